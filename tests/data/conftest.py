@@ -1,0 +1,50 @@
+"""Folders of files, and a task to read them with."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tlnlp.data import Splits, load_splits
+from tlnlp.recipe import Columns, Data, Labels, Task
+from tlnlp.settings import Settings
+
+NAMES = ("negative", "positive")
+
+
+def make_task(labels: Labels = NAMES, columns: Columns | None = None, data: Data | None = None) -> Task:
+    """A task of one sentence; the head is never touched by the loading of data."""
+    columns = columns or Columns(text="sentence", label="label")
+    return Task("reviews", data or Data(), columns, head=None, labels=labels)  # type: ignore[arg-type]
+
+
+def to_jsonl(rows: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def sentences(labels: list[Any], start: str = "row") -> list[dict[str, Any]]:
+    """One row for each label, every text its own."""
+    return [{"sentence": f"{start} {number}", "label": label} for number, label in enumerate(labels, 1)]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Callable[..., Splits]:
+    """load(rows) writes train.jsonl (and validation, test) in a folder and loads it."""
+
+    def _load(
+        train: list[dict[str, Any]],
+        dev: list[dict[str, Any]] | None = None,
+        test: list[dict[str, Any]] | None = None,
+        task: Task | None = None,
+        **settings: Any,
+    ) -> Splits:
+        folder = tmp_path / "mine"
+        folder.mkdir(exist_ok=True)
+        for name, rows in {"train": train, "validation": dev, "test": test}.items():
+            if rows is not None:
+                (folder / f"{name}.jsonl").write_text(to_jsonl(rows))
+        return load_splits(task or make_task(), Settings(data=str(folder), **settings))
+
+    return _load

@@ -1,0 +1,6 @@
+"""Rows: from the bundled samples, from files or from the Hub; checked before any model is loaded."""
+
+from tlnlp.data.rows import Rows, Splits
+from tlnlp.data.splits import load_splits
+
+__all__ = ["Rows", "Splits", "load_splits"]

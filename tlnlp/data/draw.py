@@ -1,0 +1,64 @@
+"""Seeded, stratified draws: each label keeps its share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Every purpose has its own stream, so that cutting a dev split and drawing train rows do not depend on each other.
+DEV, CHOICE, TRAIN = 1, 2, 3
+
+
+def allot(counts: np.ndarray, total: int, least: np.ndarray, most: np.ndarray) -> np.ndarray:
+    """How many of `total` each stratum gets: its share by the method of largest remainders, within bounds.
+
+    Args:
+        counts: rows of each stratum [strata].
+        total: between the sums of `least` and `most`.
+        least, most: bounds of what each stratum gets [strata].
+    """
+    quotas = total * counts / counts.sum()
+    given: np.ndarray = np.clip(np.floor(quotas).astype(np.int64), least, most)
+    while (missing := total - int(given.sum())) != 0:
+        # One more to those that are furthest below their quota, or one less to those furthest above.
+        step = 1 if missing > 0 else -1
+        able = np.flatnonzero(given < most if step > 0 else given > least)
+        neediest = able[np.argsort(-step * (quotas - given)[able], kind="stable")]
+        given[neediest[: abs(missing)]] += step
+    return given
+
+
+def draw_rows(strata: np.ndarray, total: int, seed: int, purpose: int = TRAIN) -> np.ndarray:
+    """Positions of `total` drawn rows, ascending; at least one of each stratum where `total` allows it.
+
+    Args:
+        strata: the stratum of each row [rows].
+    """
+    _, strata, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    least = np.full(len(counts), int(total >= len(counts)))
+    return _draw(strata, allot(counts, total, least, counts), seed, purpose)
+
+
+def cut_rows(strata: np.ndarray, seed: int, purpose: int, fraction: float = 0.1, most_rows: int = 2000) -> np.ndarray:
+    """Positions of the rows to cut off, ascending: `fraction` of all, but at most `most_rows`.
+
+    Every stratum of two rows or more gives at least one (while `most_rows` allows it) and keeps at least one.
+
+    Args:
+        strata: the stratum of each row [rows], at least two rows in one of them.
+    """
+    _, strata, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    most = counts - 1
+    least = np.minimum(most, 1)
+    total = min(max(round(fraction * len(strata)), int(least.sum())), most_rows, int(most.sum()))
+    if total < least.sum():
+        least = np.zeros_like(least)
+    return _draw(strata, allot(counts, total, least, most), seed, purpose)
+
+
+def _draw(strata: np.ndarray, given: np.ndarray, seed: int, purpose: int) -> np.ndarray:
+    order = np.random.default_rng([seed, purpose]).permutation(len(strata))
+    order = order[np.argsort(strata[order], kind="stable")]  # shuffled within each stratum
+    counts = np.bincount(strata)
+    starts = np.cumsum(counts) - counts
+    chosen = [order[start : start + count] for start, count in zip(starts, given, strict=True)]
+    return np.sort(np.concatenate(chosen))

@@ -1,0 +1,219 @@
+"""Labels: the values of a column to indices, tuples of indices or numbers; by name wherever there are names."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tlnlp.data.table import Table, refuse_rows
+from tlnlp.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from tlnlp.recipe import Labels
+
+SHOWN_NAMES = 20
+
+
+def read_labels(table: Table, column: str, labels: Labels) -> list[Any]:
+    """An index for each row; a tuple of indices where `labels` is Several; a float where it is a Score.
+
+    Args:
+        labels: the task's labels; names found in the data (see `find_names`) where the task has none.
+
+    Raises:
+        InputError: a value that is no label, or a row without one.
+    """
+    values = named_values(table, column)
+    if missing := [i for i, value in enumerate(values) if is_missing(value, labels)]:
+        refuse_rows(
+            table,
+            missing,
+            values,
+            what="label",
+            expected=f"a label in every row: {describe(labels)}",
+            change="-1 or nothing marks the hidden labels of a test split: take rows with labels, or leave these out",
+        )
+    read = _reader(labels)
+    # Few distinct values stand in many rows: each is looked up once. The type tells True and 1.0 from 1.
+    keys = [_key(value) for value in values]
+    answers = {key: read(key[1]) for key in set(keys)}
+    indices = [answers[key] for key in keys]
+    if wrong := [i for i, index in enumerate(indices) if index is None]:
+        near = did_you_mean(str(values[wrong[0]]), labels) if isinstance(labels, tuple) else ""
+        refuse_rows(
+            table,
+            wrong,
+            values,
+            what="label",
+            expected=describe(labels) + near,
+            change=f"the label, or the column: it was read from {column!r} (--columns label=COLUMN)",
+        )
+    return indices
+
+
+def is_unlabelled(table: Table, column: str | None, labels: Labels) -> bool:
+    """Whether no row has a label, as in the published test split of GLUE."""
+    return column is None or all(is_missing(value, labels) for value in named_values(table, column))
+
+
+def find_names(table: Table, column: str) -> tuple[str, ...]:
+    """The label names that occur, in the source's own order if it has one, else sorted (by size if all are numbers)."""
+    values = named_values(table, column)
+    names = {_name(value) for value in values if not is_missing(value, None)} - {None}
+    if own := table.class_names.get(column):
+        return tuple(name for name in own if name in names)
+    found = [name for name in names if name is not None]
+    if all(re.fullmatch(r"[+-]?\d+(\.\d+)?", name) for name in found):
+        return tuple(sorted(found, key=lambda name: (float(name), name)))
+    return tuple(sorted(found))
+
+
+def count_names(indices: Sequence[int], names: tuple[str, ...]) -> str:
+    """'negative 120, positive 80'; the first twenty of many."""
+    counts = Counter(indices)
+    shown = [f"{name} {counts[index]:,}" for index, name in enumerate(names[:SHOWN_NAMES])]
+    more = len(names) - SHOWN_NAMES
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
+
+
+def compare_names(table: Table, column: str, labels: Labels) -> list[str]:
+    """Compares the names that the source gives its integers with the task's own.
+
+    Returns:
+        A note where the order differs (the labels are mapped by name), else nothing.
+
+    Raises:
+        InputError: the names differ.
+    """
+    own = table.class_names.get(column)
+    if own is None or not isinstance(labels, tuple):
+        return []
+    if sorted(map(_fold, own)) != sorted(map(_fold, labels)):
+        raise InputError(
+            expected=f"the task's labels: {', '.join(labels)}",
+            found=f"{table.origin}: {', '.join(own)}",
+            change="the task's labels, so that they are named as in the data set",
+        )
+    if [_fold(name) for name in own] == [_fold(name) for name in labels]:
+        return []
+    return [f"labels: {table.origin} numbers them {', '.join(own)}; mapped by name to {', '.join(labels)}"]
+
+
+def named_values(table: Table, column: str) -> list[Any]:
+    """The column's values; integers as names where the source names them (a hidden label stays -1)."""
+    values, names = table.values(column), table.class_names.get(column)
+    if names is None:
+        return values
+
+    def name(value: Any) -> Any:
+        if isinstance(value, list):
+            return [name(each) for each in value]
+        return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
+
+    return [name(value) for value in values]
+
+
+def is_missing(value: Any, labels: Labels) -> bool:
+    """Null, nothing, or -1 where the task has no such label."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return True
+    if isinstance(value, float) and math.isnan(value):
+        return True
+    if value not in (-1, "-1", "-1.0"):
+        return False
+    if labels is not None and not isinstance(labels, tuple):
+        return not labels.low <= -1
+    return "-1" not in (labels or ())
+
+
+def describe(labels: Labels) -> str:
+    """What a label may be, for messages."""
+    if not labels:
+        return "a name or a number"
+    if not isinstance(labels, tuple):
+        return f"a number from {labels.low:g} to {labels.high:g}"
+    more = f" and {len(labels) - SHOWN_NAMES:,} more" if len(labels) > SHOWN_NAMES else ""
+    names = ", ".join(labels[:SHOWN_NAMES]) + more
+    return f"any of {names}" if _is_several(labels) else f"one of {names}"
+
+
+def _is_several(labels: Labels) -> bool:
+    # recipe.py stands above this module in the order of imports: its class is known by its name.
+    return type(labels).__name__ == "Several"
+
+
+def _key(value: Any) -> tuple[type, Any]:
+    """What stands for the value in a dictionary; objects, which cannot be labels, all share one key."""
+    key = (type(value), tuple(value) if isinstance(value, list) else value)
+    try:
+        hash(key)
+    except TypeError:
+        return type(value), None
+    return key
+
+
+def _reader(labels: Labels) -> Callable[[Any], Any]:
+    """A function from a value to its index, indices or number; to None where it is no label."""
+    if labels is None:
+        raise ValueError("names must be found first: find_names")
+    if not isinstance(labels, tuple):
+        low, high = labels.low, labels.high
+        return lambda value: _read_score(value, low, high)
+    lookup = _lookup(labels)
+    if _is_several(labels):
+        return lambda value: _read_several(value, lookup)
+    return lambda value: _read_one(value, lookup)
+
+
+def _lookup(names: tuple[str, ...]) -> dict[str, int]:
+    """Every accepted spelling to its index: numbers from 0 (where no name is a number), folded names, names."""
+    numeric = any(re.fullmatch(r"\s*[+-]?\d+\s*", name) for name in names)
+    by_number = {} if numeric else {str(index): index for index in range(len(names))}
+    folded = {_fold(name): index for index, name in enumerate(names)}
+    by_fold = folded if len(folded) == len(names) else {}
+    return by_number | by_fold | {name: index for index, name in enumerate(names)}
+
+
+def _fold(name: str) -> str:
+    return re.sub(r"[\s_]+", "", name).casefold()
+
+
+def _name(value: Any) -> str | None:
+    """The label's name; None where the value cannot be one (a list, an object)."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip() if isinstance(value, str | int | float) else None
+
+
+def _read_one(value: Any, lookup: dict[str, int]) -> int | None:
+    name = _name(value)
+    if name is None:
+        return None
+    return lookup.get(name, lookup.get(_fold(name)))
+
+
+def _read_several(value: Any, lookup: dict[str, int]) -> tuple[int, ...] | None:
+    """None also where one label stands twice: that is how a row of zeros and ones would show itself."""
+    if isinstance(value, str):
+        separator = "|" if "|" in value else ","
+        value = [value] if value in lookup else value.split(separator)
+    if not isinstance(value, list | tuple):
+        value = [value]
+    indices = [_read_one(each, lookup) for each in value]
+    if len(set(indices)) < len(indices):
+        return None
+    known = [index for index in indices if index is not None]
+    return tuple(sorted(known)) if len(known) == len(indices) else None
+
+
+def _read_score(value: Any, low: float, high: float) -> float | None:
+    try:
+        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except ValueError:
+        return None
+    return number if low <= number <= high else None

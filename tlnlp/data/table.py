@@ -1,0 +1,64 @@
+"""A table as it was read: columns by their own names, nothing checked or renamed yet."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tlnlp.errors import InputError
+
+SHOWN_CHARACTERS = 60  # of a faulty value
+SHOWN_ROWS = 3  # of all faulty rows
+
+
+@dataclass(frozen=True)
+class Table:
+    """One split as its source has it.
+
+    Args:
+        columns: the source's own column name to its values (a list, or an Arrow column that is read when asked for).
+        origin: file or data set, for messages.
+        numbers: the row's number in its origin, from 1.
+        class_names: for columns of integers, the names that the source itself gives them.
+        notes: what a person should know of how it was read.
+    """
+
+    columns: dict[str, Any]
+    origin: str
+    numbers: np.ndarray
+    class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def values(self, column: str) -> list[Any]:
+        """The column's values, one a row."""
+        values = self.columns[column]
+        return values if isinstance(values, list) else values.to_pylist()
+
+
+def show(value: Any) -> str:
+    """The value as Python writes it, cut to 60 characters."""
+    # A text of megabytes need not be written out to show its first words.
+    text = repr(value[: 2 * SHOWN_CHARACTERS] if isinstance(value, str) else value)
+    return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."
+
+
+def refuse_rows(
+    table: Table, positions: Sequence[int], values: Sequence[Any], *, what: str, expected: str, change: str
+) -> NoReturn:
+    """Raises InputError for the rows at `positions`: the first three with their values, and how many there are.
+
+    Args:
+        positions: faulty rows, counted from 0 in the table.
+        values: the column's values, of all rows.
+        what: what these values are, for the message ("text", "label").
+        expected, change: as in InputError.
+    """
+    shown = [f"row {table.numbers[i]}: {what} {show(values[i])}" for i in positions[:SHOWN_ROWS]]
+    total = f" ({len(positions):,} such rows in all)" if len(positions) > 1 else ""
+    raise InputError(expected=expected, found=f"{table.origin}, " + "; ".join(shown) + total, change=change)

@@ -1,0 +1,48 @@
+"""Errors worded for the person who must fix them: what was expected, what was found, what to change."""
+
+import difflib
+import os
+import sys
+from collections.abc import Iterable
+
+
+class InputError(Exception):
+    """Something the user gave cannot be used; said in three parts, without a traceback.
+
+    Args:
+        expected: what would have been right.
+        found: what is there instead, with row and value where there is one.
+        change: what to do about it.
+    """
+
+    def __init__(self, *, expected: str, found: str, change: str) -> None:
+        super().__init__(expected, found, change)
+        self.expected, self.found, self.change = expected, found, change
+
+    def __str__(self) -> str:
+        return f"expected: {self.expected}\nfound:    {self.found}\nchange:   {self.change}"
+
+
+class Interrupted(Exception):
+    """The run was asked to stop (Ctrl-C, SIGTERM); a checkpoint has been written.
+
+    Args:
+        updates_done: optimiser updates in the checkpoint.
+        updates: optimiser updates of the whole run.
+    """
+
+    def __init__(self, updates_done: int, updates: int) -> None:
+        super().__init__(updates_done, updates)
+        self.updates_done, self.updates = updates_done, updates
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """' (did you mean sentence?)', or nothing where no known name is near."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+def say_error(error: InputError) -> None:
+    """Prints an error for a person, once: of several processes only the first speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        print(error, file=sys.stderr)

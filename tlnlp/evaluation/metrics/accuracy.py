@@ -1,0 +1,26 @@
+"""Accuracy: the share of rows whose label is right."""
+
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+
+DESCRIPTION = "Share of predictions that equal their reference; of several labels, of rows in which all do."
+
+
+class Accuracy(evaluate.Metric):
+    """`compute(predictions=[labels], references=[labels])["accuracy"]`, 0 to 1."""
+
+    def _info(self) -> evaluate.MetricInfo:
+        value = datasets.Value("int32")
+        features = {"predictions": value, "references": value}
+        if self.config_name == "multilabel":
+            features = {name: datasets.Sequence(value) for name in features}
+        return evaluate.MetricInfo(
+            description=DESCRIPTION, citation="", inputs_description="", features=datasets.Features(features)
+        )
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
+        right = np.asarray(predictions) == np.asarray(references)
+        return {"accuracy": float(right.reshape(len(right), -1).all(axis=1).mean())}

@@ -1,0 +1,23 @@
+"""Perplexity of the guessed words: e to the mean loss in nats."""
+
+import math
+from typing import Any
+
+import datasets
+import evaluate
+
+DESCRIPTION = "exp(nats / places) over all sequences; predictions are a sequence's nats, references its places."
+
+
+class Perplexity(evaluate.Metric):
+    """`compute(predictions=[nats], references=[places])["perplexity"]`, from 1 upwards; lower is better."""
+
+    lower_is_better = True
+
+    def _info(self) -> evaluate.MetricInfo:
+        value = datasets.Value("float64")
+        features = datasets.Features({"predictions": value, "references": value})
+        return evaluate.MetricInfo(description=DESCRIPTION, citation="", inputs_description="", features=features)
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
+        return {"perplexity": math.exp(sum(predictions) / sum(references))}

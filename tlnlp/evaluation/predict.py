@@ -1,0 +1,59 @@
+"""Answers: every row exactly once, on any number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import nn
+
+from tlnlp.data.rows import Rows
+from tlnlp.heads.encoded import Encoded
+from tlnlp.recipe import Task
+from tlnlp.settings import Settings
+from tlnlp.training.plan import cut, deal
+
+
+def predict(
+    model: nn.Module,
+    encoded: Encoded,
+    rows: Rows,
+    task: Task,
+    tokenizer: Any,
+    settings: Settings,
+    accelerator: Accelerator,
+    advance: Callable[[int], None] = lambda items: None,
+) -> list[dict[str, Any]]:
+    """One answer for each row, in the rows' order; the same list on every process.
+
+    The cut into micro-batches does not depend on the number of processes, so that neither do the answers.
+
+    Args:
+        advance: told the number of items after each micro-batch, for a progress bar.
+    """
+    micro_batches = cut(np.arange(len(encoded)), encoded.lengths, settings.max_tokens)
+    found: list[tuple[int, np.ndarray]] = []
+    model.eval()
+    for number, items in deal(micro_batches, accelerator.process_index, accelerator.num_processes):
+        if items is None:
+            continue
+        # Drawn by number, not by seed: masked words are the same at every evaluation and for every seed.
+        batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(number))
+        batch = {name: value.to(accelerator.device) for name, value in batch.items()}
+        with torch.no_grad(), accelerator.autocast():
+            outputs = task.head.forward(model, batch).float().cpu().numpy()
+        found.extend(zip(items.tolist(), outputs, strict=True))
+        advance(len(items))
+    everywhere = gather_object(found) if accelerator.num_processes > 1 else found
+    outputs_of = dict(everywhere)
+    if len(everywhere) != len(encoded) or len(outputs_of) != len(encoded):
+        raise RuntimeError(f"{len(everywhere)} outputs for {len(encoded)} items: each must be there exactly once")
+    answers = task.head.decode([outputs_of[item] for item in range(len(encoded))], encoded, rows, task)
+    answered = len(np.unique(encoded.rows))
+    if len(answers) != answered:
+        raise RuntimeError(f"{len(answers)} answers for {answered} rows: each must be there exactly once")
+    return answers

@@ -1,0 +1,232 @@
+"""The result: one dictionary that is written, and the table and the model card made from it."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tlnlp import model as models
+from tlnlp.evaluation.measure import measure
+from tlnlp.evaluation.screen import Screen
+from tlnlp.learn import Record
+from tlnlp.prepare import Work, sample_batch
+from tlnlp.recipe import Recipe, Task
+from tlnlp.settings import NOT_OF_THE_RUN
+from tlnlp.training import folder as folders
+
+LIBRARIES = ("tlnlp", "torch", "transformers", "datasets", "accelerate", "evaluate", "tokenizers", "numpy")
+
+
+def describe(
+    work: Work, record: Record, answers: list[dict[str, Any]], folder: Path, identity: str, data_fingerprint: str
+) -> dict[str, Any]:
+    """The record of a run: plain JSON values, with units in the names or said in the README."""
+    training, task, settings = work.training, work.training.task, work.training.settings
+    rows, published = work.reported_rows, work.recipe.published
+    learning = {name for phase in training.phases for name in phase.rates}
+    return {
+        "task": task.name,
+        "model": settings.model,
+        "data": settings.data,
+        "strategy": settings.strategy,
+        "seed": settings.seed,
+        "metrics": measure(task, answers, rows),
+        "majority": measure(task, task.head.majority(work.train_rows, rows, task), rows),
+        "published": None if published is None else {**vars(published), "settings": dict(published.settings)},
+        "one_answer": len({json.dumps(answer["prediction"]) for answer in answers}) == 1,
+        "rows": {"train": len(work.train_rows), "dev": len(rows)},
+        "parameters": {
+            "total": sum(group.size for group in work.groups),
+            "learning": sum(group.size for group in work.groups if group.name in learning),
+        },
+        "seconds": {
+            "startup": record.startup_seconds,
+            "train": record.train_seconds,
+            "evaluate": record.evaluate_seconds,
+        },
+        "rows_per_second": record.rows_seen / record.train_seconds,
+        "tokens_per_second": record.tokens / record.train_seconds,
+        "padding_fraction": record.padding_fraction,
+        "updates": record.updates_done,
+        "history": record.history,
+        "best": record.best,
+        "resumed": record.resumed,
+        "processes": training.accelerator.num_processes,
+        "device": str(training.accelerator.device),
+        "notes": work.notes,
+        "settings": folders.plain(settings),
+        "versions": {name: version(name) for name in LIBRARIES},
+        "data_fingerprint": data_fingerprint,
+        "identity": identity,
+        "output": str(folder),
+    }
+
+
+def write(work: Work, result: dict[str, Any], answers: list[dict[str, Any]], folder: Path, command: str) -> None:
+    """Model, predictions and result, in this order: a result says that all else is there and was read back."""
+    training = work.training
+    place = folder / folders.MODEL
+    models.save_model(place, training.model, training.tokenizer, write_card(result, work.labels, command))
+    models.check_saved(place, training.model, training.head.auto_class, sample_batch(work))
+    folders.write_text(folder / folders.PREDICTIONS, _predictions(work, answers))
+    folders.write_json(folder / folders.RESULT, result)
+    folders.drop_checkpoints(folder)
+
+
+def _predictions(work: Work, answers: list[dict[str, Any]]) -> str:
+    """One JSON line for each row: its number in its file, the label it has, the prediction, the score."""
+    rows = work.reported_rows
+    if len(answers) != len(rows):  # rows were joined into sequences: answers are numbered by themselves
+        return "".join(json.dumps({"row": i, **answer}) + "\n" for i, answer in enumerate(answers, start=1))
+    lines = []
+    for number, label, answer in zip(rows.numbers, rows.columns.get("label", [None] * len(rows)), answers, strict=True):
+        named = _name(label, rows.labels)
+        lines.append(json.dumps({"row": int(number), "label": named, **answer}, ensure_ascii=False) + "\n")
+    return "".join(lines)
+
+
+def _name(label: Any, names: Sequence[str] | None) -> Any:
+    if names is None or label is None:
+        return label
+    return [names[i] for i in label] if isinstance(label, tuple) else names[label]
+
+
+def show(recipe: Recipe, result: dict[str, Any], screen: Screen, command: str) -> None:
+    """The result's table and two lines that use the model."""
+    folder = Path(result["output"])
+    scores = ", ".join(f"{name} {value:.4f}" for name, value in result["metrics"].items())
+    screen.result(f"{recipe.task.name}: {result['model']}, strategy {result['strategy']}", summary(result, command))
+    model = folder / (f"seed{result['seed'][0]}" if "runs" in result else "") / folders.MODEL
+    screen.note(f"\nmodel: {model}\n")
+    for line in usage(recipe.task, model):
+        screen.note(f"  {line}")
+    screen.when_quiet(f"{scores}  {folder}")
+
+
+def find_control(result: dict[str, Any]) -> dict[str, Any] | None:
+    """The result of the same run from random weights, where its folder stands beside this one's."""
+    def but_strategy(settings: dict[str, Any]) -> dict[str, Any]:
+        return {k: v for k, v in settings.items() if k not in (*NOT_OF_THE_RUN, "strategy", "new_head")}
+
+    for path in sorted(Path(result["output"]).parent.glob(f"*/{folders.RESULT}")):
+        other = json.loads(path.read_text())
+        if (
+            other.get("strategy") == "from_scratch"
+            and other.get("data_fingerprint") == result["data_fingerprint"]
+            and but_strategy(other["settings"]) == but_strategy(result["settings"])
+            and len(other.get("runs", [])) == len(result.get("runs", []))
+        ):
+            return other
+    return None
+
+
+def summary(result: dict[str, Any], command: str) -> list[tuple[str, str]]:
+    """What the result's table says, line by line."""
+    lines: list[tuple[str, str]] = []
+    spread = result.get("spread", {})
+    control = find_control(result) if result["strategy"] != "from_scratch" else None
+    for name, value in result["metrics"].items():
+        lines.append((f"{name}, {result['rows']['dev']:,} dev rows", _number(value, spread.get(name))))
+        if name in result["majority"]:
+            lines.append(("  majority class", f"{result['majority'][name]:.4g}"))
+        if control is not None and name in control["metrics"]:
+            theirs = _number(control["metrics"][name], control.get("spread", {}).get(name))
+            lines.append(("  same network from scratch", theirs))
+        elif result["strategy"] != "from_scratch":
+            lines.append(("  same network from scratch", f"not run yet: {command} --strategy from_scratch"))
+        if result["published"] and name in result["published"]["score"]:
+            published = result["published"]
+            lines.append((f"  published ({published['model']})", f"{published['score'][name]:.4g}"))
+    if result.get("degenerate"):
+        lines.append(("degenerate runs", f"seeds {', '.join(map(str, result['degenerate']))}: one answer for all rows"))
+    lines.append(("rows per second", f"{result['rows_per_second']:,.0f}, padding {result['padding_fraction']:.1%}"))
+    seconds = result["seconds"]
+    lines.append(("seconds", f"{seconds['train']:.1f} training, {seconds['evaluate']:.1f} evaluating"))
+    return lines
+
+
+def _number(value: float, spread: dict[str, float] | None) -> str:
+    if not spread:
+        return f"{value:.4g}"
+    return f"{value:.4g} +- {spread['std']:.3g} over {spread['runs']} seeds ({spread['min']:.4g} to {spread['max']:.4g})"
+
+
+def usage(task: Task, folder: Path) -> list[str]:
+    """Two lines that use the model."""
+    if task.head.auto_class == "AutoModelForMaskedLM":
+        return [
+            f'from transformers import pipeline; ask = pipeline("fill-mask", "{folder}")',
+            'ask(f"Berlin is the {ask.tokenizer.mask_token} of Germany.")',
+        ]
+    return [
+        f'from transformers import pipeline; ask = pipeline("text-classification", "{folder}")',
+        'ask("A film to see twice.")',
+    ]
+
+
+def join_seeds(runs: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
+    """One result for several seeds: means, the spread of each metric, and which runs are degenerate."""
+    joined = {**runs[0]}
+    joined["metrics"] = {name: statistics.fmean(run["metrics"][name] for run in runs) for name in runs[0]["metrics"]}
+    joined["spread"] = {
+        name: {
+            "std": statistics.stdev(values),
+            "min": min(values),
+            "max": max(values),
+            "runs": len(values),
+        }
+        for name in runs[0]["metrics"]
+        for values in [[run["metrics"][name] for run in runs]]
+    }
+    joined["rows_per_second"] = statistics.median(run["rows_per_second"] for run in runs)
+    joined["seconds"] = {name: sum(run["seconds"][name] for run in runs) for name in runs[0]["seconds"]}
+    joined["degenerate"] = [run["seed"] for run in runs if run["one_answer"]]
+    joined["output"] = str(folder)
+    joined["seed"] = [run["seed"] for run in runs]
+    joined["runs"] = [
+        {key: run[key] for key in ("seed", "metrics", "seconds", "rows_per_second", "one_answer", "output")}
+        for run in runs
+    ]
+    return joined
+
+
+def write_card(result: dict[str, Any], labels: Sequence[str], command: str) -> str:
+    """The model card, all of it from the run's record."""
+    settings = result["settings"]
+    scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in result["metrics"].items())
+    facts = {
+        "task": result["task"],
+        "started from": f"{result['model']}, strategy {result['strategy']}",
+        "rows": f"{result['rows']['train']:,} train, {result['rows']['dev']:,} dev, from {result['data']}",
+        "labels": ", ".join(labels) or "none",
+        "hyperparameters": f"{settings['epochs']} epochs, batch {settings['batch_size']}, rate "
+        f"{settings['learning_rate']:g}, length {settings['max_length']}, {settings['precision']}, seed {result['seed']}",
+        "weights": f"{result['parameters']['total']:,}, of which {result['parameters']['learning']:,} learnt",
+    }
+    kind = "fill-mask" if "perplexity" in result["metrics"] else "text-classification"
+    table = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
+    return f"""---
+library_name: transformers
+pipeline_tag: {kind}
+tags: [tlnlp]
+---
+# {result["task"]}, from {Path(result["model"]).name}
+
+| | |
+|---|---|
+{table}
+
+| metric on the dev rows | value |
+|---|---|
+{scores}
+
+Made by:
+
+    {command}
+
+Versions: {", ".join(f"{name} {number}" for name, number in result["versions"].items())}.
+"""

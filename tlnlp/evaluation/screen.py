@@ -1,0 +1,124 @@
+"""What the person sees: notes, the strategy's table, one progress bar, the result's table."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tlnlp.transfer.groups import Group
+from tlnlp.transfer.strategies import Phase
+
+# Numbers on the bar change at most this often: a person reads no faster, and reading a loss waits for the device.
+REFRESH_SECONDS = 0.5
+
+
+class Screen:
+    """Prints on the main process, unless quiet. Lines and tables go to standard output.
+
+    Args:
+        speaks: False on all processes but the first.
+        quiet: only `always` is printed.
+    """
+
+    def __init__(self, *, speaks: bool, quiet: bool) -> None:
+        self._quiet = quiet
+        self._always = Console(quiet=not speaks, highlight=False)
+        self._console = Console(quiet=not speaks or quiet, highlight=False)
+
+    def when_quiet(self, text: str) -> None:
+        """One line that is printed instead of all others."""
+        if self._quiet:
+            self.always(text)
+
+    def note(self, text: str) -> None:
+        """One line, as it is."""
+        self._console.print(text, markup=False)
+
+    def always(self, text: str) -> None:
+        """One line, even when quiet."""
+        self._always.print(text, markup=False, soft_wrap=True)
+
+    def strategy(self, name: str, groups: Sequence[Group], phases: Sequence[Phase]) -> None:
+        """The table of layer groups: how many weights, and at which peak rate each learns in each phase."""
+        table = Table(title=f"strategy {name}", title_justify="left", box=None, pad_edge=False)
+        table.add_column("layer group")
+        table.add_column("weights", justify="right")
+        for phase in phases:
+            table.add_column(f"{phase.name} ({phase.epochs} epochs)", justify="right")
+        for run in _alike(groups, phases):
+            name = run[0].name if len(run) == 1 else f"{run[0].name} to {run[-1].name.split()[-1]}"
+            size = f"{run[0].size:,}" if len(run) == 1 else f"{len(run)} x {run[0].size:,}"
+            table.add_row(name, size, *[_rate(phase.rates.get(run[0].name)) for phase in phases])
+        self._console.print(table)
+
+    @contextlib.contextmanager
+    def bar(self, rows: int, rows_done: int) -> Iterator[Bar]:
+        """One progress bar for the whole run, in rows learnt from and rows answered."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("rows"),
+            TimeRemainingColumn(compact=True),
+        )
+        with Progress(*columns, console=self._console, refresh_per_second=4) as progress:
+            yield Bar(progress, progress.add_task("training", total=rows, completed=rows_done), self)
+
+    def result(self, title: str, lines: Sequence[tuple[str, str]]) -> None:
+        """A table of two columns."""
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in lines:
+            table.add_row(name, value)
+        self._console.print()
+        self._console.print(table, markup=False)
+
+
+class Bar:
+    """The progress bar in use."""
+
+    def __init__(self, progress: Progress, task: Any, screen: Screen) -> None:
+        self._progress, self._task, self._screen = progress, task, screen
+        self._next_refresh = 0.0
+
+    def advance(self, rows: int) -> None:
+        """So many rows more are done."""
+        self._progress.advance(self._task, rows)
+
+    def due(self) -> bool:
+        """Whether it is time to show a number again."""
+        return time.monotonic() >= self._next_refresh
+
+    def say(self, text: str) -> None:
+        """What stands before the bar."""
+        self._next_refresh = time.monotonic() + REFRESH_SECONDS
+        self._progress.update(self._task, description=text)
+
+    def note(self, text: str) -> None:
+        """A line above the bar, to stay."""
+        self._progress.console.print(text, markup=False, highlight=False)
+
+
+def _alike(groups: Sequence[Group], phases: Sequence[Phase]) -> list[list[Group]]:
+    """Neighbouring layers of one size that learn alike, put together so that deep networks fit on a screen."""
+    runs: list[list[Group]] = []
+    for group in groups:
+        kind = (group.name.split()[0], group.size, [phase.rates.get(group.name) for phase in phases])
+        if runs:
+            last = runs[-1][-1]
+            if kind == (last.name.split()[0], last.size, [phase.rates.get(last.name) for phase in phases]):
+                runs[-1].append(group)
+                continue
+        runs.append([group])
+    return runs
+
+
+def _rate(rate: float | None) -> str:
+    return "frozen" if rate is None else f"learns, {rate:g}"

@@ -1,0 +1,97 @@
+"""Encoded rows: token ids of any length laid end to end, and the padded tensors cut from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Sequences of any length in one flat array: `flat[offsets[i]:offsets[i + 1]]` is the i-th."""
+
+    flat: np.ndarray
+    offsets: np.ndarray  # [items + 1]
+
+    @classmethod
+    def from_lists(cls, sequences: Iterable[Sequence[int]], dtype: Any = np.int32) -> Ragged:
+        """Lays `sequences` end to end."""
+        arrays = [np.asarray(each, dtype=dtype) for each in sequences]
+        offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
+        np.cumsum([len(each) for each in arrays], out=offsets[1:])
+        return cls(np.concatenate(arrays) if arrays else np.zeros(0, dtype=dtype), offsets)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """[items]"""
+        return np.diff(self.offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, item: int) -> np.ndarray:
+        return self.flat[self.offsets[item] : self.offsets[item + 1]]
+
+    def padded(self, items: np.ndarray, fill: int, side: str = "right") -> np.ndarray:
+        """The sequences `items` as one rectangle, short ones filled up: [items, longest]."""
+        lengths = self.lengths[items]
+        rectangle = np.full((len(items), int(lengths.max(initial=0))), fill, dtype=np.int64)
+        for line, item, length in zip(rectangle, items, lengths, strict=True):
+            if side == "right":
+                line[:length] = self[item]
+            else:
+                line[len(line) - length :] = self[item]
+        return rectangle
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Rows as a network reads them. A long row may give several items (windows); each item knows its row.
+
+    Args:
+        features: model input name to token sequences; "input_ids" always, "token_type_ids" where the model has them.
+        rows: [items] the row each item came from.
+        counts: [items] what an item weighs in the loss: 1 for a sentence, the number of scored tokens elsewhere. The
+            loss of an update is divided by the sum over the whole update, which every process knows beforehand.
+        targets: [items] or [items, ...] what is to be learnt; None where it is made when the batch is made.
+        notes: what a person should know ("3.2 % of the rows were cut to 128 tokens").
+    """
+
+    features: dict[str, Ragged]
+    rows: np.ndarray
+    counts: np.ndarray
+    targets: np.ndarray | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """[items] in tokens"""
+        return self.features["input_ids"].lengths
+
+
+def pad_features(encoded: Encoded, items: np.ndarray, tokenizer: Any) -> dict[str, torch.Tensor]:
+    """Model inputs of one micro-batch, padded to its longest item: {name: [items, longest]}.
+
+    A tokenizer without a pad token (GPT-2) fills with 0: the attention mask hides it.
+    """
+    side = tokenizer.padding_side
+    batch = {
+        name: torch.from_numpy(ragged.padded(items, _fill(name, tokenizer), side))
+        for name, ragged in encoded.features.items()
+    }
+    lengths = encoded.lengths[items]
+    places = np.arange(batch["input_ids"].shape[1])
+    real = places < lengths[:, None] if side == "right" else places >= places.size - lengths[:, None]
+    batch["attention_mask"] = torch.from_numpy(real.astype(np.int64))
+    return batch
+
+
+def _fill(name: str, tokenizer: Any) -> int:
+    return (tokenizer.pad_token_id or 0) if name == "input_ids" else 0

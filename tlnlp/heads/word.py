@@ -1,0 +1,155 @@
+"""Word: the masked word is guessed from both sides (Devlin et al. 2019, section 3.1, task 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from tlnlp.errors import InputError
+from tlnlp.heads.encoded import Encoded, Ragged, pad_features
+
+if TYPE_CHECKING:
+    from tlnlp.data.rows import Rows
+    from tlnlp.recipe import Task
+    from tlnlp.settings import Settings
+
+auto_class = "AutoModelForMaskedLM"
+roles = ("text",)
+optional_roles: tuple[str, ...] = ()
+
+# Of the tokens to guess, 80 % are hidden, 10 % are replaced by any other piece, 10 % stay: Devlin et al. 2019, A.1.
+HIDDEN_FRACTION, REPLACED_FRACTION = 0.8, 0.1
+# cross_entropy and the networks' own losses leave out places with this target.
+NOT_SCORED = -100
+# Rows tokenised at once: the fast tokenizers work on a batch in threads.
+TOKENIZED_ROWS = 10_000
+
+
+def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
+    """Nothing: the head of a masked-word model is its vocabulary."""
+    return {}
+
+
+def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encoded:
+    """Joins the rows, in order, into full sequences of `max_length` tokens, special tokens included, so that hardly
+    any padding is left (Liu et al. 2019, section 4.2, FULL-SENTENCES). Only the last sequence is shorter.
+
+    `targets` holds how many tokens each item must guess: a fixed share of it, so that the number is known to all.
+    """
+    if tokenizer.mask_token_id is None:
+        raise InputError(
+            expected="a checkpoint trained on masked words (BERT, RoBERTa, ModernBERT)",
+            found=f"{settings.model}: its tokenizer has no mask token",
+            change="another --model",
+        )
+    texts = rows.columns["text"]
+    start, end = _special_ends(tokenizer)
+    room = settings.max_length - len(start) - len(end)
+    pieces = [
+        np.concatenate([np.asarray(ids, dtype=np.int32) for ids in batch])
+        for first in range(0, len(texts), TOKENIZED_ROWS)
+        for batch in [_tokenize(tokenizer, texts[first : first + TOKENIZED_ROWS])]
+    ]
+    stream = np.concatenate(pieces)
+    sequences = [
+        np.concatenate([start, stream[first : first + room], end]).astype(np.int32)
+        for first in range(0, len(stream), room)
+    ]
+    ids = Ragged.from_lists(sequences)
+    inner = ids.lengths - len(start) - len(end)
+    counts = np.maximum(1, np.round(inner * settings.mask_fraction)).astype(np.float64)
+    notes = [f"{len(texts):,} rows joined into {len(sequences):,} sequences of {settings.max_length} tokens"]
+    return Encoded({"input_ids": ids}, rows=np.arange(len(sequences)), counts=counts, notes=notes)
+
+
+def _tokenize(tokenizer: Any, texts: list[str]) -> list[list[int]]:
+    return tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
+
+
+def _special_ends(tokenizer: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The special tokens before and after a sequence, as this tokenizer sets them."""
+    bare, marked = _tokenize(tokenizer, ["a"])[0], tokenizer("a")["input_ids"]
+    place = next(i for i in range(len(marked)) if marked[i : i + len(bare)] == bare)
+    return np.asarray(marked[:place], dtype=np.int32), np.asarray(marked[place + len(bare) :], dtype=np.int32)
+
+
+def collate(encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
+    """Masks anew each time it is called (Liu et al. 2019, section 4.1, dynamic masking), as `draw` says.
+
+    Returns:
+        Model inputs [items, longest] and `labels`, the right piece at the places to guess and NOT_SCORED elsewhere.
+    """
+    batch = pad_features(encoded, items, tokenizer)
+    ids = batch["input_ids"]
+    allowed = batch["attention_mask"].numpy().astype(bool)
+    allowed &= ~np.isin(ids.numpy(), tokenizer.all_special_ids)
+    order = np.where(allowed, draw.random(allowed.shape), 2.0).argsort(axis=1)
+    chosen = np.zeros_like(allowed)
+    wanted = np.arange(allowed.shape[1]) < encoded.counts[items][:, None]  # the first `count` places of each order
+    np.put_along_axis(chosen, order, wanted, axis=1)
+    chosen &= allowed
+    batch["labels"] = torch.where(torch.from_numpy(chosen), ids, NOT_SCORED)
+    fate = draw.random(allowed.shape)
+    others = draw.integers(0, len(tokenizer), allowed.shape)
+    hidden = chosen & (fate < HIDDEN_FRACTION)
+    replaced = chosen & (fate >= HIDDEN_FRACTION) & (fate < HIDDEN_FRACTION + REPLACED_FRACTION)
+    ids[torch.from_numpy(hidden)] = tokenizer.mask_token_id
+    ids[torch.from_numpy(replaced)] = torch.from_numpy(others)[torch.from_numpy(replaced)]
+    return batch
+
+
+def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
+    """Cross entropy in nats, summed over the places to guess."""
+    logits, targets = _scored_logits(model, batch)
+    return cross_entropy(logits.float(), targets, reduction="sum")
+
+
+def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    """Per item: loss in nats summed over its places, number of places, number guessed right: [items, 3]."""
+    logits, targets = _scored_logits(model, batch)
+    item_of = (batch["labels"] != NOT_SCORED).nonzero()[:, 0]
+    losses = cross_entropy(logits.float(), targets, reduction="none")
+    columns = torch.stack([losses, torch.ones_like(losses), (logits.argmax(-1) == targets).to(losses)], dim=1)
+    return torch.zeros(len(batch["labels"]), 3, device=losses.device, dtype=losses.dtype).index_add_(0, item_of, columns)
+
+
+def _scored_logits(model: torch.nn.Module, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits [places, pieces] and targets [places] at the places to guess only.
+
+    The vocabulary is the widest layer of a small network: the model's own head runs on the places that are scored (15
+    to 30 % of all), by handing it these alone where it expects the whole sequence.
+    """
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    scored = batch["labels"] != NOT_SCORED
+
+    def keep_scored(module: torch.nn.Module, arguments: Any, output: Any) -> Any:
+        output["last_hidden_state"] = output["last_hidden_state"][scored].unsqueeze(0)  # [1, places, width]
+        return output
+
+    hook = getattr(model, "module", model).base_model.register_forward_hook(keep_scored)
+    try:
+        return model(**inputs).logits[0], batch["labels"][scored]
+    finally:
+        hook.remove()
+
+
+def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) -> list[dict[str, Any]]:
+    """One answer for each sequence: its mean loss and how many of its hidden words were guessed."""
+    return [
+        {"prediction": float(right), "score": float(nats / places), "nats": float(nats), "places": float(places)}
+        for nats, places, right in outputs
+    ]
+
+
+def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+    """Nats and places of each sequence, for `metrics.perplexity`."""
+    return {"predictions": [each["nats"] for each in answers], "references": [each["places"] for each in answers]}
+
+
+def majority(train: Rows, rows: Rows, task: Task) -> None:
+    """There is no answer that is right by being frequent."""
+    return None

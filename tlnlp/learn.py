@@ -1,0 +1,184 @@
+"""Around the loop: progress, checkpoints, dev scores after each epoch, stopping and going on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from tlnlp.data.rows import Rows
+from tlnlp.errors import Interrupted
+from tlnlp.evaluation.measure import is_better, measure
+from tlnlp.evaluation.predict import predict
+from tlnlp.evaluation.screen import Bar, Screen
+from tlnlp.heads.encoded import Encoded
+from tlnlp.prepare import Work
+from tlnlp.training import checkpoint
+from tlnlp.training.folder import BEST, CHECKPOINTS
+from tlnlp.training.loop import Step, train
+from tlnlp.training.stopping import stop_requests
+
+# A checkpoint this often where --save-every says nothing: what a crash may cost.
+SAVE_SECONDS = 120.0
+
+
+@dataclass
+class Record:
+    """What is noted down on the way; all of it is in every checkpoint.
+
+    Args:
+        rows_seen: rows learnt from, by all processes together.
+        tokens, places: of the micro-batches: what they held, and what they had room for.
+        loss_sum: of the updates of the epoch at hand.
+        history: for each epoch the mean loss and the dev scores.
+        best: updates done and score of the best epoch so far.
+        resumed: how often the run was gone on with.
+    """
+
+    updates_done: int = 0
+    rows_seen: int = 0
+    tokens: int = 0
+    places: int = 0
+    train_seconds: float = 0.0
+    evaluate_seconds: float = 0.0
+    startup_seconds: float = 0.0
+    loss_sum: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    resumed: int = 0
+
+    @property
+    def padding_fraction(self) -> float:
+        """Share of the places in the micro-batches that held no token."""
+        return 1 - self.tokens / max(1, self.places)
+
+
+class Learner:
+    """A run under way in `folder`."""
+
+    def __init__(self, work: Work, folder: Path, identity: str, screen: Screen) -> None:
+        self.work, self.training, self.settings = work, work.training, work.training.settings
+        self.folder, self.identity, self.screen = folder / CHECKPOINTS, identity, screen
+        self.accelerator = self.training.accelerator
+        self.record = Record()
+        self._saved_at, self._saved_updates = time.monotonic(), -1
+        # Added up on the device, in order, so that a resumed run reports the same loss.
+        self._loss_sum = torch.zeros((), dtype=torch.float32, device=self.accelerator.device)
+
+    def learn(self) -> tuple[Record, list[dict[str, Any]]]:
+        """Trains to the end and answers the reported rows: what was noted, and the answers.
+
+        Raises:
+            Interrupted: it was asked to stop; a checkpoint is there.
+        """
+        work, record = self.work, self._restore() if self.settings.resume else self.record
+        epochs = sum(phase.epochs for phase in self.training.phases)
+        rows = epochs * len(self.training.encoded) + (epochs - 1) * len(work.watched) + len(work.reported)
+        rows_done = record.rows_seen + len(record.history) * len(work.watched)
+        record.startup_seconds = time.time() - psutil.Process().create_time()
+        with self.screen.bar(rows, rows_done) as bar:
+            with stop_requests(self.accelerator) as stop_asked:
+                steps = train(self.training, record.updates_done)
+                while (step := self._next(steps)) is not None:
+                    self._note(step, bar)
+                    if step.ends_epoch:
+                        self._end_epoch(step, bar)
+                    stopping = stop_asked()
+                    if stopping or self._save_due(step):
+                        self._save()
+                    if stopping:
+                        raise Interrupted(step.updates_done, step.updates)
+            if self.settings.keep == "best":
+                checkpoint.load_weights(self.folder / BEST, self.training.model)
+            bar.say("answering")
+            return record, self._answer(work.reported, work.reported_rows, bar)
+
+    def _next(self, steps: Any) -> Step | None:
+        began = time.perf_counter()
+        step = next(steps, None)
+        self.record.train_seconds += time.perf_counter() - began
+        return step
+
+    def _note(self, step: Step, bar: Bar) -> None:
+        record, lengths = self.record, self.training.encoded.lengths
+        record.updates_done = step.updates_done
+        record.rows_seen += len(step.update.items)
+        record.tokens += int(lengths[step.update.items].sum())
+        record.places += sum(len(items) * int(lengths[items].max()) for items in step.update.micro_batches)
+        self._loss_sum += step.loss
+        bar.advance(len(step.update.items))
+        if bar.due():
+            bar.say(f"{step.phase.name}, epoch {step.epoch + 1}, loss {float(step.loss):.3f}")
+        if self.settings.tracker:
+            self.accelerator.log({"loss": float(step.loss), "learning_rate": step.rate}, step=step.updates_done)
+
+    def _end_epoch(self, step: Step, bar: Bar) -> None:
+        """Notes the epoch's loss and, but for the last one, which is reported anyway, its dev scores."""
+        updates = self.training.updates_per_epoch
+        entry: dict[str, Any] = {"epoch": step.epoch + 1, "updates": step.updates_done}
+        entry["loss"] = float(self._loss_sum) / updates
+        self._loss_sum.zero_()
+        best_wanted = self.settings.keep == "best"
+        if step.updates_done < step.updates or best_wanted:
+            bar.say("scoring dev")
+            answers = self._answer(self.work.watched, self.work.watched_rows, bar)
+            entry["metrics"] = measure(self.training.task, answers, self.work.watched_rows)
+        if best_wanted:
+            self._keep_best(entry)
+        self.record.history.append(entry)
+
+    def _keep_best(self, entry: dict[str, Any]) -> None:
+        score, best = next(iter(entry["metrics"].values())), self.record.best
+        if best is None or is_better(self.training.task, score, best["score"]):
+            self.record.best = {"updates": entry["updates"], "epoch": entry["epoch"], "score": score}
+            if self.accelerator.is_main_process:
+                checkpoint.save_weights(self.folder / BEST, self.training.model, self.record.best)
+            self.accelerator.wait_for_everyone()
+
+    def _answer(self, encoded: Encoded, rows: Rows, bar: Bar) -> list[dict[str, Any]]:
+        training, began = self.training, time.perf_counter()
+        answers = predict(
+            training.model, encoded, rows, training.task, training.tokenizer, self.settings, self.accelerator,
+            bar.advance,
+        )  # fmt: skip
+        training.set_learning()  # the epochs that follow learn on
+        self.record.evaluate_seconds += time.perf_counter() - began
+        return answers
+
+    def _save_due(self, step: Step) -> bool:
+        if self.settings.save_every is not None:
+            return step.updates_done % self.settings.save_every == 0
+        return time.monotonic() - self._saved_at >= SAVE_SECONDS
+
+    def _save(self) -> None:
+        """Writes a checkpoint, on the main process alone: under data parallelism all hold the same."""
+        if self.accelerator.is_main_process and self.record.updates_done != self._saved_updates:
+            self.record.loss_sum = float(self._loss_sum)
+            scaler = self.accelerator.scaler
+            state = {
+                "identity": self.identity,
+                "updates_done": self.record.updates_done,
+                "record": asdict(self.record),
+                "scaler": scaler.state_dict() if scaler is not None else None,
+            }
+            checkpoint.save_checkpoint(self.folder, self.training.model, self.training.optimizer, state)
+        self._saved_at, self._saved_updates = time.monotonic(), self.record.updates_done
+
+    def _restore(self) -> Record:
+        """The newest whole checkpoint put back, on every process; a fresh record where there is none."""
+        newest = checkpoint.load_newest(self.folder, self.identity)
+        if newest is not None:
+            path, state = newest
+            checkpoint.restore(path, self.training.model, self.training.optimizer)
+            if self.accelerator.scaler is not None and state["scaler"]:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+            self.record = Record(**state["record"])
+            self.record.resumed += 1
+            self._loss_sum.fill_(self.record.loss_sum)
+            self._saved_updates = self.record.updates_done
+            self.screen.note(f"going on after update {self.record.updates_done:,}")
+        return self.record

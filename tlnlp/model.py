@@ -1,0 +1,217 @@
+"""Checkpoint and head: found, checked before anything heavy is loaded, loaded, and saved so that it loads again."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import nn
+
+from tlnlp.errors import InputError, did_you_mean
+from tlnlp.heads import Head
+from tlnlp.recipe import Task
+from tlnlp.settings import Settings
+from tlnlp.transfer.groups import Group
+
+BUNDLED = Path(__file__).parent / "bundled"
+
+
+def bundled_models() -> dict[str, Path]:
+    """Name to folder of the checkpoints that ship with the package."""
+    return {path.parent.name: path.parent for path in sorted(BUNDLED.glob("*/config.json"))}
+
+
+def find_checkpoint(name: str, *, weights_needed: bool = True) -> str:
+    """The folder, or the Hub id, that `--model name` means.
+
+    Raises:
+        InputError: a folder that is not there or holds no weights that can be read.
+    """
+    bundled = bundled_models()
+    if name in bundled:
+        return str(bundled[name])
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        _check_folder(folder, weights_needed)
+        return str(folder)
+    looks_like_hub_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) and not name.startswith(".")
+    if folder.exists() or not looks_like_hub_id:
+        beside = [path.name for path in folder.parent.glob("*")] if folder.parent.is_dir() else []
+        raise InputError(
+            expected=f"--model {' | '.join(bundled)}, a folder with a checkpoint, or a Hub id",
+            found=f"{name}, which is {'a file' if folder.exists() else 'no folder'}{did_you_mean(folder.name, beside)}",
+            change="the path after --model",
+        )
+    return name
+
+
+def _check_folder(folder: Path, weights_needed: bool) -> None:
+    def refuse(expected: str, change: str) -> InputError:
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+        return InputError(expected=f"{expected} in {folder}", found=found, change=change)
+
+    if not (folder / "config.json").is_file():
+        raise refuse("a checkpoint (config.json, model.safetensors, tokenizer)", "the path after --model")
+    if list(folder.glob("*.safetensors")) or not weights_needed:
+        return
+    if list(folder.glob("*.bin")) or list(folder.glob("*.pt")):
+        raise refuse(
+            "weights as safetensors, which cannot run code when they are read",
+            "convert them once where you trust them: AutoModel.from_pretrained(...).save_pretrained(...)",
+        )
+    raise refuse("weights (model.safetensors)", "the path after --model, or --strategy from_scratch")
+
+
+def read_config(source: str, model: str) -> Any:
+    """The checkpoint's configuration.
+
+    Raises:
+        InputError: it cannot be had, in words.
+    """
+    try:
+        return transformers.AutoConfig.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        raise _not_readable(model, error) from error
+
+
+def _not_readable(model: str, error: Exception) -> InputError:
+    hint = did_you_mean(model, bundled_models())
+    return InputError(
+        expected=f"a checkpoint that transformers {transformers.__version__} reads",
+        found=f"--model {model}{hint}: {str(error).strip().splitlines()[0][:200]}",
+        change="the name after --model; for a Hub id also the network (HF_ENDPOINT, HF_TOKEN)",
+    )
+
+
+def match_labels(config: Any, head: Head, labels: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """The label order to work in: the checkpoint's own where it already has a head for these names.
+
+    A checkpoint that was fine-tuned for such a head knows its labels by name. The same names in another order are
+    taken over (the rows' labels follow); other names are refused, since a head would answer with the wrong words.
+
+    Raises:
+        InputError: names that disagree, unless `--new-head` says that a new head is wanted.
+    """
+    trained = any(kind.endswith(head.auto_class.removeprefix("AutoModel")) for kind in config.architectures or [])
+    if not trained or not labels or settings.new_head or settings.strategy == "from_scratch":
+        return tuple(labels)
+    own = tuple(config.id2label[i] for i in sorted(config.id2label))
+    if sorted(own) == sorted(labels):
+        return own
+    raise InputError(
+        expected=f"a checkpoint without a head, or one with the labels {', '.join(labels)}",
+        found=f"{settings.model}, trained to answer {', '.join(own[:8])}",
+        change="id2label in its config.json if only the names differ, or --new-head to begin with a new head",
+    )
+
+
+def load_tokenizer(source: str, model: str) -> Any:
+    """The checkpoint's fast tokenizer; one without a pad token (GPT-2) pads with its last token, masked out.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+    except (OSError, ValueError, KeyError) as error:
+        raise _not_readable(model, error) from error
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(source: str, config: Any, task: Task, settings: Settings, labels: Sequence[str], tokenizer: Any) -> Any:
+    """The network with this task's head, in fp32 on the CPU; a new head is drawn from `--seed`.
+
+    Raises:
+        InputError: weights are missing that no new head explains.
+    """
+    changes = task.head.config_changes(task, labels)
+    for name, value in changes.items():
+        setattr(config, name, value)
+    config.pad_token_id = tokenizer.pad_token_id
+    auto = getattr(transformers, task.head.auto_class)
+    torch.manual_seed(settings.seed)
+    if settings.strategy == "from_scratch":
+        return auto.from_config(config, dtype=torch.float32)
+    try:
+        model, report = auto.from_pretrained(
+            source,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=settings.new_head,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise _not_readable(settings.model, error) from error
+    body = {name for name, _ in model.base_model.named_parameters(prefix=model.base_model_prefix)}
+    # A pooler is part of the body by name, yet many checkpoints come without: it belongs to the head.
+    lost = sorted(name for name in report["missing_keys"] if name in body and ".pooler." not in name)
+    if lost:
+        raise InputError(
+            expected=f"the weights of a {type(model).__name__}",
+            found=f"{settings.model} without {', '.join(lost[:3])}{' ...' if len(lost) > 3 else ''}",
+            change="the checkpoint, or --strategy from_scratch",
+        )
+    return model
+
+
+def redraw(model: nn.Module, groups: Sequence[Group], auto_class: str, seed: int) -> None:
+    """Gives `groups` the random weights that a new network of this configuration would have."""
+    torch.manual_seed(seed)
+    fresh = getattr(transformers, auto_class).from_config(model.config, dtype=torch.float32)
+    new, own = dict(fresh.named_parameters()), dict(model.named_parameters())
+    with torch.no_grad():
+        for name in (name for group in groups for name in group.parameters):
+            own[name].copy_(new[name])
+
+
+def save_model(folder: Path, model: Any, tokenizer: Any, card: str) -> None:
+    """Writes model, tokenizer and card in Hugging Face form, all or nothing."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as aside:
+        model.save_pretrained(aside)
+        tokenizer.save_pretrained(aside)
+        spm = Path(str(tokenizer.name_or_path)) / "sentencepiece.model"
+        if spm.is_file():  # the tokenizer's source; transformers does not know of it
+            shutil.copy(spm, aside)
+        (Path(aside) / "README.md").write_text(card, encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(aside, folder)
+
+
+def check_saved(folder: Path, model: Any, auto_class: str, batch: dict[str, torch.Tensor]) -> None:
+    """Loads `folder` afresh and compares its logits on `batch` with those of `model`.
+
+    Raises:
+        RuntimeError: they differ by more than rounding.
+    """
+    loaded = getattr(transformers, auto_class).from_pretrained(folder, dtype=torch.float32)
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        expected = model.eval()(**{name: value.to(device) for name, value in inputs.items()}).logits.cpu()
+        found = loaded.eval()(**inputs).logits
+    if not torch.allclose(expected, found, rtol=1e-3, atol=1e-4):
+        difference = (expected - found).abs().max().item()
+        raise RuntimeError(f"{folder} does not answer as the trained model does: logits differ by {difference:.3g}")
+
+
+def fingerprint(source: str, config: Any) -> str:
+    """Digest of a local checkpoint's weights and configuration; the revision of one from the Hub."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return f"{source}@{getattr(config, '_commit_hash', None)}"
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.safetensors"), folder / "config.json", folder / "tokenizer.json"]):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]

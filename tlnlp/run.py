@@ -1,0 +1,105 @@
+"""The whole program on one screen: load, find the model, open the folder, prepare, learn, report."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from tlnlp.calm import calm_libraries
+from tlnlp.data import load_splits
+from tlnlp.errors import InputError, Interrupted, say_error
+from tlnlp.evaluation import report
+from tlnlp.evaluation.screen import Screen
+from tlnlp.learn import Learner
+from tlnlp.prepare import find_source, follow_labels, prepare
+from tlnlp.recipe import Recipe
+from tlnlp.settings import Settings, changed_settings
+from tlnlp.training import folder as folders
+from tlnlp.training.processes import on_main, start_accelerator
+from tlnlp.transfer.strategies import find_strategy
+
+
+def run_command(recipe: Recipe, settings: Settings) -> int:
+    """Runs, and says how it went: the exit status of the process."""
+    calm_libraries()
+    folder = settings.output_dir or default_folder(recipe, settings)
+    try:
+        accelerator = start_accelerator(settings, folder / "tracker")
+        screen = Screen(speaks=accelerator.is_main_process, quiet=settings.quiet)
+        run_seeds(recipe, settings, folder, accelerator, screen)
+    except InputError as error:
+        say_error(error)
+        return 2
+    except Interrupted as stop:
+        command = how_started([*sys.argv[1:], *([] if settings.resume else ["--resume"])])
+        screen.always(f"Stopped after update {stop.updates_done:,} of {stop.updates:,}. To go on:\n  {command}")
+        return 130
+    return 0
+
+
+def run_seeds(
+    recipe: Recipe, settings: Settings, folder: Path, accelerator: Accelerator, screen: Screen
+) -> dict[str, Any]:
+    """One run; or one for each seed, each in its own folder, and their joined result."""
+    if settings.seeds == 1:
+        result = run_once(recipe, settings, folder, accelerator, screen)
+    else:
+        seeds = [replace(settings, seed=seed, seeds=1) for seed in range(settings.seeds)]
+        runs = [run_once(recipe, each, folder / f"seed{each.seed}", accelerator, screen) for each in seeds]
+        result = report.join_seeds(runs, folder)
+        on_main(accelerator, lambda: folders.write_json(folder / folders.RESULT, result))
+    report.show(recipe, result, screen, how_started(sys.argv[1:]))
+    return result
+
+
+def run_once(
+    recipe: Recipe, settings: Settings, folder: Path, accelerator: Accelerator, screen: Screen
+) -> dict[str, Any]:
+    """One run of one seed in `folder`: its result. What is already there and finished is not run again."""
+    find_strategy(settings.strategy)
+    splits = load_splits(recipe.task, settings)
+    source = find_source(recipe, settings, splits)
+    splits = follow_labels(splits, source.labels)
+    identity = folders.identity_of(recipe.task.name, settings, splits.fingerprint, source.fingerprint)
+    with folders.locked(folder) if accelerator.is_main_process else nullcontext():
+        finished = on_main(accelerator, lambda: folders.open_folder(folder, identity, settings))
+        if finished is not None:
+            screen.note(f"{folder}: this very run is there already (--overwrite runs it anew).")
+            return finished
+        accelerator.init_trackers(recipe.task.name)
+        work = prepare(recipe, settings, splits, source, folder, accelerator)
+        for note in work.notes:
+            screen.note(note)
+        screen.strategy(settings.strategy, work.groups, work.training.phases)
+        record, answers = Learner(work, folder, identity, screen).learn()
+        accelerator.end_training()
+        result = report.describe(work, record, answers, folder, identity, splits.fingerprint)
+        on_main(accelerator, lambda: report.write(work, result, answers, folder, how_started(sys.argv[1:])))
+        return result
+
+
+def default_folder(recipe: Recipe, settings: Settings) -> Path:
+    """runs/TASK/NAME, where the name says model, data, strategy and every flag that differs from the recipe's own."""
+    changed = changed_settings(settings, recipe.settings(full=settings.full))
+    for known in ("model", "data", "strategy", "columns"):
+        changed.pop(known, None)
+    words = [Path(settings.model).name, Path(settings.data).name.split(".")[0], settings.strategy]
+    words += [f"{name}={value}" for name, value in changed.items()]
+    return Path("runs") / recipe.task.name / "-".join(words)
+
+
+def how_started(arguments: list[str]) -> str:
+    """The command that started this process, as a person would type it."""
+    launched = "ACCELERATE_MIXED_PRECISION" in os.environ  # what `accelerate launch` sets in any case
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    start = ["accelerate", "launch"] if launched else ["python"]
+    if processes > 1:
+        start += ["--num_processes", str(processes)]
+    return shlex.join([*start, Path(sys.argv[0]).as_posix(), *arguments])

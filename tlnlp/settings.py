@@ -1,0 +1,183 @@
+"""Every flag: its type, unit, default and the source of the default. The command line is made from this one class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from tlnlp.errors import InputError
+
+if TYPE_CHECKING:
+    from tlnlp.recipe import Recipe
+
+
+def _flag(unit: str, text: str) -> Any:
+    return tyro.conf.arg(metavar=unit, help=text)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run may be told. The same flags in every recipe; each recipe brings its own defaults for some."""
+
+    model: Annotated[str, _flag("NAME|FOLDER|HUB_ID", "Checkpoint: bundled name, local folder, or Hub id.")] = "mini"
+    data: Annotated[
+        str, _flag("sample|hub|PATH", "Rows: bundled sample, published set, or a file or folder (jsonl csv tsv parquet).")
+    ] = "sample"
+    columns: Annotated[
+        tuple[str, ...], _flag("ROLE=COLUMN", "Which column plays which role, e.g. text=review label=stars.")
+    ] = ()
+    full: Annotated[bool, _flag("", "The published run: its model, its data from the Hub, its hyperparameters.")] = False
+    strategy: Annotated[str, _flag("NAME", "What learns, when and how fast: full, head_only, from_scratch.")] = "full"
+    epochs: Annotated[int, _flag("EPOCHS", "Passes over the train rows. Source: Devlin et al. 2019, A.3 (2 to 4).")] = 3
+    batch_size: Annotated[
+        int, _flag("ROWS", "Rows of one update over all processes. Source: Devlin et al. 2019, A.3 (16 or 32).")
+    ] = 32
+    learning_rate: Annotated[
+        float, _flag("LR", "Peak rate of AdamW. Source: Devlin et al. 2019, A.3 (2e-5 to 5e-5).")
+    ] = 5e-5
+    warmup_fraction: Annotated[
+        float, _flag("FRACTION", "Share of updates with a rising rate. Source: Mosbach et al. 2021, section 6 (0.1).")
+    ] = 0.1
+    weight_decay: Annotated[
+        float, _flag("RATE", "Decay of matrices, none for biases and norms. Source: Devlin et al. 2019, A.2 (0.01).")
+    ] = 0.01
+    max_grad_norm: Annotated[
+        float, _flag("NORM", "Gradients are clipped to this length. Source: the code of Devlin et al. 2019 (1.0).")
+    ] = 1.0
+    max_length: Annotated[
+        int, _flag("TOKENS", "Longer rows are cut, and that is said. Source: Devlin et al. 2019's GLUE runs (128).")
+    ] = 128
+    max_tokens: Annotated[
+        int, _flag("TOKENS", "Budget of a micro-batch: for memory, never for the result. Source: 128 x 32 = 4096.")
+    ] = 4096
+    micro_batches: Annotated[
+        int, _flag("COUNT", "Each update is cut in at least so many, to be shared by as many processes.")
+    ] = 1
+    precision: Annotated[
+        Literal["fp32", "bf16", "fp16"], _flag("fp32|bf16|fp16", "Arithmetic of the network; weights stay in fp32.")
+    ] = "fp32"
+    seed: Annotated[int, _flag("SEED", "Everything random follows from it: head, order, dropout, splits.")] = 0
+    seeds: Annotated[int, _flag("COUNT", "Run seeds 0 to COUNT-1 and report mean, spread and degenerate runs.")] = 1
+    train_rows: Annotated[
+        int | None, _flag("ROWS", "Train on so many rows, drawn by --seed and balanced as the data are; all if unset.")
+    ] = None
+    new_head: Annotated[bool, _flag("", "Drop the checkpoint's own head, whatever its labels, and begin a new one.")] = (
+        False
+    )
+    keep: Annotated[
+        Literal["last", "best"],
+        _flag("last|best", "Weights that are kept; best is chosen on dev and reported on rows that did not choose."),
+    ] = "last"
+    mask_fraction: Annotated[
+        float, _flag("FRACTION", "Masked-word training only: share of tokens to guess. Source: Devlin et al. 2019, 3.1.")
+    ] = 0.15
+    output_dir: Annotated[Path | None, _flag("FOLDER", "Where the run goes; runs/TASK/NAME if unset.")] = None
+    resume: Annotated[bool, _flag("", "Go on from the newest whole checkpoint of this run.")] = False
+    overwrite: Annotated[bool, _flag("", "Delete what is in the output folder and start anew.")] = False
+    save_every: Annotated[
+        int | None, _flag("UPDATES", "A checkpoint after so many updates; every two minutes if unset.")
+    ] = None
+    tracker: Annotated[
+        str | None, _flag("NAME", "Also log to an Accelerate tracker (tensorboard, wandb, ...); none if unset.")
+    ] = None
+    quiet: Annotated[bool, _flag("", "Only the score, as one line.")] = False
+
+    def __post_init__(self) -> None:
+        _refuse_absurd_numbers(self)
+        _refuse_contradictions(self)
+
+    def columns_by_role(self) -> dict[str, str]:
+        """{role: column} from `--columns role=column ...`."""
+        return dict(each.split("=", 1) for each in self.columns)
+
+
+# Flags that say where and how a run is kept, not what it is: they may change when a run is resumed.
+NOT_OF_THE_RUN = ("output_dir", "resume", "overwrite", "save_every", "tracker", "quiet", "seeds")
+
+_AT_LEAST = {
+    **dict.fromkeys(("epochs", "batch_size", "max_tokens", "micro_batches", "seeds", "train_rows", "save_every"), 1),
+    **dict.fromkeys(("seed", "weight_decay", "warmup_fraction"), 0),
+    "max_length": 4,
+}
+_ABOVE_ZERO = ("learning_rate", "max_grad_norm", "mask_fraction")
+# Ten: no published fine-tuning of a pre-trained network uses a peak rate above 1; above ten it is a slip of the key.
+_AT_MOST = {"learning_rate": 10, "warmup_fraction": 1, "mask_fraction": 0.9, "weight_decay": 1, "seed": 2**31 - 1}
+
+
+def _refuse_absurd_numbers(settings: Settings) -> None:
+    for name, least in _AT_LEAST.items():
+        value = getattr(settings, name)
+        if value is not None and not value >= least:
+            raise _absurd(name, f"at least {least}", value)
+    for name in _ABOVE_ZERO:
+        if not getattr(settings, name) > 0:
+            raise _absurd(name, "a number above 0", getattr(settings, name))
+    for name, most in _AT_MOST.items():
+        if not getattr(settings, name) <= most:
+            raise _absurd(name, f"at most {most}", getattr(settings, name))
+
+
+def _absurd(name: str, expected: str, value: object) -> InputError:
+    flag = "--" + name.replace("_", "-")
+    return InputError(expected=f"{flag}: {expected}", found=f"{value}", change=f"the value of {flag}")
+
+
+def _refuse_contradictions(settings: Settings) -> None:
+    if settings.max_tokens < settings.max_length:
+        raise InputError(
+            expected="a token budget in which the longest row fits",
+            found=f"--max-tokens {settings.max_tokens} below --max-length {settings.max_length}",
+            change="raise --max-tokens or lower --max-length",
+        )
+    if settings.resume and settings.overwrite:
+        raise InputError(
+            expected="one of --resume and --overwrite",
+            found="both",
+            change="--resume to go on, or --overwrite to start anew",
+        )
+    if settings.seeds > 1 and settings.seed != 0:
+        raise InputError(
+            expected="--seed S for one run, or --seeds N for the runs 0 to N-1",
+            found=f"--seed {settings.seed} and --seeds {settings.seeds}",
+            change="leave one of them out",
+        )
+    for each in settings.columns:
+        role, _, column = each.partition("=")
+        if not role or not column:
+            raise InputError(
+                expected="--columns ROLE=COLUMN ..., e.g. text=review label=stars", found=each, change="write ROLE=COLUMN"
+            )
+    if settings.full and settings.data not in ("hub", "sample"):
+        raise InputError(
+            expected="--full (the published data) or --data PATH (your own)",
+            found=f"--full and --data {settings.data}",
+            change=f"leave out --full and name the model: --model HUB_ID --data {settings.data}",
+        )
+
+
+def parse_settings(recipe: Recipe, arguments: list[str], description: str) -> Settings:
+    """The settings that a command line asks for, on top of the recipe's defaults (with --full: the published run's).
+
+    Raises:
+        InputError: a value that cannot be, or two flags that contradict each other.
+        SystemExit: `--help`, or a flag that does not exist (status 2).
+    """
+    return tyro.cli(
+        Settings,
+        args=arguments,
+        default=recipe.settings(full="--full" in arguments),
+        description=description,
+        config=(tyro.conf.FlagCreatePairsOff,),
+    )
+
+
+def changed_settings(settings: Settings, defaults: Settings) -> dict[str, Any]:
+    """The settings that differ from `defaults`, without those that only say where a run is kept."""
+    return {
+        each.name: getattr(settings, each.name)
+        for each in fields(Settings)
+        if each.name not in NOT_OF_THE_RUN and getattr(settings, each.name) != getattr(defaults, each.name)
+    }

@@ -1,0 +1,157 @@
+"""Checkpoints: written aside, synced, renamed; read back only when whole. Safetensors and JSON, no pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from tlnlp.errors import InputError
+
+MANIFEST, WEIGHTS, OPTIMIZER = "state.json", "model.safetensors", "optimizer.safetensors"
+# The one before is kept too: it serves where the newest turns out to be damaged.
+KEPT = 2
+
+
+def save_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> Path:
+    """Writes `folder/<updates done>` so that it is there either whole or not at all, then removes old ones.
+
+    Args:
+        state: plain JSON, with at least `updates_done` and `identity` (what run this is).
+
+    Raises:
+        InputError: the disk did not take it; the checkpoints that were there are untouched.
+    """
+    place = folder / f"{state['updates_done']:09d}"
+    _write(place, {WEIGHTS: _unshared(model.state_dict()), OPTIMIZER: _optimizer_tensors(model, optimizer)}, state)
+    for old in checkpoints_in(folder)[:-KEPT]:
+        shutil.rmtree(old)
+    return place
+
+
+def save_weights(place: Path, model: nn.Module, state: dict[str, Any]) -> None:
+    """Writes the weights alone (of the best epoch), as safely as a checkpoint."""
+    _write(place, {WEIGHTS: _unshared(model.state_dict())}, state)
+
+
+def _write(place: Path, contents: dict[str, dict[str, torch.Tensor]], state: dict[str, Any]) -> None:
+    aside = place.with_name(f".writing-{place.name}")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        for name, tensors in contents.items():
+            save_file(tensors, aside / name)
+        files = {name: _sync_and_digest(aside / name) for name in contents}
+        (aside / MANIFEST).write_text(json.dumps({**state, "files": files}))
+        _sync_and_digest(aside / MANIFEST)
+        shutil.rmtree(place, ignore_errors=True)
+        aside.rename(place)
+        _sync_folder(place.parent)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise InputError(
+            expected=f"room for a checkpoint in {place.parent}",
+            found=f"{error}",
+            change="make room, then go on with --resume; the checkpoint before is whole",
+        ) from error
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """The finished checkpoints of a run, oldest first, whole or not."""
+    return sorted(path for path in folder.glob("[0-9]*") if path.is_dir())
+
+
+def load_newest(folder: Path, identity: str) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint that is whole, and its state; None where there is none.
+
+    Raises:
+        InputError: the checkpoint belongs to another run.
+    """
+    for path in reversed(checkpoints_in(folder)):
+        state = _read_whole(path)
+        if state is None:
+            continue
+        if state["identity"] != identity:
+            raise InputError(
+                expected="a checkpoint of this run: the same recipe, settings, data and model",
+                found=f"{path} of another one",
+                change="the flags, to those of the first start, or --output-dir",
+            )
+        return path, state
+    return None
+
+
+def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Puts weights and optimiser moments of a whole checkpoint back, to the bit."""
+    load_weights(path, model)
+    moments = load_file(path / OPTIMIZER)
+    parameters = dict(model.named_parameters())
+    for key, tensor in moments.items():
+        kind, name = key.split(":", 1)
+        parameter = parameters[name]
+        optimizer.state[parameter][kind] = tensor if kind == "step" else tensor.to(parameter.device)
+
+
+def load_weights(path: Path, model: nn.Module) -> None:
+    """Puts the weights of a checkpoint back, to the bit."""
+    tensors = load_file(path / WEIGHTS)
+    own = model.state_dict()
+    for name, holder in _holders(own).items():
+        own[name].copy_(tensors[holder])
+
+
+def _read_whole(path: Path) -> dict[str, Any] | None:
+    try:
+        state = json.loads((path / MANIFEST).read_text())
+        whole = all(_digest(path / name) == digest for name, digest in state["files"].items())
+    except (OSError, ValueError, KeyError):
+        return None
+    return state if whole else None
+
+
+def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """{"exp_avg:<parameter name>": tensor}: by name, so that the order of groups does not matter."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        f"{kind}:{names[parameter]}": value.detach().cpu().contiguous()
+        for parameter, moments in optimizer.state.items()
+        for kind, value in moments.items()
+    }
+
+
+def _holders(state: dict[str, torch.Tensor]) -> dict[str, str]:
+    """Tensor name to the first name that shares its memory."""
+    first: dict[int, str] = {}
+    return {name: first.setdefault(tensor.data_ptr(), name) for name, tensor in state.items()}
+
+
+def _unshared(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Names that share a tensor (tied embeddings) are stored once: safetensors has no sharing."""
+    return {name: state[name].detach().cpu().contiguous() for name in dict.fromkeys(_holders(state).values())}
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync_and_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+    return _digest(path)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

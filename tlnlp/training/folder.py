@@ -1,0 +1,134 @@
+"""The folder of a run: one run in one folder, one process group at a time, told apart by what the run is."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tlnlp.errors import InputError
+from tlnlp.settings import NOT_OF_THE_RUN, Settings
+
+RUN, RESULT, CHECKPOINTS, MODEL, PREDICTIONS = "run.json", "result.json", "checkpoints", "model", "predictions.jsonl"
+BEST = "best"  # in CHECKPOINTS
+LOCK = ".lock"
+# What a run may have left in its folder; anything else is somebody's own file and is never deleted.
+OWN_FILES = {RUN, RESULT, CHECKPOINTS, MODEL, PREDICTIONS, LOCK, "tokenizer", "tracker"}
+
+
+def identity_of(task: str, settings: Settings, data: str, model: str) -> str:
+    """Digest of all that decides a run's result: the same identity, the same weights."""
+    of_the_run = {name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_RUN}
+    text = json.dumps([task, of_the_run, data, model], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def open_folder(folder: Path, identity: str, settings: Settings) -> dict[str, Any] | None:
+    """Makes sure that `folder` is this run's; returns its result where the run is there and finished.
+
+    Raises:
+        InputError: it holds another run, an unfinished one without `--resume`, or files that no run wrote.
+    """
+    present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    foreign = sorted(name for name in present - OWN_FILES if not name.startswith(".writing-"))
+    if foreign or (folder.exists() and not folder.is_dir()):
+        raise InputError(
+            expected="--output-dir: a folder of its own for the run",
+            found=f"{folder} with {', '.join(foreign[:5]) or 'no folder there but a file'}",
+            change="another --output-dir",
+        )
+    if settings.overwrite:
+        empty_folder(folder)
+        present = set()
+    if RUN in present:
+        run = json.loads((folder / RUN).read_text())
+        if run["identity"] != identity:
+            raise InputError(
+                expected=f"in {folder} nothing, or this very run",
+                found=f"another run ({_difference(run['settings'], settings)})",
+                change="another --output-dir, or --overwrite to delete that run",
+            )
+        if RESULT in present:
+            return json.loads((folder / RESULT).read_text())
+        if not settings.resume:
+            raise InputError(
+                expected=f"in {folder} nothing",
+                found="this run, begun and not finished",
+                change="add --resume to go on with it, or --overwrite to begin anew",
+            )
+    return None
+
+
+def write_run(folder: Path, identity: str, settings: Settings) -> None:
+    """Notes whose folder this is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / RUN, {"identity": identity, "settings": plain(settings)})
+
+
+def empty_folder(folder: Path) -> None:
+    """Deletes what a run left in `folder`, and nothing else."""
+    for name in OWN_FILES - {LOCK}:
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Removes what only a resume would need: the run is finished."""
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds the folder for this process; the system frees it however the process ends.
+
+    Raises:
+        InputError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / LOCK).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                expected=f"{folder} for this run alone",
+                found="another process at work in it",
+                change="wait for it, or another --output-dir",
+            ) from error
+        yield
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes aside, syncs, renames: a reader sees the old file or the new one."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """As `write_json`, for text."""
+    aside = path.with_name(f".writing-{path.name}")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """Settings as JSON has them."""
+    return json.loads(json.dumps(asdict(settings), default=str))
+
+
+def _difference(before: dict[str, Any], settings: Settings) -> str:
+    now = plain(settings)
+    names = [name for name in now if name not in NOT_OF_THE_RUN and before.get(name) != now[name]]
+    said = [f"--{name.replace('_', '-')} {before.get(name)} there, {now[name]} here" for name in names]
+    return "; ".join(said[:3]) or "other data or another checkpoint under the same flags"

@@ -1,0 +1,173 @@
+"""The loop: one screen that people may read and change. It yields after each update; there are no callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from tlnlp.heads import Head
+from tlnlp.heads.encoded import Encoded
+from tlnlp.recipe import Task
+from tlnlp.settings import Settings
+from tlnlp.training.optimizer import linear_factor, set_rates
+from tlnlp.training.plan import Update, deal, plan_updates, updates_per_epoch
+from tlnlp.transfer.strategies import Phase
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one update did.
+
+    Args:
+        updates_done: including this one.
+        updates: of the whole run.
+        phase: where in the strategy it was.
+        epoch: counts from 0 over the whole run.
+        ends_epoch: the last update of its epoch.
+        loss: mean over what the update counts (rows, or scored tokens), in nats. A scalar on the device: nobody waits
+            for it who does not read it.
+        rate: the highest learning rate of any group.
+        update: the rows it saw.
+    """
+
+    updates_done: int
+    updates: int
+    phase: Phase
+    epoch: int
+    ends_epoch: bool
+    loss: torch.Tensor
+    rate: float
+    update: Update
+
+
+@dataclass
+class Training:
+    """All that the loop works on; the model and the optimiser change under way.
+
+    Args:
+        begin_phase: what a phase asks for before its first update (new random weights).
+        phase: the one at hand.
+    """
+
+    task: Task
+    head: Head
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    encoded: Encoded
+    tokenizer: Any
+    phases: Sequence[Phase]
+    settings: Settings
+    accelerator: Accelerator
+    begin_phase: Callable[[Phase], None]
+    phase: Phase | None = None
+
+    def set_learning(self) -> None:
+        """Puts the network in the state in which the phase at hand learns: after an evaluation, too."""
+        if self.phase is not None:
+            set_learning(self.model, self.optimizer, self.phase)
+
+    @property
+    def updates_per_epoch(self) -> int:
+        """Updates of each epoch."""
+        return updates_per_epoch(len(self.encoded), self.settings.batch_size)
+
+    @property
+    def updates(self) -> int:
+        """Updates of the whole run."""
+        return sum(phase.epochs for phase in self.phases) * self.updates_per_epoch
+
+
+def train(training: Training, updates_done: int = 0) -> Iterator[Step]:
+    """Trains to the end, yielding a `Step` after each update; the first `updates_done` are left out (resume)."""
+    settings, accelerator = training.settings, training.accelerator
+    optimizer = accelerator.prepare_optimizer(training.optimizer)
+    last = 0
+    for phase in training.phases:
+        first, last = last, last + phase.epochs * training.updates_per_epoch
+        if last <= updates_done:
+            continue
+        if updates_done <= first:
+            training.begin_phase(phase)
+        training.phase = phase
+        training.set_learning()
+        model = _shared(accelerator, training.model)
+        for update in plan_updates(
+            training.encoded.lengths,
+            max(first, updates_done),
+            last,
+            seed=settings.seed,
+            batch_size=settings.batch_size,
+            max_tokens=settings.max_tokens,
+            micro_batches=settings.micro_batches,
+        ):
+            factor = linear_factor(update.number - first, last - first, settings.warmup_fraction)
+            set_rates(training.optimizer, phase.rates, factor)
+            loss = take_update(training, model, optimizer, update)
+            done = update.number + 1
+            rate = max(phase.rates.values()) * factor
+            ends_epoch = done % training.updates_per_epoch == 0
+            yield Step(done, training.updates, phase, update.epoch, ends_epoch, loss, rate, update)
+
+
+def take_update(training: Training, model: nn.Module, optimizer: Any, update: Update) -> torch.Tensor:
+    """One step of the optimiser over the whole update. Returns its loss."""
+    accelerator, settings = training.accelerator, training.settings
+    processes = accelerator.num_processes
+    # Gradients are averaged over processes: this makes the average the mean over all that the update counts.
+    scale = processes / float(training.encoded.counts[update.items].sum())
+    mine = deal(update.micro_batches, accelerator.process_index, processes)
+    total = torch.zeros((), device=accelerator.device)
+    for turn, (number, items) in enumerate(mine):
+        torch.manual_seed(_dropout_seed(settings.seed, update.number, number))
+        draw = np.random.default_rng([settings.seed, update.number, number])
+        idle = items is None  # fewer micro-batches than processes: take part, but weigh nothing
+        batch = training.head.collate(
+            training.encoded, update.micro_batches[0] if idle else items, training.tokenizer, draw
+        )
+        batch = {name: value.to(accelerator.device) for name, value in batch.items()}
+        last = turn == len(mine) - 1
+        with torch.enable_grad(), accelerator.autocast(), _sync_only(accelerator, model, when=last):
+            loss = training.head.loss(model, batch, training.task) * (0.0 if idle else scale)
+            accelerator.backward(loss)
+        total += loss.detach()
+    accelerator.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], settings.max_grad_norm)
+    optimizer.step()
+    optimizer.zero_grad()
+    return accelerator.reduce(total, "mean") if processes > 1 else total
+
+
+def set_learning(model: nn.Module, optimizer: torch.optim.Optimizer, phase: Phase) -> None:
+    """Lets the groups of `phase` learn and freezes the others: no gradient, and no dropout either."""
+    for each in optimizer.param_groups:
+        for parameter in each["params"]:
+            parameter.requires_grad_(each["group"] in phase.rates)
+            parameter.grad = None
+    model.train()
+    for module in model.modules():
+        parameters = list(module.parameters())
+        if parameters and not any(parameter.requires_grad for parameter in parameters):
+            module.eval()
+
+
+def _shared(accelerator: Accelerator, model: nn.Module) -> nn.Module:
+    """The network as processes share its gradients. Mixed precision is entered in `take_update`: the network itself is
+    left as it is, so that it can be shared anew in each phase, compared and saved."""
+    if accelerator.num_processes == 1:
+        return model
+    shared = accelerator.prepare_model(model)
+    model.__dict__.pop("forward", None)  # accelerate's wrapper for mixed precision
+    return shared
+
+
+def _dropout_seed(seed: int, update: int, micro_batch: int) -> int:
+    return int(np.random.SeedSequence([seed, update, micro_batch]).generate_state(1)[0])
+
+
+def _sync_only(accelerator: Accelerator, model: nn.Module, *, when: bool) -> Any:
+    return torch.enable_grad() if when else accelerator.no_sync(model)

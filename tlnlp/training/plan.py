@@ -1,0 +1,102 @@
+"""The plan: which rows each update sees, and how they are cut into micro-batches. Numpy only; nothing is drawn, all
+is computed, so that a resumed run, or one on other processes, follows the very same plan."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one step of the optimiser sees.
+
+    Args:
+        number: counts from 0 over the whole run.
+        epoch: counts from 0 over the whole run.
+        micro_batches: item numbers; each item of the update is in exactly one.
+    """
+
+    number: int
+    epoch: int
+    micro_batches: list[np.ndarray]
+
+    @property
+    def items(self) -> np.ndarray:
+        """All items of the update."""
+        return np.concatenate(self.micro_batches)
+
+
+def updates_per_epoch(items: int, batch_size: int) -> int:
+    """The last update of an epoch may be smaller; no item is dropped or repeated."""
+    return math.ceil(items / batch_size)
+
+
+def plan_epoch(
+    lengths: np.ndarray, epoch: int, *, seed: int, batch_size: int, max_tokens: int, micro_batches: int = 1
+) -> list[Update]:
+    """The updates of one epoch: every item once, in an order that (seed, epoch) decides.
+
+    Args:
+        lengths: [items] in tokens.
+        batch_size: items of one update, over all processes.
+        max_tokens: see `cut`.
+        micro_batches: at least so many for each update, where it has so many items.
+    """
+    order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
+    first = epoch * updates_per_epoch(len(lengths), batch_size)
+    return [
+        Update(first + i, epoch, cut(order[start : start + batch_size], lengths, max_tokens, micro_batches))
+        for i, start in enumerate(range(0, len(order), batch_size))
+    ]
+
+
+def plan_updates(lengths: np.ndarray, first: int, last: int, *, batch_size: int, **plan: int) -> Iterator[Update]:
+    """The updates `first` to `last` - 1 of a run: a seek, whatever came before is not gone through."""
+    per_epoch = updates_per_epoch(len(lengths), batch_size)
+    for epoch in range(first // per_epoch, math.ceil(last / per_epoch)):
+        for update in plan_epoch(lengths, epoch, batch_size=batch_size, **plan):
+            if first <= update.number < last:
+                yield update
+
+
+def cut(items: np.ndarray, lengths: np.ndarray, max_tokens: int, at_least: int = 1) -> list[np.ndarray]:
+    """Cuts `items` into micro-batches of similar lengths, longest first.
+
+    None holds more than `max_tokens` tokens, padding included (items x longest), unless a single item does.
+    How many processes there are plays no part, so that they all see the same cut.
+    """
+    items = items[np.argsort(-lengths[items], kind="stable")]
+    at_least = min(at_least, len(items))
+    share = lengths[items].sum() / at_least  # tokens of a micro-batch where they are shared evenly
+    pieces: list[list[int]] = []
+    tokens_before = 0
+    for place, item in enumerate(items):
+        longest = lengths[pieces[-1][0]] if pieces else 0
+        full = not pieces or (len(pieces[-1]) + 1) * longest > max_tokens
+        due = len(pieces) < at_least and (
+            tokens_before >= share * len(pieces) or len(items) - place <= at_least - len(pieces)
+        )
+        if full or due:
+            pieces.append([])
+        pieces[-1].append(int(item))
+        tokens_before += int(lengths[item])
+    return [np.asarray(piece) for piece in pieces]
+
+
+def deal(micro_batches: list[np.ndarray], process: int, processes: int) -> list[tuple[int, np.ndarray | None]]:
+    """The micro-batches of one process, with their numbers; as many for each, with None where there are too few:
+    processes that share their gradients must all take part the same number of times."""
+    turns = math.ceil(len(micro_batches) / processes)
+    mine = [turn * processes + process for turn in range(turns)]
+    return [(number, micro_batches[number] if number < len(micro_batches) else None) for number in mine]
+
+
+def padding_fraction(micro_batches: list[np.ndarray], lengths: np.ndarray) -> float:
+    """Share of the places in the padded micro-batches that hold no token."""
+    places = sum(len(items) * int(lengths[items].max()) for items in micro_batches)
+    tokens = sum(int(lengths[items].sum()) for items in micro_batches)
+    return 1 - tokens / places

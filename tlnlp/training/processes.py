@@ -1,0 +1,67 @@
+"""One process or many: the accelerator, and what only the first process does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+
+from tlnlp.errors import InputError
+from tlnlp.settings import Settings
+
+MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+def start_accelerator(settings: Settings, tracker_folder: Path | None = None) -> Accelerator:
+    """The Accelerator for these settings, on the machine and processes that the launcher gave.
+
+    Raises:
+        InputError: a precision that this machine cannot compute in, or a tracker that is not there.
+    """
+    if settings.precision == "fp16" and not torch.cuda.is_available():
+        raise InputError(
+            expected="--precision fp32 or bf16 where there is no GPU",
+            found="--precision fp16",
+            change="--precision bf16",
+        )
+    try:
+        accelerator = Accelerator(
+            mixed_precision=MIXED[settings.precision], log_with=settings.tracker, project_dir=tracker_folder
+        )
+    except ValueError as error:
+        raise InputError(
+            expected="a tracker or a precision that accelerate knows and finds installed",
+            found=str(error).strip().splitlines()[0],
+            change="--tracker or --precision, or install the tracker's package",
+        ) from error
+    if settings.tracker and not accelerator.log_with:
+        raise InputError(
+            expected="a tracker that is installed",
+            found=f"--tracker {settings.tracker}, whose package is not there",
+            change=f"pip install {settings.tracker}, or leave --tracker out",
+        )
+    if accelerator.device.type == "cpu":
+        # The launcher sets one thread for each process whatever the machine; share all cores instead.
+        local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // local))
+    return accelerator
+
+
+def on_main(accelerator: Accelerator, act: Callable[[], Any]) -> Any:
+    """What `act` gives on the first process, on all of them; what it refuses there is refused everywhere."""
+    outcome: list[Any] = [None, None]
+    if accelerator.is_main_process:
+        try:
+            outcome[0] = act()
+        except InputError as error:
+            outcome[1] = (error.expected, error.found, error.change)
+    if accelerator.num_processes > 1:
+        broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise InputError(expected=outcome[1][0], found=outcome[1][1], change=outcome[1][2])
+    return outcome[0]

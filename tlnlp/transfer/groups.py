@@ -1,0 +1,78 @@
+"""A network as an ordered list of layer groups: embeddings, layer 1 ... layer n, head. Found by structure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+
+@dataclass(frozen=True)
+class Group:
+    """Parameters that learn together.
+
+    Args:
+        name: "embeddings", "layer 3", "head".
+        parameters: names in `model.named_parameters()`; a parameter that two places share stands in the first.
+        size: number of weights.
+    """
+
+    name: str
+    parameters: tuple[str, ...]
+    size: int
+
+
+def layer_groups(model: nn.Module) -> list[Group]:
+    """The groups of `model` from input to output.
+
+    The layers are the longest ModuleList. What runs after the last of them is the head (a pooler and a last norm too:
+    they serve the answer); the rest are embeddings. What runs after is found by running: names and the order of
+    declaration differ from one architecture to the next.
+    """
+    stack = layer_stack(model)
+    groups: dict[str, list[str]] = {"embeddings": []}
+    groups |= {f"layer {number}": [] for number in range(1, len(stack) + 1)}
+    groups |= {"head": []}
+    layer_of = {p: f"layer {i}" for i, layer in enumerate(stack, start=1) for p in layer.parameters()}
+    after = _parameters_after(model, stack)
+    sizes = dict.fromkeys(groups, 0)
+    for name, parameter in model.named_parameters():
+        group = layer_of.get(parameter) or ("head" if parameter in after else "embeddings")
+        groups[group].append(name)
+        sizes[group] += parameter.numel()
+    return [Group(name, tuple(parameters), sizes[name]) for name, parameters in groups.items() if parameters]
+
+
+def layer_stack(model: nn.Module) -> nn.ModuleList:
+    """The longest ModuleList of the network."""
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    if not lists:
+        raise ValueError(f"{type(model).__name__} has no list of layers")
+    return max(lists, key=len)
+
+
+def _parameters_after(model: nn.Module, stack: nn.ModuleList) -> set[nn.Parameter]:
+    """Parameters of the modules that are called once the last layer has answered, but by none called before."""
+    before: set[nn.Parameter] = set()
+    after: set[nn.Parameter] = set()
+    state = {"last layer answered": False}
+
+    def note(module: nn.Module, arguments: object) -> None:
+        (after if state["last layer answered"] else before).update(module.parameters(recurse=False))
+
+    def answered(module: nn.Module, arguments: object, output: object) -> None:
+        state["last layer answered"] = True
+
+    hooks = [module.register_forward_pre_hook(note) for module in model.modules()]
+    hooks.append(stack[-1].register_forward_hook(answered))
+    training = model.training
+    try:
+        with torch.no_grad():
+            device = next(model.parameters()).device
+            model.eval()(input_ids=torch.zeros(1, 2, dtype=torch.long, device=device))
+    finally:
+        model.train(training)
+        for hook in hooks:
+            hook.remove()
+    return after - before
