@@ -1,0 +1,48 @@
+# In a fresh clone: `make quickstart` runs the main job, `make test` the tests. Both install what they need into .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+LAUNCH := $(BIN)/accelerate launch --config_file launch.yaml
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: quickstart test test-all check format benchmark clean
+
+quickstart: .venv/installed
+	@$(LAUNCH) recipes/sst2.py --strategy from_scratch --quiet
+	@$(LAUNCH) recipes/sst2.py
+
+test: .venv/installed-dev
+	$(BIN)/python -m pytest -q
+
+test-all: .venv/installed-measure
+	$(BIN)/python -m pytest -q -m ""
+
+check: .venv/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: .venv/installed-measure
+	$(BIN)/python benchmarks/sst2_throughput.py
+
+# torch first and by itself: a package that asks for it later must find it there.
+.venv/installed: pyproject.toml constraints.txt
+	@echo "Installing into .venv (once; some minutes) ..."
+	@$(PYTHON) -m venv .venv
+	@$(PIP) torch
+	@$(PIP) --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	@$(PIP) --editable ".[dev]"
+	@touch $@
+
+.venv/installed-measure: .venv/installed-dev
+	@$(PIP) --editable ".[dev,measure]"
+	@touch $@
+
+clean:
+	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache *.egg-info
