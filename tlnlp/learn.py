@@ -108,7 +108,10 @@ class Learner:
         record.updates_done = step.updates_done
         record.rows_seen += len(step.update.items)
         record.tokens += int(lengths[step.update.items].sum())
-        record.places += sum(len(items) * int(lengths[items].max()) for items in step.update.micro_batches)
+        if self.training.packed:
+            record.places = record.tokens
+        else:
+            record.places += sum(len(items) * int(lengths[items].max()) for items in step.update.micro_batches)
         self._loss_sum += step.loss
         bar.advance(len(step.update.items))
         if bar.due():

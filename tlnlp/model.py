@@ -14,6 +14,7 @@ import torch
 import transformers
 from torch import nn
 
+from tlnlp.compact import CompactVocabulary
 from tlnlp.errors import InputError, did_you_mean
 from tlnlp.heads import Head
 from tlnlp.recipe import Task
@@ -164,14 +165,17 @@ def load_model(source: str, config: Any, task: Task, settings: Settings, labels:
     return model
 
 
-def redraw(model: nn.Module, groups: Sequence[Group], auto_class: str, seed: int) -> None:
+def redraw(
+    model: nn.Module, groups: Sequence[Group], auto_class: str, seed: int, compact: CompactVocabulary | None
+) -> None:
     """Gives `groups` the random weights that a new network of this configuration would have."""
     torch.manual_seed(seed)
     fresh = getattr(transformers, auto_class).from_config(model.config, dtype=torch.float32)
     new, own = dict(fresh.named_parameters()), dict(model.named_parameters())
     with torch.no_grad():
         for name in (name for group in groups for name in group.parameters):
-            own[name].copy_(new[name])
+            is_cut = compact is not None and name == compact.parameter
+            own[name].copy_(compact.take(new[name]) if compact and is_cut else new[name])
 
 
 def save_model(folder: Path, model: Any, tokenizer: Any, card: str) -> None:

@@ -11,10 +11,12 @@ import transformers
 from accelerate import Accelerator
 
 from tlnlp import model as models
+from tlnlp.compact import CompactVocabulary, pieces_used
 from tlnlp.data.rows import Rows, Splits
 from tlnlp.data.vocabulary import train_vocabulary
 from tlnlp.heads.encoded import Encoded
-from tlnlp.recipe import Recipe, Several
+from tlnlp.packing import Packing
+from tlnlp.recipe import Recipe, Task
 from tlnlp.settings import Settings
 from tlnlp.training.loop import Training
 from tlnlp.training.optimizer import build_optimizer
@@ -49,6 +51,7 @@ class Work:
     Args:
         watched: encoded dev rows: scored after each epoch, and what weights are chosen on.
         reported: what the result is about: dev, or test where dev was used to choose.
+        compact: the piece table cut to the pieces that occur; to be restored before saving. None: it is whole.
     """
 
     recipe: Recipe
@@ -61,6 +64,7 @@ class Work:
     reported_rows: Rows
     labels: tuple[str, ...]
     notes: list[str]
+    compact: CompactVocabulary | None
 
 
 def find_source(recipe: Recipe, settings: Settings, splits: Splits) -> Source:
@@ -108,14 +112,18 @@ def prepare(
     encoded = task.head.encode(splits.train, task, tokenizer, settings)
     watched = task.head.encode(splits.dev, task, tokenizer, settings)
     reported = watched if splits.test is None else task.head.encode(splits.test, task, tokenizer, settings)
+    special = [*tokenizer.all_special_ids, tokenizer.pad_token_id]
     network = models.load_model(place, source.config, task, settings, source.labels, tokenizer)
     groups = layer_groups(network)
+    used = pieces_used(*(each.features["input_ids"].flat for each in (encoded, watched, reported)), always=special)
+    compact = CompactVocabulary.install(network, used)
     network.to(accelerator.device)
+    packing = _pack(network, encoded, task, tokenizer) if accelerator.device.type == "cpu" else None
 
     def begin_phase(phase: Phase) -> None:
         redrawn = [group for group in groups if group.name in phase.redraw]
         if redrawn:
-            models.redraw(network, redrawn, task.head.auto_class, settings.seed)
+            models.redraw(network, redrawn, task.head.auto_class, settings.seed, compact)
 
     training = Training(
         task=task,
@@ -128,6 +136,7 @@ def prepare(
         settings=settings,
         accelerator=accelerator,
         begin_phase=begin_phase,
+        packed=packing is not None,
     )
     return Work(
         recipe=recipe,
@@ -139,8 +148,18 @@ def prepare(
         reported=reported,
         reported_rows=splits.test or splits.dev,
         labels=source.labels,
+        compact=compact,
         notes=[*splits.notes, *encoded.notes, *watched.notes, *([] if reported is watched else reported.notes)],
     )
+
+
+def _pack(network: Any, encoded: Encoded, task: Task, tokenizer: Any) -> Packing | None:
+    """Padding-free layers where the rows differ in length and the network allows it, seen on some of them."""
+    items = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
+    if encoded.lengths[items].min() == encoded.lengths[items].max():
+        return None
+    batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
+    return Packing.install(network, {name: value for name, value in batch.items() if name != "labels"})
 
 
 def _make_vocabulary(recipe: Recipe, rows: Rows, folder: Path) -> None:

@@ -132,9 +132,19 @@ class Recipe:
     new_model: NewModel | None = None
 
     def settings(self, **changes: Any) -> Settings:
-        """This recipe's settings with `changes`; with `full=True` those of the published run."""
+        """This recipe's settings with `changes`; with `full=True` those of the published run.
+
+        Raises:
+            InputError: `full` where nothing is published, or settings that cannot be.
+        """
         defaults = {name: default.value for name, default in self.defaults.items()}
-        if changes.get("full") and self.published is not None:
+        if changes.get("full"):
+            if self.published is None:
+                raise InputError(
+                    expected="a recipe with a published run",
+                    found=f"--full, but {self.task.name} has none",
+                    change="leave --full out",
+                )
             defaults |= {"model": self.published.model, "data": "hub", **self.published.settings}
         return Settings(**(defaults | changes))
 

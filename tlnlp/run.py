@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,11 +34,14 @@ def run_command(recipe: Recipe, settings: Settings) -> int:
         accelerator = start_accelerator(settings, folder / "tracker")
         screen = Screen(speaks=accelerator.is_main_process, quiet=settings.quiet)
         run_seeds(recipe, settings, folder, accelerator, screen)
+        accelerator.end_training()  # parts the processes: nothing is shared after it
     except InputError as error:
         say_error(error)
         return 2
     except Interrupted as stop:
-        command = how_started([*sys.argv[1:], *([] if settings.resume else ["--resume"])])
+        # What was to be overwritten is gone by now; what there is, is to be gone on with.
+        flags = [flag for flag in sys.argv[1:] if flag not in ("--overwrite", "--resume")]
+        command = how_started([*flags, "--resume"])
         screen.always(f"Stopped after update {stop.updates_done:,} of {stop.updates:,}. To go on:\n  {command}")
         return 130
     return 0
@@ -55,7 +58,7 @@ def run_seeds(
         runs = [run_once(recipe, each, folder / f"seed{each.seed}", accelerator, screen) for each in seeds]
         result = report.join_seeds(runs, folder)
         on_main(accelerator, lambda: folders.write_json(folder / folders.RESULT, result))
-    report.show(recipe, result, screen, how_started(sys.argv[1:]))
+    report.show(recipe, result, screen)
     return result
 
 
@@ -68,7 +71,13 @@ def run_once(
     source = find_source(recipe, settings, splits)
     splits = follow_labels(splits, source.labels)
     identity = folders.identity_of(recipe.task.name, settings, splits.fingerprint, source.fingerprint)
-    with folders.locked(folder) if accelerator.is_main_process else nullcontext():
+
+    def write() -> None:
+        with folders.room_wanted(folder):
+            report.write(work, result, answers, folder, how_started(sys.argv[1:]))
+
+    with ExitStack() as held:
+        on_main(accelerator, lambda: held.enter_context(folders.locked(folder)))
         finished = on_main(accelerator, lambda: folders.open_folder(folder, identity, settings))
         if finished is not None:
             screen.note(f"{folder}: this very run is there already (--overwrite runs it anew).")
@@ -79,9 +88,8 @@ def run_once(
             screen.note(note)
         screen.strategy(settings.strategy, work.groups, work.training.phases)
         record, answers = Learner(work, folder, identity, screen).learn()
-        accelerator.end_training()
         result = report.describe(work, record, answers, folder, identity, splits.fingerprint)
-        on_main(accelerator, lambda: report.write(work, result, answers, folder, how_started(sys.argv[1:])))
+        on_main(accelerator, write)
         return result
 
 

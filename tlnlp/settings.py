@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -150,6 +150,13 @@ def _refuse_contradictions(settings: Settings) -> None:
             raise InputError(
                 expected="--columns ROLE=COLUMN ..., e.g. text=review label=stars", found=each, change="write ROLE=COLUMN"
             )
+    roles = [each.partition("=")[0] for each in settings.columns]
+    if twice := [role for role in dict.fromkeys(roles) if roles.count(role) > 1]:
+        raise InputError(
+            expected="one column for each role",
+            found=f"--columns {' '.join(settings.columns)}",
+            change=f"leave one {twice[0]}=COLUMN",
+        )
     if settings.full and settings.data not in ("hub", "sample"):
         raise InputError(
             expected="--full (the published data) or --data PATH (your own)",
@@ -165,10 +172,12 @@ def parse_settings(recipe: Recipe, arguments: list[str], description: str) -> Se
         InputError: a value that cannot be, or two flags that contradict each other.
         SystemExit: `--help`, or a flag that does not exist (status 2).
     """
+    # Off in the defaults even so: what is on by default, tyro would spell --no-full.
+    defaults = replace(recipe.settings(full="--full" in arguments), full=False)
     return tyro.cli(
         Settings,
         args=arguments,
-        default=recipe.settings(full="--full" in arguments),
+        default=defaults,
         description=description,
         config=(tyro.conf.FlagCreatePairsOff,),
     )

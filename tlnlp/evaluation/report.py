@@ -69,6 +69,8 @@ def describe(
 def write(work: Work, result: dict[str, Any], answers: list[dict[str, Any]], folder: Path, command: str) -> None:
     """Model, predictions and result, in this order: a result says that all else is there and was read back."""
     training = work.training
+    if work.compact is not None:
+        work.compact.restore()
     place = folder / folders.MODEL
     models.save_model(place, training.model, training.tokenizer, write_card(result, work.labels, command))
     models.check_saved(place, training.model, training.head.auto_class, sample_batch(work))
@@ -95,11 +97,11 @@ def _name(label: Any, names: Sequence[str] | None) -> Any:
     return [names[i] for i in label] if isinstance(label, tuple) else names[label]
 
 
-def show(recipe: Recipe, result: dict[str, Any], screen: Screen, command: str) -> None:
+def show(recipe: Recipe, result: dict[str, Any], screen: Screen) -> None:
     """The result's table and two lines that use the model."""
     folder = Path(result["output"])
     scores = ", ".join(f"{name} {value:.4f}" for name, value in result["metrics"].items())
-    screen.result(f"{recipe.task.name}: {result['model']}, strategy {result['strategy']}", summary(result, command))
+    screen.result(f"{recipe.task.name}: {result['model']}, strategy {result['strategy']}", summary(result))
     model = folder / (f"seed{result['seed'][0]}" if "runs" in result else "") / folders.MODEL
     screen.note(f"\nmodel: {model}\n")
     for line in usage(recipe.task, model):
@@ -124,7 +126,7 @@ def find_control(result: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-def summary(result: dict[str, Any], command: str) -> list[tuple[str, str]]:
+def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
     """What the result's table says, line by line."""
     lines: list[tuple[str, str]] = []
     spread = result.get("spread", {})
@@ -137,9 +139,10 @@ def summary(result: dict[str, Any], command: str) -> list[tuple[str, str]]:
             theirs = _number(control["metrics"][name], control.get("spread", {}).get(name))
             lines.append(("  same network from scratch", theirs))
         elif result["strategy"] != "from_scratch":
-            lines.append(("  same network from scratch", f"not run yet: {command} --strategy from_scratch"))
-        if result["published"] and name in result["published"]["score"]:
-            published = result["published"]
+            lines.append(("  same network from scratch", "not run yet: add --strategy from_scratch"))
+        published = result["published"]
+        # Only the published rows can be compared with the published score.
+        if published and result["data"] == "hub" and name in published["score"]:
             lines.append((f"  published ({published['model']})", f"{published['score'][name]:.4g}"))
     if result.get("degenerate"):
         lines.append(("degenerate runs", f"seeds {', '.join(map(str, result['degenerate']))}: one answer for all rows"))

@@ -37,8 +37,8 @@ class Screen:
             self.always(text)
 
     def note(self, text: str) -> None:
-        """One line, as it is."""
-        self._console.print(text, markup=False)
+        """One line, as it is: not wrapped, so that what is to be copied can be."""
+        self._console.print(text, markup=False, soft_wrap=True)
 
     def always(self, text: str) -> None:
         """One line, even when quiet."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tlnlp.errors import InputError
+from tlnlp.training.folder import room_wanted
 
-MANIFEST, WEIGHTS, OPTIMIZER = "state.json", "model.safetensors", "optimizer.safetensors"
+STATE, WEIGHTS, OPTIMIZER = "state.json", "model.safetensors", "optimizer.safetensors"
+# Written last: what each of the files must digest to.
+DIGESTS = "digests.json"
 # The one before is kept too: it serves where the newest turns out to be damaged.
 KEPT = 2
 
@@ -44,24 +48,27 @@ def save_weights(place: Path, model: nn.Module, state: dict[str, Any]) -> None:
 
 def _write(place: Path, contents: dict[str, dict[str, torch.Tensor]], state: dict[str, Any]) -> None:
     aside = place.with_name(f".writing-{place.name}")
-    try:
+    with room_wanted(place.parent), _removed_on_error(aside):
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         for name, tensors in contents.items():
             save_file(tensors, aside / name)
-        files = {name: _sync_and_digest(aside / name) for name in contents}
-        (aside / MANIFEST).write_text(json.dumps({**state, "files": files}))
-        _sync_and_digest(aside / MANIFEST)
+        (aside / STATE).write_text(json.dumps(state))
+        digests = {name: _sync_and_digest(aside / name) for name in (*contents, STATE)}
+        (aside / DIGESTS).write_text(json.dumps(digests))
+        _sync_and_digest(aside / DIGESTS)
         shutil.rmtree(place, ignore_errors=True)
         aside.rename(place)
         _sync_folder(place.parent)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise InputError(
-            expected=f"room for a checkpoint in {place.parent}",
-            found=f"{error}",
-            change="make room, then go on with --resume; the checkpoint before is whole",
-        ) from error
+
+
+@contextlib.contextmanager
+def _removed_on_error(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
@@ -92,12 +99,15 @@ def load_newest(folder: Path, identity: str) -> tuple[Path, dict[str, Any]] | No
 def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
     """Puts weights and optimiser moments of a whole checkpoint back, to the bit."""
     load_weights(path, model)
-    moments = load_file(path / OPTIMIZER)
     parameters = dict(model.named_parameters())
-    for key, tensor in moments.items():
+    members = [parameter for each in optimizer.param_groups for parameter in each["params"]]
+    number_of = {parameter: number for number, parameter in enumerate(members)}
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for key, tensor in load_file(path / OPTIMIZER).items():
         kind, name = key.split(":", 1)
-        parameter = parameters[name]
-        optimizer.state[parameter][kind] = tensor if kind == "step" else tensor.to(parameter.device)
+        moments.setdefault(number_of[parameters[name]], {})[kind] = tensor
+    # The optimiser puts each where its kernels want it: a fused one wants even the count of steps on the GPU.
+    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
@@ -110,16 +120,16 @@ def load_weights(path: Path, model: nn.Module) -> None:
 
 def _read_whole(path: Path) -> dict[str, Any] | None:
     try:
-        state = json.loads((path / MANIFEST).read_text())
-        whole = all(_digest(path / name) == digest for name, digest in state["files"].items())
-    except (OSError, ValueError, KeyError):
+        digests = json.loads((path / DIGESTS).read_text())
+        whole = all(_digest(path / name) == digest for name, digest in digests.items())
+        return json.loads((path / STATE).read_text()) if whole else None
+    except (OSError, ValueError):
         return None
-    return state if whole else None
 
 
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """{"exp_avg:<parameter name>": tensor}: by name, so that the order of groups does not matter."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
+    names: dict[torch.Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{kind}:{names[parameter]}": value.detach().cpu().contiguous()
         for parameter, moments in optimizer.state.items()

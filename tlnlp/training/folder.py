@@ -13,6 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from tlnlp.errors import InputError
 from tlnlp.settings import NOT_OF_THE_RUN, Settings
 
@@ -31,17 +33,19 @@ def identity_of(task: str, settings: Settings, data: str, model: str) -> str:
 
 
 def open_folder(folder: Path, identity: str, settings: Settings) -> dict[str, Any] | None:
-    """Makes sure that `folder` is this run's; returns its result where the run is there and finished.
+    """Makes `folder` this run's; returns the run's result where it is there and finished.
 
     Raises:
         InputError: it holds another run, an unfinished one without `--resume`, or files that no run wrote.
     """
     present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    foreign = sorted(name for name in present - OWN_FILES if not name.startswith(".writing-"))
-    if foreign or (folder.exists() and not folder.is_dir()):
+    # Without the note of whose folder it is, nothing in it was left by a run, whatever its name.
+    own = OWN_FILES if RUN in present else {LOCK}
+    foreign = sorted(name for name in present - own if not name.startswith(".writing-"))
+    if foreign:
         raise InputError(
             expected="--output-dir: a folder of its own for the run",
-            found=f"{folder} with {', '.join(foreign[:5]) or 'no folder there but a file'}",
+            found=f"{folder} with {', '.join(foreign[:5])}",
             change="another --output-dir",
         )
     if settings.overwrite:
@@ -63,18 +67,15 @@ def open_folder(folder: Path, identity: str, settings: Settings) -> dict[str, An
                 found="this run, begun and not finished",
                 change="add --resume to go on with it, or --overwrite to begin anew",
             )
+    with room_wanted(folder):
+        write_json(folder / RUN, {"identity": identity, "settings": plain(settings)})
     return None
-
-
-def write_run(folder: Path, identity: str, settings: Settings) -> None:
-    """Notes whose folder this is."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / RUN, {"identity": identity, "settings": plain(settings)})
 
 
 def empty_folder(folder: Path) -> None:
     """Deletes what a run left in `folder`, and nothing else."""
-    for name in OWN_FILES - {LOCK}:
+    # Whose folder it is goes last: until then it can be emptied again.
+    for name in sorted(OWN_FILES - {LOCK}, key=RUN.__eq__):
         path = folder / name
         if path.is_dir():
             shutil.rmtree(path)
@@ -92,10 +93,18 @@ def locked(folder: Path) -> Iterator[None]:
     """Holds the folder for this process; the system frees it however the process ends.
 
     Raises:
-        InputError: another process holds it.
+        InputError: another process holds it, or there can be no such folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("w") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w")
+    except OSError as error:
+        raise InputError(
+            expected="--output-dir: a folder that can be written",
+            found=str(error),
+            change="another --output-dir",
+        ) from error
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -105,6 +114,23 @@ def locked(folder: Path) -> Iterator[None]:
                 change="wait for it, or another --output-dir",
             ) from error
         yield
+
+
+@contextlib.contextmanager
+def room_wanted(folder: Path) -> Iterator[None]:
+    """Says in words that the disk did not take what was to be written.
+
+    Raises:
+        InputError: in place of the system's error.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            expected=f"room for what is written in {folder}",
+            found=str(error),
+            change="make room, then go on with --resume; what was there before is whole",
+        ) from error
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -52,6 +52,7 @@ class Training:
 
     Args:
         begin_phase: what a phase asks for before its first update (new random weights).
+        packed: the layers run without padding.
         phase: the one at hand.
     """
 
@@ -65,6 +66,7 @@ class Training:
     settings: Settings
     accelerator: Accelerator
     begin_phase: Callable[[Phase], None]
+    packed: bool = False
     phase: Phase | None = None
 
     def set_learning(self) -> None:

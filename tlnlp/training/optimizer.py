@@ -13,14 +13,16 @@ from tlnlp.transfer.groups import Group
 
 def build_optimizer(model: nn.Module, groups: Sequence[Group], settings: Settings) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) with two parameter groups for each layer group: matrices, which decay, and
-    vectors (biases, norms), which do not. Found by shape, not by name. `group` in each says whose it is."""
+    vectors (biases, norms) and lookup tables, which do not: a word that the train rows lack must not fade. Found by
+    structure, not by name. `group` in each says whose it is."""
     parameters = dict(model.named_parameters())
+    tables = {module.weight for module in model.modules() if isinstance(module, nn.Embedding)}
     parameter_groups = []
     for group in groups:
         members = [parameters[name] for name in group.parameters]
         for decay, of_kind in (
-            (settings.weight_decay, [p for p in members if p.dim() >= 2]),
-            (0.0, [p for p in members if p.dim() < 2]),
+            (settings.weight_decay, [p for p in members if p.dim() >= 2 and p not in tables]),
+            (0.0, [p for p in members if p.dim() < 2 or p in tables]),
         ):
             if of_kind:
                 parameter_groups.append({"params": of_kind, "weight_decay": decay, "group": group.name})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,8 @@ from accelerate.utils import broadcast_object_list
 from tlnlp.errors import InputError
 from tlnlp.settings import Settings
 
+# Parameters of glibc's mallopt(3): blocks taken by mmap at most; free memory at the top before it is given back (-1: never).
+M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
@@ -31,7 +35,11 @@ def start_accelerator(settings: Settings, tracker_folder: Path | None = None) ->
         )
     try:
         accelerator = Accelerator(
-            mixed_precision=MIXED[settings.precision], log_with=settings.tracker, project_dir=tracker_folder
+            # Processes without a GPU share the training only where accelerate is told that this is meant.
+            cpu=not torch.accelerator.is_available(),
+            mixed_precision=MIXED[settings.precision],
+            log_with=settings.tracker,
+            project_dir=tracker_folder,
         )
     except ValueError as error:
         raise InputError(
@@ -49,7 +57,17 @@ def start_accelerator(settings: Settings, tracker_folder: Path | None = None) ->
         # The launcher sets one thread for each process whatever the machine; share all cores instead.
         local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // local))
+        _keep_freed_memory()
     return accelerator
+
+
+def _keep_freed_memory() -> None:
+    """Tells glibc to reuse large blocks instead of giving them back to the system and asking for them anew at each
+    update, each page zeroed again: 5 to 10 % of an update on a CPU. Other C libraries are left alone."""
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_MAX, 0)
+        libc.mallopt(M_TRIM_THRESHOLD, -1)
 
 
 def on_main(accelerator: Accelerator, act: Callable[[], Any]) -> Any:

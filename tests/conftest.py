@@ -1,0 +1,129 @@
+"""Tiny checkpoints and tiny data, made once; every test runs without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from tokenizers import ByteLevelBPETokenizer
+
+from tests.runs import ROOT
+from tlnlp.calm import calm_libraries
+from tlnlp.data.vocabulary import train_vocabulary
+
+SAMPLE = ROOT / "tlnlp" / "bundled" / "samples" / "reviews"
+PIECES = 300
+TRAIN_ROWS, DEV_ROWS = 41, 13  # primes: no batch size divides them, so that every epoch ends with a smaller update
+
+
+def pytest_configure() -> None:
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    calm_libraries()
+
+
+def _sample(split: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (SAMPLE / f"{split}.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a few labelled sentences of the bundled sample."""
+    folder = tmp_path_factory.mktemp("reviews")
+    for split, rows in (("train", TRAIN_ROWS), ("validation", DEV_ROWS)):
+        lines = [json.dumps(row) + "\n" for row in _sample(split)[:rows]]
+        (folder / f"{split}.jsonl").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the same sentences as plain text."""
+    folder = tmp_path_factory.mktemp("corpus")
+    for split, rows in (("train", TRAIN_ROWS), ("validation", DEV_ROWS)):
+        (folder / f"{split}.txt").write_text("".join(row["sentence"] + "\n" for row in _sample(split)[:rows]))
+    return folder
+
+
+def _save(folder: Path, config: Any, seed: int = 0) -> Path:
+    kind = transformers.AutoModelForCausalLM if config.model_type == "gpt2" else transformers.AutoModelForMaskedLM
+    torch.manual_seed(seed)
+    kind.from_config(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = tmp_path_factory.mktemp("vocabulary")
+    texts = [row["sentence"] for row in _sample("train")]
+    return train_vocabulary(texts, folder, pieces=PIECES, lowercase=True)
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory: pytest.TempPathFactory, vocabulary: Any) -> Path:
+    """BERT's architecture, post-norm with a pooler, with its dropout of 0.1."""
+    folder = tmp_path_factory.mktemp("bert")
+    vocabulary.save_pretrained(folder)
+    config = transformers.BertConfig(
+        vocab_size=PIECES, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=64, pad_token_id=0,
+    )  # fmt: skip
+    assert config.hidden_dropout_prob == config.attention_probs_dropout_prob == 0.1
+    return _save(folder, config)
+
+
+@pytest.fixture(scope="session")
+def modernbert(tmp_path_factory: pytest.TempPathFactory, vocabulary: Any) -> Path:
+    """ModernBERT's architecture: rotary positions, pre-norm, a last norm, local attention in every other layer."""
+    folder = tmp_path_factory.mktemp("modernbert")
+    vocabulary.save_pretrained(folder)
+    config = transformers.ModernBertConfig(
+        vocab_size=PIECES, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+        max_position_embeddings=64, local_attention=8, global_attn_every_n_layers=2, embedding_dropout=0.1,
+        mlp_dropout=0.1, attention_dropout=0.1, pad_token_id=0, cls_token_id=2, bos_token_id=2, sep_token_id=3,
+        eos_token_id=3,
+    )  # fmt: skip
+    return _save(folder, config)
+
+
+@pytest.fixture(scope="session")
+def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """GPT-2's architecture and tokenizer: one direction, no pad token, dropout of 0.1."""
+    folder = tmp_path_factory.mktemp("gpt2")
+    pieces = ByteLevelBPETokenizer()
+    end = "<|endoftext|>"
+    texts = [row["sentence"] for row in _sample("train")]
+    pieces.train_from_iterator(texts, vocab_size=PIECES, special_tokens=[end], show_progress=False)
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=pieces._tokenizer, bos_token=end, eos_token=end, unk_token=end
+    )
+    assert tokenizer.pad_token is None
+    tokenizer.save_pretrained(folder)
+    config = transformers.GPT2Config(
+        vocab_size=len(tokenizer), n_positions=64, n_embd=16, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0
+    )
+    return _save(folder, config)
+
+
+@pytest.fixture(params=["bert", "modernbert", "gpt2"])
+def any_checkpoint(request: pytest.FixtureRequest) -> Path:
+    """Each architecture in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def full_precision(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """See `keep_float64`."""
+    keep_float64(monkeypatch)
+    return
+
+
+def keep_float64(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads raise half-precision logits to fp32 with `.float()`, which would lower those of a float64 network."""
+    lower = torch.Tensor.float
+    monkeypatch.setattr(torch.Tensor, "float", lambda self: self if self.dtype == torch.float64 else lower(self))

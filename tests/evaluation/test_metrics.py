@@ -1,0 +1,100 @@
+"""Metrics against scikit-learn and cases worked by hand; each is an `evaluate` module that loads without a network."""
+
+from __future__ import annotations
+
+import math
+import socket
+from pathlib import Path
+from typing import Any, NoReturn
+
+import evaluate
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score
+
+from tlnlp import heads, metrics
+from tlnlp.data import Rows
+from tlnlp.evaluation.measure import is_better, measure
+from tlnlp.recipe import Columns, Data, Labels, Several, Task
+
+FOLDER = Path(metrics.__path__[0])
+MODULES = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
+LABELS = ("a", "b", "c")
+
+
+def as_task(head: Any, labels: Labels, *modules: Any) -> Task:
+    return Task("tests", Data(), Columns(text="text", label="label"), head, labels, modules)
+
+
+def as_rows(values: list[Any], labels: tuple[str, ...] | None = None) -> Rows:
+    return Rows({"text": ["x"] * len(values), "label": values}, "tests", np.arange(1, len(values) + 1), labels)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_accuracy_of_one_label_is_scikit_learns(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    references, predictions = draw.integers(0, 3, 50).tolist(), draw.integers(0, 3, 50).tolist()
+    answers = [{"prediction": LABELS[each]} for each in predictions]
+    found = measure(as_task(heads.sentence, LABELS, metrics.accuracy), answers, as_rows(references, LABELS))
+    assert found == {"accuracy": pytest.approx(accuracy_score(references, predictions))}
+    assert 0 < found["accuracy"] < 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_accuracy_of_several_labels_asks_for_all_of_a_row_as_scikit_learn_does(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    references = draw.random((60, 3)) < 0.4
+    predictions = np.where(draw.random((60, 3)) < 0.2, ~references, references)
+    answers = [{"prediction": [LABELS[i] for i in np.flatnonzero(line)]} for line in predictions]
+    held = [tuple(np.flatnonzero(line).tolist()) for line in references]
+    task = as_task(heads.sentence, Several(LABELS), metrics.accuracy)
+    found = measure(task, answers, as_rows(held, LABELS))
+    assert found == {"accuracy": pytest.approx(accuracy_score(references, predictions))}
+    assert 0.2 < found["accuracy"] < 0.9
+
+
+def test_perplexity_is_e_to_the_nats_of_a_place_whatever_the_sequences_lengths() -> None:
+    """Two places at probability 1/4 and six at 1/16: 2 ln 4 + 6 ln 16 = 28 ln 2 nats over 8 places, 2 to the 3.5."""
+    answers = [
+        {"nats": 2 * math.log(4), "places": 2.0, "score": math.log(4)},
+        {"nats": 6 * math.log(16), "places": 6.0, "score": math.log(16)},
+    ]
+    found = measure(as_task(heads.word, None, metrics.perplexity), answers, as_rows([None, None]))
+    assert found == {"perplexity": pytest.approx(2**3.5)}
+
+
+def test_of_two_perplexities_the_lower_is_better_and_of_two_accuracies_the_higher() -> None:
+    perplexity, accuracy = (as_task(None, None, module) for module in (metrics.perplexity, metrics.accuracy))
+    assert is_better(perplexity, 3.0, than=4.0)
+    assert not is_better(perplexity, 4.0, than=3.0)
+    assert not is_better(perplexity, 3.0, than=3.0)
+    assert is_better(accuracy, 0.9, than=0.8)
+    assert not is_better(accuracy, 0.8, than=0.9)
+    assert not is_better(accuracy, 0.8, than=0.8)
+
+
+def test_nothing_is_measured_where_there_is_nothing_to_judge() -> None:
+    assert measure(as_task(heads.sentence, LABELS, metrics.accuracy), None, as_rows([0], LABELS)) == {}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_metric_loads_with_evaluate_from_its_file_without_a_network(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any, **named: Any) -> NoReturn:
+        raise AssertionError(f"the network was asked for: {arguments}")
+
+    for function in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, function, refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    metric = evaluate.load(str(FOLDER / f"{name}.py"), keep_in_memory=True)
+    found = metric.compute(predictions=[1, 0, 1, 1], references=[1, 1, 1, 1]) or {}
+    expected = {"accuracy": 0.75, "perplexity": math.exp(3 / 4)}
+    assert found == {name: pytest.approx(expected[name])}
+
+
+def test_every_metric_is_offered_by_name_and_documented() -> None:
+    assert {name for name in MODULES if hasattr(metrics, name)} == set(MODULES)
+    assert len(MODULES) >= 2
+    for name in MODULES:
+        assert getattr(metrics, name).DESCRIPTION

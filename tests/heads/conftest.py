@@ -1,0 +1,158 @@
+"""Tiny networks of each architecture with a given head, and rows to read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from tlnlp.data import Rows
+from tlnlp.heads.encoded import Encoded
+from tlnlp.recipe import Columns, Data, Labels, Task
+from tlnlp.settings import Settings
+
+TEXTS = [
+    "A film to see twice.",
+    "It condescends to the farmers it claims to admire, and then it does so again and again for two hours.",
+    "Dull.",
+    "The story soon finds its feet and then it simply soars.",
+    "Two hours of a man staring at a typewriter is not a portrait of an artist.",
+    "I laughed once.",
+    "The colour has been bleached out of everything.",
+]
+SECOND_TEXTS = [
+    "Go.",
+    "He admires farmers.",
+    "It is not.",
+    "Why?",
+    "An artist types.",
+    "Twice, in truth.",
+    "It is grey.",
+]
+SETTINGS = Settings(max_length=62, max_tokens=620)
+
+
+def as_rows(labels: Labels, values: list[Any] | None, *, pairs: bool = False) -> Rows:
+    """`TEXTS` (and `SECOND_TEXTS`) with these labels."""
+    columns: dict[str, list[Any]] = {"text": TEXTS}
+    if pairs:
+        columns["text_pair"] = SECOND_TEXTS
+    if values is not None:
+        columns["label"] = values
+    return Rows(columns, "tests", np.arange(1, len(TEXTS) + 1), tuple(labels) if isinstance(labels, tuple) else None)
+
+
+def as_task(head: Any, labels: Labels = None) -> Task:
+    label = "label" if "label" in head.roles else None
+    return Task("tests", Data(), Columns(text="text", label=label), head, labels)
+
+
+@dataclass
+class Reading:
+    """A network with a head, and rows encoded for it.
+
+    Args:
+        batch: all items of the rows in one micro-batch.
+    """
+
+    head: Any
+    task: Task
+    rows: Rows
+    tokenizer: Any
+    model: Any
+    encoded: Encoded
+    batch: dict[str, torch.Tensor]
+
+    @property
+    def items(self) -> np.ndarray:
+        return np.arange(len(self.encoded))
+
+    def collate(self, items: np.ndarray | None = None, draw: int = 0) -> dict[str, torch.Tensor]:
+        items = self.items if items is None else items
+        return self.head.collate(self.encoded, items, self.tokenizer, np.random.default_rng(draw))
+
+    def forward(self, batch: dict[str, torch.Tensor]) -> np.ndarray:
+        with torch.no_grad():
+            return self.head.forward(self.model, batch).numpy()
+
+    def loss(self, batch: dict[str, torch.Tensor]) -> float:
+        with torch.no_grad():
+            return self.head.loss(self.model, batch, self.task).item()
+
+    def answers(self) -> list[dict[str, Any]]:
+        return self.head.decode(list(self.forward(self.batch)), self.encoded, self.rows, self.task)
+
+    def huggingface_loss(self) -> float:
+        """What the network's own class computes from the same batch: a mean."""
+        with torch.no_grad():
+            return self.model(**self.batch).loss.item()
+
+
+Read = Callable[..., Reading]
+
+
+@pytest.fixture(scope="session")
+def read() -> Read:
+    """read(folder, head, task, rows): a network in evaluation mode, its weights drawn large enough to tell answers
+    apart."""
+
+    def _read(folder: Path, head: Any, task: Task, rows: Rows, **config_changes: Any) -> Reading:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        config = transformers.AutoConfig.from_pretrained(folder)
+        changes = head.config_changes(task, rows.labels or ())
+        changes |= {"pad_token_id": tokenizer.pad_token_id, "initializer_range": 0.3, **config_changes}
+        for name, value in changes.items():
+            setattr(config, name, value)
+        torch.manual_seed(0)
+        model = getattr(transformers, head.auto_class).from_config(config).eval()
+        encoded = head.encode(rows, task, tokenizer, SETTINGS)
+        reading = Reading(head, task, rows, tokenizer, model, encoded, {})
+        if tokenizer.pad_token is not None:
+            reading.batch = reading.collate()
+        return reading
+
+    return _read
+
+
+@pytest.fixture(scope="session")
+def roberta(tmp_path_factory: pytest.TempPathFactory, vocabulary: Any) -> Path:
+    """RoBERTa's architecture: positions are counted from the first token that is not padding."""
+    folder = tmp_path_factory.mktemp("roberta")
+    vocabulary.save_pretrained(folder)
+    transformers.RobertaConfig(
+        vocab_size=len(vocabulary), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=66, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+@pytest.fixture(scope="session")
+def padded_gpt2(gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """GPT-2 as the library reads it: its last token serves as padding."""
+    folder = tmp_path_factory.mktemp("padded_gpt2")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(gpt2)
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.save_pretrained(folder)
+    transformers.AutoConfig.from_pretrained(gpt2).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bert_with_types(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """BERT with its own tokenizer: wordpieces, and token types that tell the second text from the first."""
+    folder = tmp_path_factory.mktemp("bert_with_types")
+    words = sorted(set(re.findall(r"\w+|[^\w\s]", " ".join(TEXTS + SECOND_TEXTS).lower())))
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    transformers.BertTokenizer(vocab={piece: i for i, piece in enumerate(pieces)}).save_pretrained(folder)
+    transformers.BertConfig(
+        vocab_size=len(pieces), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=64,
+    ).save_pretrained(folder)  # fmt: skip
+    return folder

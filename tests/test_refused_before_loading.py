@@ -1,0 +1,181 @@
+"""Bad input is refused before the model is loaded: status 2, three parts, no traceback. The checkpoint is a trap: its
+weights are no weights, and whoever reads them fails in another way than the one expected here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from tests.runs import load_recipe
+
+TRAP = b"whoever reads this as weights has loaded the model"
+
+
+def write_rows(folder: Path, **splits: list[dict[str, Any]] | bytes) -> Path:
+    """A folder with `train.jsonl` and so on."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for split, rows in splits.items():
+        data = rows if isinstance(rows, bytes) else "".join(json.dumps(row) + "\n" for row in rows).encode()
+        (folder / f"{split}.jsonl").write_bytes(data)
+    return folder
+
+
+def good(rows: int = 12) -> list[dict[str, Any]]:
+    return [{"sentence": f"sentence number {i}", "label": i % 2} for i in range(rows)]
+
+
+def spoilt(row: int, **change: Any) -> list[dict[str, Any]]:
+    """Good rows, but for one."""
+    rows = good()
+    rows[row - 1] |= change
+    return rows
+
+
+@dataclass
+class Place:
+    """Folders that a bad input may be made in."""
+
+    trap: Path
+    data: Path
+    output: Path
+    tmp: Path
+    flags: list[str] = field(default_factory=list)
+
+    def rows(self, **splits: list[dict[str, Any]] | bytes) -> list[str]:
+        write_rows(self.data, **splits)
+        return []
+
+
+@pytest.fixture
+def place(bert: Path, tmp_path: Path) -> Place:
+    trap = Path(shutil.copytree(bert, tmp_path / "trap"))
+    (trap / "model.safetensors").write_bytes(TRAP)
+    write_rows(tmp_path / "data", train=good(), validation=good(4))
+    return Place(trap, tmp_path / "data", tmp_path / "out", tmp_path)
+
+
+def run(recipe: str, place: Place, flags: list[str]) -> int:
+    """The recipe's command line in this process; the exit status. A flag given twice: the last one counts."""
+    default = ["--model", str(place.trap), "--data", str(place.data), "--output-dir", str(place.output)]
+    for name in (flag for flag in flags if flag in default):
+        del default[default.index(name) : default.index(name) + 2]
+    with pytest.raises(SystemExit) as ended:
+        load_recipe(recipe).main([*default, "--max-length", "32", *flags])
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
+
+
+def _foreign(place: Place) -> list[str]:
+    place.output.mkdir()
+    (place.output / "thesis.tex").write_text("ten years of work")
+    return []
+
+
+def _finetuned_for_others(place: Place) -> list[str]:
+    config = transformers.AutoConfig.from_pretrained(place.trap)
+    config.architectures, config.id2label = ["BertForSequenceClassification"], {0: "joy", 1: "anger"}
+    config.save_pretrained(place.trap)
+    return []
+
+
+def _only_a_pickle(place: Place) -> list[str]:
+    (place.trap / "model.safetensors").rename(place.trap / "pytorch_model.bin")
+    return []
+
+
+def _without_weights(place: Place) -> list[str]:
+    (place.trap / "model.safetensors").unlink()
+    return []
+
+
+def _long_rows(place: Place) -> list[str]:
+    """The network has 64 positions: the first long row would stop the run, perhaps hours later."""
+    place.rows(train=spoilt(3, sentence="again and " * 100), validation=good(4))
+    return ["--max-length", "65"]
+
+
+# What is wrong: how it comes about, and what the message must say.
+BAD: dict[str, tuple[Callable[[Place], list[str]], str]] = {
+    "no such data": (lambda place: ["--data", str(place.tmp / "dada")], "did you mean data?"),
+    "empty data folder": (lambda place: place.rows(), "empty folder"),
+    "no train split": (lambda place: place.rows(validation=good()), "validation.jsonl"),
+    "empty file": (lambda place: place.rows(train=b""), "empty"),
+    "not json": (lambda place: place.rows(train=b'{"sentence": "a"\n'), "line 1"),
+    "not utf-8": (lambda place: place.rows(train=b'{"sentence": "caf\xe9", "label": 1}\n'), "byte 0xe9"),
+    "a zip file": (lambda place: place.rows(train=b"PK\x03\x04 and more"), "a zip archive"),
+    "misspelt column": (lambda place: ["--columns", "text=sentense"], "did you mean sentence?"),
+    "unknown role": (lambda place: ["--columns", "texts=sentence"], "did you mean text?"),
+    "no label column": (lambda place: place.rows(train=[{"sentence": "a"}] * 4), "'label'"),
+    "null text": (lambda place: place.rows(train=spoilt(3, sentence=None)), "row 3"),
+    "empty text": (lambda place: place.rows(train=spoilt(5, sentence=" ")), "row 5"),
+    "number as text": (lambda place: place.rows(train=spoilt(2, sentence=7)), "row 2"),
+    "unknown label": (lambda place: place.rows(train=spoilt(4, label="positiv")), "did you mean positive?"),
+    "label out of range": (lambda place: place.rows(train=spoilt(4, label=2)), "row 4"),
+    "no label in a row": (lambda place: place.rows(train=spoilt(6, label=None)), "row 6"),
+    "bad dev row": (lambda place: place.rows(train=good(), validation=spoilt(2, label=9)), "validation.jsonl, row 2"),
+    "one label only": (lambda place: place.rows(train=[{"sentence": "a", "label": 1}] * 4), "all of them positive"),
+    "too many train rows": (lambda place: ["--train-rows", "13"], "--train-rows 13"),
+    "unknown strategy": (lambda place: ["--strategy", "head_ony"], "did you mean head_only?"),
+    "absurd number": (lambda place: ["--epochs", "0"], "--epochs"),
+    "contradiction": (lambda place: ["--resume", "--overwrite"], "both"),
+    "length above the budget": (lambda place: ["--max-tokens", "16"], "--max-tokens 16"),
+    "rows longer than the positions": (_long_rows, "--max-length"),
+    "no such model": (lambda place: ["--model", str(place.tmp / "trep")], "did you mean trap?"),
+    "model without weights": (_without_weights, "config.json"),
+    "model as a pickle": (_only_a_pickle, "pytorch_model.bin"),
+    "model for other labels": (_finetuned_for_others, "trained to answer joy, anger"),
+    "somebody's folder": (_foreign, "thesis.tex"),
+    "unknown tracker": (lambda place: ["--tracker", "tensorbord"], "tensorbord"),
+    "fp16 without a GPU": (lambda place: ["--precision", "fp16"], "--precision bf16"),
+}
+
+
+def test_the_trap_works(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    """With good input the weights are read, and the run fails on them, in words."""
+    assert run("sst2", place, []) == 2
+    said = capsys.readouterr().err
+    assert str(place.trap) in said
+    assert "header" in said, "of a safetensors file"
+
+
+@pytest.mark.parametrize("bad", BAD)
+def test_bad_input_is_refused_in_three_parts(bad: str, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    spoil, said = BAD[bad]
+    flags = spoil(place)
+    assert run("sst2", place, flags) == 2
+    output = capsys.readouterr()
+    lines = output.err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["expected", "found", "change"], output.err
+    assert all(line.split(":", 1)[1].strip() for line in lines)
+    assert said in output.err
+    assert "Traceback" not in output.err
+    assert output.out == "", "nothing is announced before the input is known to be good"
+    left = {path.name for path in place.output.iterdir()} if place.output.is_dir() else set()
+    assert left <= {"thesis.tex", ".lock"}, "nothing is begun either"
+
+
+def test_the_word_task_refuses_what_has_no_mask_token(
+    gpt2: Path, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(place.trap)
+    shutil.copytree(gpt2, place.trap)
+    (place.trap / "model.safetensors").write_bytes(TRAP)
+    flags = ["--strategy", "full", "--columns", "text=sentence"]
+    assert run("pretrain", place, flags) == 2
+    assert "mask token" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("data", ["sample", "hub"])
+def test_data_that_a_task_does_not_have_are_refused(
+    data: str, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("pretrain", place, ["--data", data]) == 2
+    assert "pretrain has none" in capsys.readouterr().err

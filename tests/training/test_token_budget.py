@@ -1,0 +1,80 @@
+"""The token budget is for memory only: whatever it is, an update has the same gradients."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.runs import begin
+from tests.training.test_loop import without_dropout
+from tlnlp.evaluation.predict import predict
+from tlnlp.training.loop import train
+
+# (--max-tokens, --micro-batches): everything at once, a few rows at a time, one row at a time, and so many pieces.
+BUDGETS = [(10_000, 1), (200, 1), (33, 1), (10_000, 3), (150, 5)]
+
+
+def gradients_of_each_update(
+    recipe: str, model: Path, data: Path, folder: Path, max_tokens: int, micro_batches: int
+) -> tuple[list[dict[str, torch.Tensor]], list[float], list[int]]:
+    """What the optimiser was given at each update, the losses, and how many micro-batches there were."""
+    work = begin(
+        recipe, folder, model=str(model), data=str(data), epochs=1, max_tokens=max_tokens, micro_batches=micro_batches,
+        learning_rate=1e-30, weight_decay=0.0, max_grad_norm=1e9,
+    )  # fmt: skip
+    network = work.training.model.double()
+    without_dropout(network)
+    found: list[dict[str, torch.Tensor]] = []
+
+    def keep(*_: object) -> None:
+        found.append({name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None})
+
+    work.training.optimizer.register_step_pre_hook(keep)
+    steps = list(train(work.training))
+    return found, [float(step.loss) for step in steps], [len(step.update.micro_batches) for step in steps]
+
+
+@pytest.mark.usefixtures("full_precision")
+@pytest.mark.parametrize(
+    ("recipe", "architecture"),
+    [("sst2", "bert"), ("sst2", "modernbert"), ("sst2", "gpt2"), ("pretrain", "bert"), ("pretrain", "modernbert")],
+)
+def test_any_budget_gives_the_same_gradients(
+    recipe: str, architecture: str, reviews: Path, corpus: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    model, data = request.getfixturevalue(architecture), reviews if recipe == "sst2" else corpus
+    expected, losses, counts = gradients_of_each_update(recipe, model, data, tmp_path, *BUDGETS[0])
+    assert len(expected) >= 2
+    assert set(counts) == {1}
+    for budget in BUDGETS[1:]:
+        found, found_losses, counts = gradients_of_each_update(recipe, model, data, tmp_path, *budget)
+        assert max(counts) > 1
+        assert found_losses == pytest.approx(losses, rel=1e-6)
+        for update, (one, other) in enumerate(zip(expected, found, strict=True)):
+            scale = max(tensor.abs().max() for tensor in one.values())
+            assert one.keys() == other.keys()
+            for name in one:
+                difference = (one[name] - other[name]).abs().max() / scale
+                assert difference < 1e-9, f"update {update}, {name}: {difference:.1e} at {budget}"
+
+
+@pytest.mark.parametrize(("recipe", "architecture"), [("sst2", "bert"), ("sst2", "gpt2"), ("pretrain", "bert")])
+def test_any_budget_gives_the_same_answers(
+    recipe: str, architecture: str, reviews: Path, corpus: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    model, data = request.getfixturevalue(architecture), reviews if recipe == "sst2" else corpus
+    answers = []
+    for max_tokens in (33, 200, 10_000):
+        work = begin(recipe, tmp_path, model=str(model), data=str(data), max_tokens=max_tokens)
+        training = work.training
+        answers.append(
+            predict(
+                training.model, work.reported, work.reported_rows, training.task, training.tokenizer,
+                training.settings, training.accelerator,
+            )
+        )  # fmt: skip
+    for others in answers[1:]:
+        assert [each["prediction"] for each in others] == [each["prediction"] for each in answers[0]]
+        assert [each["score"] for each in others] == pytest.approx([each["score"] for each in answers[0]], rel=1e-5)
