@@ -42,6 +42,7 @@ FLOW = (
     "tlnlp.learn",
     "tlnlp.evaluation.report",
     "tlnlp.run",
+    "tlnlp.bundle",
     "tlnlp.demo.",
     "tlnlp.cli",
 )

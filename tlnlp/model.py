@@ -162,6 +162,9 @@ def load_model(source: str, config: Any, task: Task, settings: Settings, labels:
             found=f"{settings.model} without {', '.join(lost[:3])}{' ...' if len(lost) > 3 else ''}",
             change="the checkpoint, or --strategy from_scratch",
         )
+    if settings.new_head:
+        own_head = [name for name, _ in model.named_parameters() if name not in body]
+        redraw(model, [Group("head", tuple(own_head), 0)], task.head.auto_class, settings.seed, None)
     return model
 
 

@@ -22,7 +22,7 @@ from tlnlp.prepare import find_source, follow_labels, prepare
 from tlnlp.recipe import Recipe
 from tlnlp.settings import Settings, changed_settings
 from tlnlp.training import folder as folders
-from tlnlp.training.processes import on_main, start_accelerator
+from tlnlp.training.processes import launch_advice, on_main, start_accelerator
 from tlnlp.transfer.strategies import find_strategy
 
 
@@ -33,6 +33,8 @@ def run_command(recipe: Recipe, settings: Settings) -> int:
     try:
         accelerator = start_accelerator(settings, folder / "tracker")
         screen = Screen(speaks=accelerator.is_main_process, quiet=settings.quiet)
+        if advice := launch_advice(accelerator):
+            screen.note(advice)
         run_seeds(recipe, settings, folder, accelerator, screen)
         accelerator.end_training()  # parts the processes: nothing is shared after it
     except InputError as error:
@@ -105,9 +107,10 @@ def default_folder(recipe: Recipe, settings: Settings) -> Path:
 
 def how_started(arguments: list[str]) -> str:
     """The command that started this process, as a person would type it."""
-    launched = "ACCELERATE_MIXED_PRECISION" in os.environ  # what `accelerate launch` sets in any case
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
-    start = ["accelerate", "launch"] if launched else ["python"]
-    if processes > 1:
-        start += ["--num_processes", str(processes)]
+    processes = os.environ.get("WORLD_SIZE", "1")
+    start = ["python"]
+    if "ACCELERATE_MIXED_PRECISION" in os.environ:  # what `accelerate launch` sets in any case
+        start = ["accelerate", "launch", *(["--num_processes", processes] if processes != "1" else [])]
+    elif processes != "1":
+        start = ["torchrun", "--nproc_per_node", processes]
     return shlex.join([*start, Path(sys.argv[0]).as_posix(), *arguments])

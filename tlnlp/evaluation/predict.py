@@ -41,8 +41,8 @@ def predict(
     for number, items in deal(micro_batches, accelerator.process_index, accelerator.num_processes):
         if items is None:
             continue
-        # Drawn by number, not by seed: masked words are the same at every evaluation and for every seed.
-        batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(number))
+        # Not by seed, nor by micro-batch: masked words are the same at every evaluation, for every seed and budget.
+        batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
         batch = {name: value.to(accelerator.device) for name, value in batch.items()}
         with torch.no_grad(), accelerator.autocast():
             outputs = task.head.forward(model, batch).float().cpu().numpy()

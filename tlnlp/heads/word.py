@@ -85,16 +85,21 @@ def collate(encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random
     """
     batch = pad_features(encoded, items, tokenizer)
     ids = batch["input_ids"]
-    allowed = batch["attention_mask"].numpy().astype(bool)
-    allowed &= ~np.isin(ids.numpy(), tokenizer.all_special_ids)
-    order = np.where(allowed, draw.random(allowed.shape), 2.0).argsort(axis=1)
+    real = batch["attention_mask"].numpy().astype(bool)
+    allowed = real & ~np.isin(ids.numpy(), tokenizer.all_special_ids)
+    # Each item by itself: what it hides must not depend on the micro-batch that the token budget puts it in.
+    root = draw.integers(2**63)
+    rank, fate, others = np.ones(real.shape), np.ones(real.shape), np.zeros(real.shape, dtype=np.int64)
+    for line, item in enumerate(items):
+        own, places = np.random.default_rng([root, item]), real[line]
+        rank[line, places], fate[line, places] = own.random((2, places.sum()))
+        others[line, places] = own.integers(0, len(tokenizer), places.sum())
+    order = np.where(allowed, rank, 2.0).argsort(axis=1)
     chosen = np.zeros_like(allowed)
     wanted = np.arange(allowed.shape[1]) < encoded.counts[items][:, None]  # the first `count` places of each order
     np.put_along_axis(chosen, order, wanted, axis=1)
     chosen &= allowed
     batch["labels"] = torch.where(torch.from_numpy(chosen), ids, NOT_SCORED)
-    fate = draw.random(allowed.shape)
-    others = draw.integers(0, len(tokenizer), allowed.shape)
     hidden = chosen & (fate < HIDDEN_FRACTION)
     replaced = chosen & (fate >= HIDDEN_FRACTION) & (fate < HIDDEN_FRACTION + REPLACED_FRACTION)
     ids[torch.from_numpy(hidden)] = tokenizer.mask_token_id

@@ -127,7 +127,7 @@ def take_update(training: Training, model: nn.Module, optimizer: Any, update: Up
     total = torch.zeros((), device=accelerator.device)
     for turn, (number, items) in enumerate(mine):
         torch.manual_seed(_dropout_seed(settings.seed, update.number, number))
-        draw = np.random.default_rng([settings.seed, update.number, number])
+        draw = np.random.default_rng([settings.seed, update.number])  # the same for each micro-batch: see `Head.collate`
         idle = items is None  # fewer micro-batches than processes: take part, but weigh nothing
         batch = training.head.collate(
             training.encoded, update.micro_batches[0] if idle else items, training.tokenizer, draw
@@ -155,6 +155,18 @@ def set_learning(model: nn.Module, optimizer: torch.optim.Optimizer, phase: Phas
         parameters = list(module.parameters())
         if parameters and not any(parameter.requires_grad for parameter in parameters):
             module.eval()
+        _rest_with_what_follows(module)
+
+
+def _rest_with_what_follows(module: nn.Module) -> None:
+    """A part without weights (GPT-2's dropout over embeddings) serves the part declared after it, and rests with it."""
+    frozen = False
+    for child in reversed(list(module.children())):
+        first = next(child.parameters(), None)
+        if first is not None:
+            frozen = not first.requires_grad
+        elif frozen:
+            child.eval()
 
 
 def _shared(accelerator: Accelerator, model: nn.Module) -> nn.Module:

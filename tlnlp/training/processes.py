@@ -16,7 +16,7 @@ from accelerate.utils import broadcast_object_list
 from tlnlp.errors import InputError
 from tlnlp.settings import Settings
 
-# Parameters of glibc's mallopt(3): blocks taken by mmap at most; free memory at the top before it is given back (-1: never).
+# Parameters of glibc's mallopt(3): how many blocks mmap may give; how much free memory is kept (-1: all).
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -68,6 +68,15 @@ def _keep_freed_memory() -> None:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(M_MMAP_MAX, 0)
         libc.mallopt(M_TRIM_THRESHOLD, -1)
+
+
+def launch_advice(accelerator: Accelerator) -> str | None:
+    """What a person should know of the way the processes were started."""
+    several_wanted = "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ
+    if several_wanted and accelerator.device.type == "cpu":
+        # accelerate starts several processes on GPUs, and on CPUs through MPI only; it says nothing about it.
+        return "accelerate launch starts one process on a CPU; for several: torchrun --nproc_per_node 2 recipes/..."
+    return None
 
 
 def on_main(accelerator: Accelerator, act: Callable[[], Any]) -> Any:

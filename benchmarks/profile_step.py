@@ -1,0 +1,79 @@
+"""Where the time of an update goes: python benchmarks/profile_step.py --model FOLDER --data ../shared/data/sst2
+
+Any flag of recipes/sst2.py may follow. Prints the share of each part of an update, then the operators by their own time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import runpy
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import torch
+from torch.profiler import ProfilerActivity, profile, record_function
+
+from tlnlp.calm import calm_libraries
+from tlnlp.data import load_splits
+from tlnlp.prepare import Work, find_source, prepare
+from tlnlp.recipe import Recipe
+from tlnlp.settings import parse_settings
+from tlnlp.training.loop import train
+from tlnlp.training.processes import start_accelerator
+
+WARM_UP_UPDATES, UPDATES, OPERATORS = 5, 20, 15
+PARTS = ("forward", "backward", "clip", "optimizer")
+
+
+def main() -> None:
+    """Profiles the first updates of the run that the flags describe."""
+    calm_libraries()
+    recipe: Recipe = runpy.run_path(str(Path(__file__).parents[1] / "recipes" / "sst2.py"))["recipe"]
+    settings = parse_settings(recipe, sys.argv[1:], __doc__ or "")
+    accelerator = start_accelerator(settings)
+    splits = load_splits(recipe.task, settings)
+    with tempfile.TemporaryDirectory() as folder:
+        source = find_source(recipe, settings, splits)
+        work = prepare(recipe, settings, splits, source, Path(folder), accelerator)
+    with _named_parts(work):
+        steps = train(work.training)
+        for _ in range(WARM_UP_UPDATES):
+            next(steps)
+        with profile(activities=[ProfilerActivity.CPU]) as measured:
+            for _ in range(UPDATES):
+                next(steps)
+    averages = measured.key_averages()
+    total = sum(each.self_cpu_time_total for each in averages)
+    print(f"{total / UPDATES / 1000:.1f} ms an update of {settings.batch_size} rows, {torch.get_num_threads()} threads")
+    for part in PARTS:
+        spent = sum(each.cpu_time_total for each in averages if each.key == part)
+        print(f"  {part:10} {spent / total:6.1%}")
+    print(averages.table(sort_by="self_cpu_time_total", row_limit=OPERATORS, max_name_column_width=40))
+
+
+@contextlib.contextmanager
+def _named_parts(work: Work) -> Iterator[None]:
+    """Gives the parts of an update names that the profiler shows."""
+    accelerator, optimizer = work.training.accelerator, work.training.optimizer
+
+    def named(part: str, act):  # type: ignore[no-untyped-def]
+        def call(*arguments, **keywords):  # type: ignore[no-untyped-def]
+            with record_function(part):
+                return act(*arguments, **keywords)
+
+        return call
+
+    with (
+        patch.object(work.training.model, "forward", named("forward", work.training.model.forward)),
+        patch.object(accelerator, "backward", named("backward", accelerator.backward)),
+        patch.object(accelerator, "clip_grad_norm_", named("clip", accelerator.clip_grad_norm_)),
+        patch.object(optimizer, "step", named("optimizer", optimizer.step)),
+    ):
+        yield
+
+
+if __name__ == "__main__":
+    main()
