@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch import nn
 
 from tlnlp.compact import CompactVocabulary
@@ -77,7 +78,7 @@ def read_config(source: str, model: str) -> Any:
         InputError: it cannot be had, in words.
     """
     try:
-        return transformers.AutoConfig.from_pretrained(source)
+        return transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise _not_readable(model, error) from error
 
@@ -120,9 +121,11 @@ def load_tokenizer(source: str, model: str) -> Any:
         InputError: there is none.
     """
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         raise _not_readable(model, error) from error
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers makes up an empty one where files are missing
+        raise _not_readable(model, ValueError("its tokenizer is missing (tokenizer.json, or vocab.txt or vocab.json)"))
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
@@ -134,6 +137,12 @@ def load_model(source: str, config: Any, task: Task, settings: Settings, labels:
     Raises:
         InputError: weights are missing that no new head explains.
     """
+    if len(tokenizer) > config.vocab_size:
+        raise InputError(
+            expected=f"a tokenizer with at most the network's {config.vocab_size:,} pieces",
+            found=f"{settings.model}: {len(tokenizer):,} pieces",
+            change="the checkpoint: its tokenizer belongs to another network",
+        )
     changes = task.head.config_changes(task, labels)
     for name, value in changes.items():
         setattr(config, name, value)
@@ -148,11 +157,14 @@ def load_model(source: str, config: Any, task: Task, settings: Settings, labels:
             config=config,
             dtype=torch.float32,
             use_safetensors=True,
+            trust_remote_code=False,
             output_loading_info=True,
             ignore_mismatched_sizes=settings.new_head,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise _not_readable(settings.model, error) from error
+    if settings.new_head:
+        _redraw_head(model, auto)
     body = {name for name, _ in model.base_model.named_parameters(prefix=model.base_model_prefix)}
     # A pooler is part of the body by name, yet many checkpoints come without: it belongs to the head.
     lost = sorted(name for name in report["missing_keys"] if name in body and ".pooler." not in name)
@@ -162,10 +174,17 @@ def load_model(source: str, config: Any, task: Task, settings: Settings, labels:
             found=f"{settings.model} without {', '.join(lost[:3])}{' ...' if len(lost) > 3 else ''}",
             change="the checkpoint, or --strategy from_scratch",
         )
-    if settings.new_head:
-        own_head = [name for name, _ in model.named_parameters() if name not in body]
-        redraw(model, [Group("head", tuple(own_head), 0)], task.head.auto_class, settings.seed, None)
     return model
+
+
+def _redraw_head(model: Any, auto: Any) -> None:
+    """A head of the right size comes with the checkpoint: its weights are replaced too."""
+    body = set(model.base_model.parameters())
+    fresh = dict(auto.from_config(model.config, dtype=torch.float32).named_parameters())
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter not in body:
+                parameter.copy_(fresh[name])
 
 
 def redraw(

@@ -24,12 +24,15 @@ class Settings:
 
     model: Annotated[str, _flag("NAME|FOLDER|HUB_ID", "Checkpoint: bundled name, local folder, or Hub id.")] = "mini"
     data: Annotated[
-        str, _flag("sample|hub|PATH", "Rows: bundled sample, published set, or a file or folder (jsonl csv tsv parquet).")
+        str,
+        _flag("sample|hub|PATH", "Rows: bundled sample, published set, or a file or folder (jsonl csv tsv parquet)."),
     ] = "sample"
     columns: Annotated[
         tuple[str, ...], _flag("ROLE=COLUMN", "Which column plays which role, e.g. text=review label=stars.")
     ] = ()
-    full: Annotated[bool, _flag("", "The published run: its model, its data from the Hub, its hyperparameters.")] = False
+    full: Annotated[bool, _flag("", "The published run: its model, its data from the Hub, its hyperparameters.")] = (
+        False
+    )
     strategy: Annotated[str, _flag("NAME", "What learns, when and how fast: full, head_only, from_scratch.")] = "full"
     epochs: Annotated[int, _flag("EPOCHS", "Passes over the train rows. Source: Devlin et al. 2019, A.3 (2 to 4).")] = 3
     batch_size: Annotated[
@@ -64,15 +67,16 @@ class Settings:
     train_rows: Annotated[
         int | None, _flag("ROWS", "Train on so many rows, drawn by --seed and balanced as the data are; all if unset.")
     ] = None
-    new_head: Annotated[bool, _flag("", "Drop the checkpoint's own head, whatever its labels, and begin a new one.")] = (
-        False
-    )
+    new_head: Annotated[
+        bool, _flag("", "Drop the checkpoint's own head, whatever its labels, and begin a new one.")
+    ] = False
     keep: Annotated[
         Literal["last", "best"],
         _flag("last|best", "Weights that are kept; best is chosen on dev and reported on rows that did not choose."),
     ] = "last"
     mask_fraction: Annotated[
-        float, _flag("FRACTION", "Masked-word training only: share of tokens to guess. Source: Devlin et al. 2019, 3.1.")
+        float,
+        _flag("FRACTION", "Masked-word training only: share of tokens to guess. Source: Devlin et al. 2019, 3.1."),
     ] = 0.15
     output_dir: Annotated[Path | None, _flag("FOLDER", "Where the run goes; runs/TASK/NAME if unset.")] = None
     resume: Annotated[bool, _flag("", "Go on from the newest whole checkpoint of this run.")] = False
@@ -148,7 +152,9 @@ def _refuse_contradictions(settings: Settings) -> None:
         role, _, column = each.partition("=")
         if not role or not column:
             raise InputError(
-                expected="--columns ROLE=COLUMN ..., e.g. text=review label=stars", found=each, change="write ROLE=COLUMN"
+                expected="--columns ROLE=COLUMN ..., e.g. text=review label=stars",
+                found=each,
+                change="write ROLE=COLUMN",
             )
     roles = [each.partition("=")[0] for each in settings.columns]
     if twice := [role for role in dict.fromkeys(roles) if roles.count(role) > 1]:

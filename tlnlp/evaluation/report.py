@@ -111,6 +111,7 @@ def show(recipe: Recipe, result: dict[str, Any], screen: Screen) -> None:
 
 def find_control(result: dict[str, Any]) -> dict[str, Any] | None:
     """The result of the same run from random weights, where its folder stands beside this one's."""
+
     def but_strategy(settings: dict[str, Any]) -> dict[str, Any]:
         return {k: v for k, v in settings.items() if k not in (*NOT_OF_THE_RUN, "strategy", "new_head")}
 
@@ -155,7 +156,9 @@ def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
 def _number(value: float, spread: dict[str, float] | None) -> str:
     if not spread:
         return f"{value:.4g}"
-    return f"{value:.4g} +- {spread['std']:.3g} over {spread['runs']} seeds ({spread['min']:.4g} to {spread['max']:.4g})"
+    return (
+        f"{value:.4g} +- {spread['std']:.3g} over {spread['runs']} seeds ({spread['min']:.4g} to {spread['max']:.4g})"
+    )
 
 
 def usage(task: Task, folder: Path) -> list[str]:

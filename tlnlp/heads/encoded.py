@@ -36,15 +36,15 @@ class Ragged:
     def __getitem__(self, item: int) -> np.ndarray:
         return self.flat[self.offsets[item] : self.offsets[item + 1]]
 
-    def padded(self, items: np.ndarray, fill: int, side: str = "right") -> np.ndarray:
-        """The sequences `items` as one rectangle, short ones filled up: [items, longest]."""
+    def padded(self, items: np.ndarray, fill: int) -> np.ndarray:
+        """The sequences `items` as one rectangle, short ones filled up on the right: [items, longest].
+
+        Always on the right, whatever the tokenizer does for generating text: positions are counted from the left.
+        """
         lengths = self.lengths[items]
         rectangle = np.full((len(items), int(lengths.max(initial=0))), fill, dtype=np.int64)
         for line, item, length in zip(rectangle, items, lengths, strict=True):
-            if side == "right":
-                line[:length] = self[item]
-            else:
-                line[len(line) - length :] = self[item]
+            line[:length] = self[item]
         return rectangle
 
 
@@ -81,14 +81,13 @@ def pad_features(encoded: Encoded, items: np.ndarray, tokenizer: Any) -> dict[st
 
     A tokenizer without a pad token (GPT-2) fills with 0: the attention mask hides it.
     """
-    side = tokenizer.padding_side
     batch = {
-        name: torch.from_numpy(ragged.padded(items, _fill(name, tokenizer), side))
+        name: torch.from_numpy(ragged.padded(items, _fill(name, tokenizer)))
         for name, ragged in encoded.features.items()
     }
     lengths = encoded.lengths[items]
     places = np.arange(batch["input_ids"].shape[1])
-    real = places < lengths[:, None] if side == "right" else places >= places.size - lengths[:, None]
+    real = places < lengths[:, None]
     batch["attention_mask"] = torch.from_numpy(real.astype(np.int64))
     return batch
 

@@ -60,8 +60,9 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
         for first in range(0, len(stream), room)
     ]
     ids = Ragged.from_lists(sequences)
-    inner = ids.lengths - len(start) - len(end)
-    counts = np.maximum(1, np.round(inner * settings.mask_fraction)).astype(np.float64)
+    # Unknown words are special tokens too: they are not asked for, and so not counted.
+    askable = np.add.reduceat(~np.isin(ids.flat, tokenizer.all_special_ids), ids.offsets[:-1], dtype=np.int64)
+    counts = np.minimum(askable, np.maximum(1, np.round(askable * settings.mask_fraction))).astype(np.float64)
     notes = [f"{len(texts):,} rows joined into {len(sequences):,} sequences of {settings.max_length} tokens"]
     return Encoded({"input_ids": ids}, rows=np.arange(len(sequences)), counts=counts, notes=notes)
 
@@ -119,7 +120,9 @@ def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
     item_of = (batch["labels"] != NOT_SCORED).nonzero()[:, 0]
     losses = cross_entropy(logits.float(), targets, reduction="none")
     columns = torch.stack([losses, torch.ones_like(losses), (logits.argmax(-1) == targets).to(losses)], dim=1)
-    return torch.zeros(len(batch["labels"]), 3, device=losses.device, dtype=losses.dtype).index_add_(0, item_of, columns)
+    return torch.zeros(len(batch["labels"]), 3, device=losses.device, dtype=losses.dtype).index_add_(
+        0, item_of, columns
+    )
 
 
 def _scored_logits(model: torch.nn.Module, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -145,7 +148,12 @@ def _scored_logits(model: torch.nn.Module, batch: dict[str, Any]) -> tuple[torch
 def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) -> list[dict[str, Any]]:
     """One answer for each sequence: its mean loss and how many of its hidden words were guessed."""
     return [
-        {"prediction": float(right), "score": float(nats / places), "nats": float(nats), "places": float(places)}
+        {
+            "prediction": float(right),
+            "score": float(nats / max(places, 1)),
+            "nats": float(nats),
+            "places": float(places),
+        }
         for nats, places, right in outputs
     ]
 
@@ -157,4 +165,4 @@ def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, l
 
 def majority(train: Rows, rows: Rows, task: Task) -> None:
     """There is no answer that is right by being frequent."""
-    return None
+    return

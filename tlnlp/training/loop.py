@@ -127,7 +127,9 @@ def take_update(training: Training, model: nn.Module, optimizer: Any, update: Up
     total = torch.zeros((), device=accelerator.device)
     for turn, (number, items) in enumerate(mine):
         torch.manual_seed(_dropout_seed(settings.seed, update.number, number))
-        draw = np.random.default_rng([settings.seed, update.number])  # the same for each micro-batch: see `Head.collate`
+        draw = np.random.default_rng(
+            [settings.seed, update.number]
+        )  # the same for each micro-batch: see `Head.collate`
         idle = items is None  # fewer micro-batches than processes: take part, but weigh nothing
         batch = training.head.collate(
             training.encoded, update.micro_batches[0] if idle else items, training.tokenizer, draw
