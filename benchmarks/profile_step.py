@@ -1,6 +1,6 @@
 """Where the time of an update goes: python benchmarks/profile_step.py --model FOLDER --data ../shared/data/sst2
 
-Any flag of recipes/sst2.py may follow. Prints the share of each part of an update, then the operators by their own time.
+Any flag of recipes/sst2.py may follow. Prints the share of each part of an update, then the operators by own time.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory, vocabulary: Any) -> Path:
     vocabulary.save_pretrained(folder)
     config = transformers.BertConfig(
         vocab_size=PIECES, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=64, pad_token_id=0,
+        max_position_embeddings=128, pad_token_id=0,
     )  # fmt: skip
     assert config.hidden_dropout_prob == config.attention_probs_dropout_prob == 0.1
     return _save(folder, config)
@@ -84,7 +84,7 @@ def modernbert(tmp_path_factory: pytest.TempPathFactory, vocabulary: Any) -> Pat
     vocabulary.save_pretrained(folder)
     config = transformers.ModernBertConfig(
         vocab_size=PIECES, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
-        max_position_embeddings=64, local_attention=8, global_attn_every_n_layers=2, embedding_dropout=0.1,
+        max_position_embeddings=128, local_attention=8, global_attn_every_n_layers=2, embedding_dropout=0.1,
         mlp_dropout=0.1, attention_dropout=0.1, pad_token_id=0, cls_token_id=2, bos_token_id=2, sep_token_id=3,
         eos_token_id=3,
     )  # fmt: skip
@@ -105,7 +105,7 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert tokenizer.pad_token is None
     tokenizer.save_pretrained(folder)
     config = transformers.GPT2Config(
-        vocab_size=len(tokenizer), n_positions=64, n_embd=16, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0
+        vocab_size=len(tokenizer), n_positions=128, n_embd=16, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0
     )
     return _save(folder, config)
 

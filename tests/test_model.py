@@ -304,3 +304,12 @@ def test_another_checkpoint_has_another_fingerprint(bert: Path, copy: Path) -> N
     tensors["bert.embeddings.LayerNorm.bias"][0] += 1e-3
     save_file(tensors, copy / WEIGHTS, metadata={"format": "pt"})
     assert models.fingerprint(str(bert), config) != models.fingerprint(str(copy), config)
+
+
+@pytest.mark.parametrize(("kind", "positions"), [("bert", 512), ("roberta", 510), ("gpt2", 512)])
+def test_a_length_beyond_the_networks_positions_is_refused_with_the_most_it_reads(kind: str, positions: int) -> None:
+    config = transformers.AutoConfig.for_model(kind, pad_token_id=1)
+    config.max_position_embeddings = 512
+    models.check_length(config, Settings(max_length=positions))
+    with pytest.raises(InputError, match=f"at most {positions},"):
+        models.check_length(config, Settings(max_length=positions + 1))

@@ -18,13 +18,14 @@ CONFIGS = {
     "bert": transformers.BertConfig(**SIZE, hidden_dropout_prob=0, attention_probs_dropout_prob=0),
     "roberta": transformers.RobertaConfig(**SIZE, hidden_dropout_prob=0, attention_probs_dropout_prob=0),
     "distilbert": transformers.DistilBertConfig(
-        vocab_size=50, dim=16, n_layers=3, n_heads=2, hidden_dim=32, num_labels=3, dropout=0, attention_dropout=0, seq_classif_dropout=0
+        vocab_size=50, dim=16, n_layers=3, n_heads=2, hidden_dim=32, num_labels=3, dropout=0,
+        attention_dropout=0, seq_classif_dropout=0,
     ),
     "modernbert": transformers.ModernBertConfig(**SIZE, classifier_pooling="mean", bos_token_id=1, eos_token_id=2),
     "modernbert, first token": transformers.ModernBertConfig(**SIZE, classifier_pooling="cls", bos_token_id=1),
     "gpt2": transformers.GPT2Config(
-        vocab_size=50, n_embd=16, n_layer=3, n_head=2, n_positions=40, num_labels=3, pad_token_id=0, bos_token_id=1, eos_token_id=2,
-        embd_pdrop=0, attn_pdrop=0, resid_pdrop=0,
+        vocab_size=50, n_embd=16, n_layer=3, n_head=2, n_positions=40, num_labels=3, pad_token_id=0, bos_token_id=1,
+        eos_token_id=2, embd_pdrop=0, attn_pdrop=0, resid_pdrop=0,
     ),
 }  # fmt: skip
 # Only where the attention block holds its own residual can the last layer's feed-forward part be spared.

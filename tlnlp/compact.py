@@ -1,8 +1,8 @@
 """Only the pieces that occur: while a network learns, its table of word pieces holds the rows that its data use.
 
-A vocabulary is wide (30,000 pieces in BERT, 250,000 in XLM-R: most of the network) and a data set uses few of them. The
-others get no gradient and would not move; carrying them through clipping and AdamW, with two moments each, costs time and
-memory for nothing. The table is whole again before the model is saved.
+A vocabulary is wide (30,000 pieces in BERT, 250,000 in XLM-R: most of the network) and a data set uses few of them.
+The others get no gradient and would not move; carrying them through clipping and AdamW, with two moments each, costs
+time and memory for nothing. The table is whole again before the model is saved.
 """
 
 from __future__ import annotations

@@ -22,6 +22,8 @@ from tlnlp.recipe import Task
 from tlnlp.settings import Settings
 from tlnlp.transfer.groups import Group
 
+# Networks whose first position is that after the padding piece's number: RoBERTa's 514 positions hold 512 tokens.
+COUNTS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "mpnet")
 BUNDLED = Path(__file__).parent / "bundled"
 
 
@@ -90,6 +92,25 @@ def _not_readable(model: str, error: Exception) -> InputError:
         found=f"--model {model}{hint}: {str(error).strip().splitlines()[0][:200]}",
         change="the name after --model; for a Hub id also the network (HF_ENDPOINT, HF_TOKEN)",
     )
+
+
+def check_length(config: Any, settings: Settings) -> None:
+    """Refuses rows that are longer than the network has positions for.
+
+    Raises:
+        InputError: `--max-length` is above what the checkpoint can read.
+    """
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None:
+        return
+    if config.model_type in COUNTS_FROM_PADDING:
+        positions -= (config.pad_token_id or 0) + 1
+    if settings.max_length > positions:
+        raise InputError(
+            expected=f"--max-length of at most {positions}, the positions of {settings.model}",
+            found=f"--max-length {settings.max_length}",
+            change=f"--max-length {positions}, or a checkpoint that reads longer rows",
+        )
 
 
 def match_labels(config: Any, head: Head, labels: Sequence[str], settings: Settings) -> tuple[str, ...]:

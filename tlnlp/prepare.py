@@ -76,6 +76,7 @@ def find_source(recipe: Recipe, settings: Settings, splits: Splits) -> Source:
         return Source(NEW, config, labels, repr(new))
     place = models.find_checkpoint(settings.model, weights_needed=settings.strategy != "from_scratch")
     config = models.read_config(place, settings.model)
+    models.check_length(config, settings)
     labels = models.match_labels(config, recipe.task.head, labels, settings)
     return Source(place, config, labels, models.fingerprint(place, config))
 

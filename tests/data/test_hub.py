@@ -113,7 +113,7 @@ def hub_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _write_model(folder: Path) -> None:
-    from transformers import BertConfig, BertModel, BertTokenizer  # half a second that only this fixture needs
+    from transformers import BertConfig, BertModel, BertTokenizer  # half a second that only this fixture needs  # noqa: PLC0415
 
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "film", "##s"]
     config = BertConfig(
@@ -122,7 +122,7 @@ def _write_model(folder: Path) -> None:
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=32,
-        max_position_embeddings=32,
+        max_position_embeddings=128,
     )
     BertModel(config).save_pretrained(folder)
     BertTokenizer(vocab={piece: index for index, piece in enumerate(pieces)}).save_pretrained(folder)

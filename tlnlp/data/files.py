@@ -257,8 +257,8 @@ def _table_of_records(records: list[list[str]], origin: str, notes: tuple[str, .
 
 def _read_parquet(data: bytes, origin: str) -> Table:
     # pyarrow takes a quarter of a second to import: only who has parquet files waits for it.
-    import pyarrow
-    import pyarrow.parquet
+    import pyarrow  # noqa: PLC0415
+    import pyarrow.parquet  # noqa: PLC0415
 
     try:
         table = pyarrow.parquet.read_table(pyarrow.BufferReader(data))

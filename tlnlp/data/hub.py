@@ -48,7 +48,7 @@ def _origin(data: Data) -> str:
 
 def _load(data: Data) -> Any:
     # `datasets` takes a second to import, and reads HF_ENDPOINT then: only --data hub waits for it.
-    import datasets
+    import datasets  # noqa: PLC0415
 
     try:
         with _quiet():
@@ -74,8 +74,8 @@ def _load(data: Data) -> Any:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without progress bars and log lines of the Hub's libraries; afterwards as before."""
-    import datasets
-    import huggingface_hub.utils
+    import datasets  # noqa: PLC0415
+    import huggingface_hub.utils  # noqa: PLC0415
 
     bars: tuple[Any, ...] = (datasets, huggingface_hub.utils)
     shown = [not library.are_progress_bars_disabled() for library in bars]

@@ -13,6 +13,8 @@ from sentencepiece import sentencepiece_model_pb2
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
+from tlnlp.errors import InputError
+
 SPECIAL = {
     "pad_token": "[PAD]",
     "unk_token": "[UNK]",
@@ -35,6 +37,22 @@ def train_vocabulary(texts: Iterable[str], folder: Path, *, pieces: int, lowerca
         lowercase: fold case (normalisation nmt_nfkc_cf instead of nmt_nfkc).
     """
     written = io.BytesIO()
+    try:
+        _learn_pieces(texts, written, pieces, lowercase)
+    except RuntimeError as error:  # sentencepiece's only kind: too little text, for what is asked of it here
+        raise InputError(
+            expected=f"text enough to learn {pieces:,} word pieces from (a million characters will do)",
+            found=str(error).strip().splitlines()[-1],
+            change="more text after --data, or --model with a checkpoint that has its vocabulary",
+        ) from error
+    tokenizer = fast_tokenizer(written.getvalue())
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save_pretrained(folder)
+    (folder / SOURCE_FILE).write_bytes(written.getvalue())
+    return tokenizer
+
+
+def _learn_pieces(texts: Iterable[str], written: io.BytesIO, pieces: int, lowercase: bool) -> None:
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts),
         model_writer=written,
@@ -51,16 +69,11 @@ def train_vocabulary(texts: Iterable[str], folder: Path, *, pieces: int, lowerca
         user_defined_symbols=[SPECIAL["mask_token"]],
         minloglevel=2,
     )  # fmt: skip
-    tokenizer = fast_tokenizer(written.getvalue())
-    folder.mkdir(parents=True, exist_ok=True)
-    tokenizer.save_pretrained(folder)
-    (folder / SOURCE_FILE).write_bytes(written.getvalue())
-    return tokenizer
 
 
 def fast_tokenizer(source: bytes) -> Any:
-    """The fast tokenizer that cuts as the sentencepiece model `source` does, with BERT's frame: [CLS] a [SEP] b [SEP]."""
-    proto = sentencepiece_model_pb2.ModelProto.FromString(source)
+    """The fast tokenizer that cuts as the sentencepiece model `source` does, in BERT's frame: [CLS] a [SEP] b [SEP]."""
+    proto = sentencepiece_model_pb2.ModelProto.FromString(source)  # type: ignore[attr-defined]
     tokenizer = Tokenizer(models.Unigram([(piece.piece, piece.score) for piece in proto.pieces], unk_id=1))
     tokenizer.normalizer = normalizers.Sequence(
         [

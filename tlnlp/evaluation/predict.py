@@ -38,7 +38,7 @@ def predict(
     micro_batches = cut(np.arange(len(encoded)), encoded.lengths, settings.max_tokens)
     found: list[tuple[int, np.ndarray]] = []
     model.eval()
-    for number, items in deal(micro_batches, accelerator.process_index, accelerator.num_processes):
+    for _, items in deal(micro_batches, accelerator.process_index, accelerator.num_processes):
         if items is None:
             continue
         # Not by seed, nor by micro-batch: masked words are the same at every evaluation, for every seed and budget.

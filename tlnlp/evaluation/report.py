@@ -209,8 +209,9 @@ def write_card(result: dict[str, Any], labels: Sequence[str], command: str) -> s
         "started from": f"{result['model']}, strategy {result['strategy']}",
         "rows": f"{result['rows']['train']:,} train, {result['rows']['dev']:,} dev, from {result['data']}",
         "labels": ", ".join(labels) or "none",
-        "hyperparameters": f"{settings['epochs']} epochs, batch {settings['batch_size']}, rate "
-        f"{settings['learning_rate']:g}, length {settings['max_length']}, {settings['precision']}, seed {result['seed']}",
+        "hyperparameters": f"{settings['epochs']} epochs, batch {settings['batch_size']}, "
+        f"rate {settings['learning_rate']:g}, length {settings['max_length']}, {settings['precision']}, "
+        f"seed {result['seed']}",
         "weights": f"{result['parameters']['total']:,}, of which {result['parameters']['learning']:,} learnt",
     }
     kind = "fill-mask" if "perplexity" in result["metrics"] else "text-classification"

@@ -33,7 +33,8 @@ class Head(Protocol):
         """Rows to token ids and targets. Every row gives at least one item."""
 
     def collate(self, encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
-        """The padded tensors of a micro-batch; `draw` for what is drawn anew each time (masking)."""
+        """The padded tensors of a micro-batch. `draw` for what is drawn anew each time (masking): the same for every
+        micro-batch of an update, so that each item must draw by its own number."""
 
     def loss(self, model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
         """The loss summed over what `Encoded.counts` counts, so that the loop can normalise over the whole update."""
@@ -48,7 +49,7 @@ class Head(Protocol):
         """What the metrics are computed on: {"predictions": [...], "references": [...]}."""
 
     def majority(self, train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
-        """The answers of one who has only seen how often each answer occurs in `train`; None where that says nothing."""
+        """The answers of one who only knows how often each answer occurs in `train`; None where that says nothing."""
 
 
 # Written out so that editors and type checkers see them; the code of each runs when it is first used.

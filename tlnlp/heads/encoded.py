@@ -18,7 +18,7 @@ class Ragged:
     offsets: np.ndarray  # [items + 1]
 
     @classmethod
-    def from_lists(cls, sequences: Iterable[Sequence[int]], dtype: Any = np.int32) -> Ragged:
+    def from_lists(cls, sequences: Iterable[Sequence[int] | np.ndarray], dtype: Any = np.int32) -> Ragged:
         """Lays `sequences` end to end."""
         arrays = [np.asarray(each, dtype=dtype) for each in sequences]
         offsets = np.zeros(len(arrays) + 1, dtype=np.int64)

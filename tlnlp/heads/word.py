@@ -63,7 +63,9 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
     # Unknown words are special tokens too: they are not asked for, and so not counted.
     askable = np.add.reduceat(~np.isin(ids.flat, tokenizer.all_special_ids), ids.offsets[:-1], dtype=np.int64)
     counts = np.minimum(askable, np.maximum(1, np.round(askable * settings.mask_fraction))).astype(np.float64)
-    notes = [f"{len(texts):,} rows joined into {len(sequences):,} sequences of {settings.max_length} tokens"]
+    notes = [
+        f"{rows.origin}: {len(texts):,} rows joined into {len(sequences):,} sequences of {settings.max_length} tokens"
+    ]
     return Encoded({"input_ids": ids}, rows=np.arange(len(sequences)), counts=counts, notes=notes)
 
 
@@ -138,7 +140,8 @@ def _scored_logits(model: torch.nn.Module, batch: dict[str, Any]) -> tuple[torch
         output["last_hidden_state"] = output["last_hidden_state"][scored].unsqueeze(0)  # [1, places, width]
         return output
 
-    hook = getattr(model, "module", model).base_model.register_forward_hook(keep_scored)
+    network: Any = getattr(model, "module", model)  # what processes share is wrapped
+    hook = network.base_model.register_forward_hook(keep_scored)
     try:
         return model(**inputs).logits[0], batch["labels"][scored]
     finally:

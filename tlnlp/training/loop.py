@@ -127,17 +127,16 @@ def take_update(training: Training, model: nn.Module, optimizer: Any, update: Up
     total = torch.zeros((), device=accelerator.device)
     for turn, (number, items) in enumerate(mine):
         torch.manual_seed(_dropout_seed(settings.seed, update.number, number))
-        draw = np.random.default_rng(
-            [settings.seed, update.number]
-        )  # the same for each micro-batch: see `Head.collate`
-        idle = items is None  # fewer micro-batches than processes: take part, but weigh nothing
-        batch = training.head.collate(
-            training.encoded, update.micro_batches[0] if idle else items, training.tokenizer, draw
-        )
+        # The same for each micro-batch, so that the cut plays no part in what is drawn: see `Head.collate`.
+        draw = np.random.default_rng([settings.seed, update.number])
+        weight = scale
+        if items is None:  # fewer micro-batches than processes: take part, but weigh nothing
+            items, weight = update.micro_batches[0], 0.0
+        batch = training.head.collate(training.encoded, items, training.tokenizer, draw)
         batch = {name: value.to(accelerator.device) for name, value in batch.items()}
         last = turn == len(mine) - 1
         with torch.enable_grad(), accelerator.autocast(), _sync_only(accelerator, model, when=last):
-            loss = training.head.loss(model, batch, training.task) * (0.0 if idle else scale)
+            loss = training.head.loss(model, batch, training.task) * weight
             accelerator.backward(loss)
         total += loss.detach()
     accelerator.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], settings.max_grad_norm)
