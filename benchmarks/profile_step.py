@@ -24,7 +24,7 @@ from tlnlp.settings import parse_settings
 from tlnlp.training.loop import train
 from tlnlp.training.processes import start_accelerator
 
-WARM_UP_UPDATES, UPDATES, OPERATORS = 5, 20, 15
+WARM_UP_UPDATES, UPDATES, OPERATORS = 40, 20, 15  # shapes and memory have settled by then
 PARTS = ("forward", "backward", "clip", "optimizer")
 
 

@@ -73,7 +73,8 @@ def test_layers_see_real_tokens_only() -> None:
     for layer in model.bert.encoder.layer:
         layer.intermediate.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape))
     model(**batch_of([3, 9, 2, 9, 17]))
-    assert seen == [(1, 40, 16), (1, 40, 16), (1, 5, 16)]  # 40 tokens; in the last layer the five that are read
+    # 40 tokens, filled up to 64, of 85 places; in the last layer the five that are read
+    assert seen == [(1, 64, 16), (1, 64, 16), (1, 5, 16)]
 
 
 def test_a_batch_without_padding_runs_as_it_always_did() -> None:

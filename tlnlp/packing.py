@@ -16,16 +16,22 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.functional import pad
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from tlnlp.dropout import drop
 from tlnlp.transfer.groups import layer_stack
 
 ATTENTION = "tlnlp_packed"
-# Rows shorter than this share of the longest in their group begin a group of their own. Of 0.5 to 0.9 the fastest on
+# Rows shorter than this share of the longest in their group begin a group of their own. Of 0.3 to 0.9 the fastest on
 # two cores; the result does not depend on it.
-SIMILAR_LENGTH_FRACTION = 0.7
+SIMILAR_LENGTH_FRACTION = 0.5
+# oneDNN makes a kernel for each shape that it meets, and keeps it. So that few shapes occur, a packed row is filled up
+# to a multiple of its size's sixteenth (at least 32 tokens), a group's rectangle to a multiple of 8 places, and the
+# rows of a group are a power of two. Without this memory grows by half, and a sixth of an update goes into kernels.
+LEAST_TOKENS_STEP, PLACES_STEP = 32, 8
 
 
 @dataclass(frozen=True)
@@ -33,16 +39,14 @@ class RowGroup:
     """Rows of similar length, for attention.
 
     Args:
-        tokens: which tokens of the packed row are theirs: a slice.
-        places: [rows x longest] for each place of their rectangle the token in it, within `tokens`; 0 where none is.
-        real: [tokens] the places that hold a token, in order.
+        tokens: how many they have together; they stand together in the packed row.
+        real: [tokens] the places of their rectangle [rows x longest] that hold a token, in order.
         mask: [rows, 1, 1, longest] True where a token is; None where all rows are of one length.
     """
 
-    tokens: slice
+    tokens: int
     rows: int
     longest: int
-    places: torch.Tensor
     real: torch.Tensor
     mask: torch.Tensor | None
 
@@ -54,20 +58,24 @@ class Packed:
     rows: int
     longest: int
     real: torch.Tensor  # [tokens] flat place of each token
+    filling: int  # lines of zeros after the tokens: attention skips them, and `unpack` drops them
     firsts: torch.Tensor  # [rows] which of the tokens begin a row
     groups: list[RowGroup]
 
     def pack(self, states: torch.Tensor) -> torch.Tensor:
-        """[rows or 1, longest, width] -> [1, tokens, width]"""
+        """[rows or 1, longest, width] -> [1, tokens + filling, width]"""
         if len(states) == 1 and self.rows > 1:  # one for all rows, as rotary positions are
-            return states[0].index_select(0, self.real % self.longest).unsqueeze(0)
-        return states.flatten(0, 1).index_select(0, self.real).unsqueeze(0)
+            packed = states[0].index_select(0, self.real % self.longest)
+        else:
+            packed = _Take.apply(states.flatten(0, 1), self.real)
+        return pad(packed, (0, 0, 0, self.filling)).unsqueeze(0)
 
     def unpack(self, states: torch.Tensor) -> torch.Tensor:
-        """[1, tokens or rows, width] -> [rows, longest, width], zeros where nothing is"""
-        places = self.real if states.shape[1] == len(self.real) else self.real[self.firsts]
-        padded = states.new_zeros(self.rows * self.longest, states.shape[-1])
-        return padded.index_copy(0, places, states[0]).view(self.rows, self.longest, -1)
+        """[1, tokens + filling or rows, width] -> [rows, longest, width], zeros where nothing is"""
+        whole = states.shape[1] == len(self.real) + self.filling
+        places = self.real if whole else self.real[self.firsts]
+        padded = _Put.apply(states[0, : len(places)], places, self.rows * self.longest)
+        return padded.view(self.rows, self.longest, -1)
 
 
 def describe_packing(attention_mask: torch.Tensor) -> Packed | None:
@@ -78,28 +86,54 @@ def describe_packing(attention_mask: torch.Tensor) -> Packed | None:
         return None
     order = sorted(range(rows), key=lambda row: -lengths[row])
     real_of = [attention_mask[row].nonzero()[:, 0] + row * longest for row in order]
-    groups, first_row, first_token = [], 0, 0
+    groups, first_row = [], 0
     while first_row < rows:
         least = SIMILAR_LENGTH_FRACTION * lengths[order[first_row]]
-        last_row = first_row
-        while last_row < rows and lengths[order[last_row]] >= least:
-            last_row += 1
-        group = _describe_group([lengths[row] for row in order[first_row:last_row]], first_token, attention_mask.device)
-        groups.append(group)
-        first_row, first_token = last_row, group.tokens.stop
+        alike = sum(1 for row in order[first_row:] if lengths[row] >= least)
+        last_row = first_row + (1 << (alike.bit_length() - 1))
+        groups.append(_describe_group([lengths[row] for row in order[first_row:last_row]], attention_mask.device))
+        first_row = last_row
     ordered = torch.tensor([lengths[row] for row in order], device=attention_mask.device)
-    return Packed(rows, longest, torch.cat(real_of), ordered.cumsum(0) - ordered, groups)
+    tokens = sum(lengths)
+    step = max(LEAST_TOKENS_STEP, 1 << max(0, tokens.bit_length() - 4))
+    return Packed(rows, longest, torch.cat(real_of), -tokens % step, ordered.cumsum(0) - ordered, groups)
 
 
-def _describe_group(lengths: Sequence[int], first_token: int, device: torch.device) -> RowGroup:
-    longest, tokens = lengths[0], sum(lengths)
+def _describe_group(lengths: Sequence[int], device: torch.device) -> RowGroup:
+    longest = lengths[0] + -lengths[0] % PLACES_STEP
     mask = torch.arange(longest, device=device) < torch.tensor(lengths, device=device)[:, None]
     real = mask.flatten().nonzero()[:, 0]
-    places = torch.zeros(mask.numel(), dtype=torch.long, device=device)
-    places[real] = torch.arange(tokens, device=device)
     all_alike = lengths[-1] == longest
-    span = slice(first_token, first_token + tokens)
-    return RowGroup(span, len(lengths), longest, places, real, None if all_alike else mask[:, None, None, :])
+    return RowGroup(sum(lengths), len(lengths), longest, real, None if all_alike else mask[:, None, None, :])
+
+
+class _Take(torch.autograd.Function):
+    """The lines of a matrix that `places` names, each at most once: the gradient need not be added up."""
+
+    @staticmethod
+    def forward(context: Any, states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        context.save_for_backward(places)
+        context.lines = len(states)
+        return states.index_select(0, places)
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        (places,) = context.saved_tensors
+        return _Put.apply(gradient, places, context.lines), None
+
+
+class _Put(torch.autograd.Function):
+    """The opposite: lines put at `places` of a taller matrix, zeros elsewhere."""
+
+    @staticmethod
+    def forward(context: Any, states: torch.Tensor, places: torch.Tensor, lines: int) -> torch.Tensor:
+        context.save_for_backward(places)
+        return states.new_zeros(lines, *states.shape[1:]).index_copy_(0, places, states)
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (places,) = context.saved_tensors
+        return _Take.apply(gradient, places), None, None
 
 
 class Packing:
@@ -227,36 +261,35 @@ def packed_attention(
     if window is not None and packed.longest > window:
         raise NotImplementedError("a row longer than the layer's attention window")
     causal = bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
+    inputs = torch.stack([states[0].transpose(0, 1) for states in (query, key, value)], dim=1)
+    # [tokens, 3, heads, width] each, and the filling
+    *parts, rest = inputs.split([*(group.tokens for group in packed.groups), packed.filling])
     answers = [
-        _attend(group, query, key, value, dropout=dropout, scaling=scaling, causal=causal) for group in packed.groups
+        _attend(group, part, dropout=dropout, scaling=scaling, causal=causal)
+        for group, part in zip(packed.groups, parts, strict=True)
     ]
-    return torch.cat(answers).unsqueeze(0), None
+    return torch.cat([*answers, torch.zeros_like(rest[:, 0])]).unsqueeze(0), None
 
 
 def _attend(
-    group: RowGroup, *inputs: torch.Tensor, dropout: float, scaling: float | None, causal: bool
+    group: RowGroup, inputs: torch.Tensor, *, dropout: float, scaling: float | None, causal: bool
 ) -> torch.Tensor:
-    """Attention of one group of rows: [tokens, heads, width].
+    """Attention of one group of rows: [tokens, 3, heads, width] -> [tokens, heads, width].
 
     Written out, since the CPU's fused kernel knows no dropout and what it falls back to takes four times as many
     operations, each of them small here.
     """
-    query, key, value = (_rectangle(group, states) for states in inputs)  # [rows x heads, longest, width]
-    heads, width = inputs[0].shape[1], inputs[0].shape[-1]
+    _, _, heads, width = inputs.shape
+    if group.mask is not None:
+        inputs = _Put.apply(inputs, group.real, group.rows * group.longest)
+    inputs = inputs.view(group.rows, group.longest, 3, heads, width).permute(2, 0, 3, 1, 4)
+    query, key, value = inputs.reshape(3, group.rows * heads, group.longest, width).unbind()
     bias = _bias(group, heads, causal, query)
     scores = torch.baddbmm(bias, query, key.mT, alpha=width**-0.5 if scaling is None else scaling)
-    weights = torch.dropout(scores.softmax(-1), dropout, train=True)
+    weights = drop(scores.softmax(-1), dropout)
     answer = torch.bmm(weights, value).view(group.rows, heads, group.longest, width)
     answer = answer.transpose(1, 2).reshape(group.rows * group.longest, heads, width)
-    return answer if group.mask is None else answer.index_select(0, group.real)
-
-
-def _rectangle(group: RowGroup, states: torch.Tensor) -> torch.Tensor:
-    """[1, heads, tokens, width] -> [rows x heads, longest, width]; where no token is, any token's."""
-    own = states[0].transpose(0, 1)[group.tokens]  # [tokens, heads, width], as it lies in memory
-    if group.mask is not None:
-        own = own.index_select(0, group.places)
-    return own.view(group.rows, group.longest, *own.shape[1:]).transpose(1, 2).flatten(0, 1)
+    return answer if group.mask is None else _Take.apply(answer, group.real)
 
 
 def _bias(group: RowGroup, heads: int, causal: bool, like: torch.Tensor) -> torch.Tensor:

@@ -14,6 +14,7 @@ from tlnlp import model as models
 from tlnlp.compact import CompactVocabulary, pieces_used
 from tlnlp.data.rows import Rows, Splits
 from tlnlp.data.vocabulary import train_vocabulary
+from tlnlp.dropout import CheapDropout
 from tlnlp.heads.encoded import Encoded
 from tlnlp.packing import Packing
 from tlnlp.recipe import Recipe, Task
@@ -119,7 +120,10 @@ def prepare(
     used = pieces_used(*(each.features["input_ids"].flat for each in (encoded, watched, reported)), always=special)
     compact = CompactVocabulary.install(network, used)
     network.to(accelerator.device)
-    packing = _pack(network, encoded, task, tokenizer) if accelerator.device.type == "cpu" else None
+    packing = None
+    if accelerator.device.type == "cpu":
+        CheapDropout.install(network)
+        packing = _pack(network, encoded, task, tokenizer)
 
     def begin_phase(phase: Phase) -> None:
         redrawn = [group for group in groups if group.name in phase.redraw]

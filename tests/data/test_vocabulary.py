@@ -13,7 +13,8 @@ from tlnlp.model import BUNDLED
 
 TEXTS = [
     "A film to see twice.", "  two  spaces\tand a tab ", "\uff26\uff35\uff2c\uff2c width, ﬁne ligatures and ½",
-    "naïve café — “quotes”…", "Ünïcode: Straße, İstanbul", "100,000 numbers & signs #hash @at", "русский, فارسی and 日本語", "", "x" * 60,
+    "naïve café — “quotes”…", "Ünïcode: Straße, İstanbul",
+    "100,000 numbers & signs #hash @at", "русский, فارسی and 日本語", "", "x" * 60,
 ]  # fmt: skip
 
 
