@@ -30,6 +30,7 @@ FLOW = (
     "tlnlp.training",
     "tlnlp.training.plan",
     "tlnlp.transfer.",
+    "tlnlp.dropout",
     "tlnlp.packing",
     "tlnlp.compact",
     "tlnlp.model",
