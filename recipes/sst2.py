@@ -1,9 +1,11 @@
 """SST-2: is a sentence about a film positive or negative? (Socher et al. 2013, in GLUE: Wang et al. 2019)
 
-accelerate launch recipes/sst2.py                              # offline: bundled encoder, bundled reviews
-accelerate launch recipes/sst2.py --strategy from_scratch      # the control: the same network, random weights
-accelerate launch recipes/sst2.py --data reviews.csv --columns text=review label=stars --model bert-base-uncased
-accelerate launch recipes/sst2.py --full                       # the published run, from the Hub
+    accelerate launch recipes/sst2.py                              # offline: bundled encoder, bundled reviews
+    accelerate launch recipes/sst2.py --strategy from_scratch      # the control: the same network, random weights
+    accelerate launch recipes/sst2.py --data reviews.csv --columns text=review label=stars --model bert-base-uncased
+    accelerate launch recipes/sst2.py --full                       # the published run, from the Hub
+
+Labels of other data are mapped by name, or by number in the order below.
 """
 
 from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics

@@ -17,7 +17,8 @@ from tests.runs import ROOT
 from tlnlp.calm import calm_libraries
 from tlnlp.data.vocabulary import train_vocabulary
 
-SAMPLE = ROOT / "tlnlp" / "bundled" / "samples" / "reviews"
+# Sentences of the tests' own, so that the bundled sample may change.
+REVIEWS = ROOT / "tests" / "reviews"
 PIECES = 300
 TRAIN_ROWS, DEV_ROWS = 41, 13  # primes: no batch size divides them, so that every epoch ends with a smaller update
 
@@ -28,7 +29,7 @@ def pytest_configure() -> None:
 
 
 def _sample(split: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (SAMPLE / f"{split}.jsonl").read_text().splitlines()]
+    return [json.loads(line) for line in (REVIEWS / f"{split}.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="session")

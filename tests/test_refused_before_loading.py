@@ -97,9 +97,9 @@ def _without_weights(place: Place) -> list[str]:
 
 
 def _long_rows(place: Place) -> list[str]:
-    """The network has 64 positions: the first long row would stop the run, perhaps hours later."""
+    """The network has 128 positions: the first long row would stop the run, perhaps hours later."""
     place.rows(train=spoilt(3, sentence="again and " * 100), validation=good(4))
-    return ["--max-length", "65"]
+    return ["--max-length", "129"]
 
 
 # What is wrong: how it comes about, and what the message must say.

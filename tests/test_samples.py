@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import SAMPLE
 from tests.runs import ROOT, run_recipe
+
+SAMPLE = ROOT / "tlnlp" / "bundled" / "samples" / "reviews"
 
 
 def rows_of(split: str) -> list[dict]:

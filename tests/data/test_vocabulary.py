@@ -6,7 +6,7 @@ import pytest
 import sentencepiece
 import transformers
 
-from tests.conftest import SAMPLE
+from tests.conftest import REVIEWS
 from tlnlp.data.vocabulary import SOURCE_FILE, train_vocabulary
 from tlnlp.errors import InputError
 from tlnlp.model import BUNDLED
@@ -20,7 +20,7 @@ TEXTS = [
 
 @pytest.mark.parametrize("lowercase", [True, False])
 def test_the_fast_tokenizer_cuts_as_sentencepiece_does(tmp_path: Path, lowercase: bool) -> None:
-    lines = (SAMPLE / "train.jsonl").read_text().splitlines()
+    lines = (REVIEWS / "train.jsonl").read_text().splitlines()
     tokenizer = train_vocabulary(lines, tmp_path, pieces=400, lowercase=lowercase)
     source = sentencepiece.SentencePieceProcessor(model_file=str(tmp_path / SOURCE_FILE))
     for text in TEXTS + lines[:200]:

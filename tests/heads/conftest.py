@@ -128,7 +128,7 @@ def roberta(tmp_path_factory: pytest.TempPathFactory, vocabulary: Any) -> Path:
     vocabulary.save_pretrained(folder)
     transformers.RobertaConfig(
         vocab_size=len(vocabulary), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=130, pad_token_id=0, bos_token_id=2, eos_token_id=3,
+        max_position_embeddings=66, pad_token_id=0, bos_token_id=2, eos_token_id=3,
     ).save_pretrained(folder)  # fmt: skip
     return folder
 
@@ -153,6 +153,6 @@ def bert_with_types(tmp_path_factory: pytest.TempPathFactory) -> Path:
     transformers.BertTokenizer(vocab={piece: i for i, piece in enumerate(pieces)}).save_pretrained(folder)
     transformers.BertConfig(
         vocab_size=len(pieces), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=128,
+        max_position_embeddings=64,
     ).save_pretrained(folder)  # fmt: skip
     return folder
