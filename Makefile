@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAUNCH := $(BIN)/accelerate launch --config_file launch.yaml
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart test test-all check format benchmark clean
+.PHONY: quickstart test test-all check format recipe-table benchmark clean
 
 quickstart: .venv/installed
 	@$(LAUNCH) recipes/sst2.py --strategy from_scratch --quiet
@@ -24,6 +24,10 @@ check: .venv/installed-dev
 format: .venv/installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Adds what `python benchmarks/real_data.py` has run, if anything.
+recipe-table: .venv/installed
+	$(BIN)/python benchmarks/recipe_table.py --add $(wildcard runs/measured/*)
 
 benchmark: .venv/installed-measure
 	$(BIN)/python benchmarks/sst2_throughput.py

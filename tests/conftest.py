@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,19 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split, rows in (("train", TRAIN_ROWS), ("validation", DEV_ROWS)):
         (folder / f"{split}.txt").write_text("".join(row["sentence"] + "\n" for row in _sample(split)[:rows]))
     return folder
+
+
+@pytest.fixture(scope="session")
+def rows_for(reviews: Path, corpus: Path) -> Callable[[str], dict[str, Any]]:
+    """A recipe's name to the settings that give it few rows: the tests' own, or some of its sample."""
+    own = {"sst2": reviews, "gpt_sst2": reviews, "pretrain": corpus, "pretrain_gpt": corpus}
+
+    def settings(recipe: str) -> dict[str, Any]:
+        if recipe in own:
+            return {"data": str(own[recipe])}
+        return {"data": "sample", "train_rows": TRAIN_ROWS, "window_overlap": 8}
+
+    return settings
 
 
 def _save(folder: Path, config: Any, seed: int = 0) -> Path:

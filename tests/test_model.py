@@ -247,7 +247,7 @@ def test_redrawing_a_group_changes_its_weights_and_no_others(bert: Path, sst2: R
     model, _, _ = load(sst2, settings, load_splits(sst2.task, settings))
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
     (group,) = (each for each in layer_groups(model) if each.name == "layer 2")
-    models.redraw(model, [group], sst2.task.head.auto_class, 3, None)
+    models.redraw(model, group.parameters, sst2.task.head.auto_class, 3, None)
     changed = {name for name, parameter in model.named_parameters() if not torch.equal(before[name], parameter)}
     assert changed == {name for name in group.parameters if before[name].dim() > 1}  # biases and norms begin alike
 
@@ -268,7 +268,7 @@ def saved(bert: Path, sst2: Recipe, reviews: Path, tmp_path: Path) -> tuple[Path
 
 def test_what_is_saved_loads_and_answers_alike(saved: tuple[Path, Any, Any, dict[str, Any]], sst2: Recipe) -> None:
     folder, model, tokenizer, batch = saved
-    models.check_saved(folder, model, sst2.task.head.auto_class, batch)
+    models.check_saved(folder, model, sst2.task.head, batch)
     assert {"config.json", WEIGHTS, "tokenizer.json", "README.md"} <= {path.name for path in folder.iterdir()}
     assert json.loads((folder / "config.json").read_text())["id2label"] == {"0": "negative", "1": "positive"}
     again = transformers.AutoTokenizer.from_pretrained(folder)
@@ -285,7 +285,7 @@ def test_a_saved_tensor_that_differs_is_noticed(
     tensors[name] = tensors[name] + 0.1 * torch.randn_like(tensors[name])
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     with pytest.raises(RuntimeError, match="does not answer as the trained model does"):
-        models.check_saved(folder, model, sst2.task.head.auto_class, batch)
+        models.check_saved(folder, model, sst2.task.head, batch)
 
 
 def test_a_saved_tensor_that_is_gone_is_noticed(saved: tuple[Path, Any, Any, dict[str, Any]], sst2: Recipe) -> None:
@@ -294,7 +294,7 @@ def test_a_saved_tensor_that_is_gone_is_noticed(saved: tuple[Path, Any, Any, dic
     del tensors["bert.encoder.layer.0.output.dense.weight"]
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
     with pytest.raises(RuntimeError, match="does not answer as the trained model does"):
-        models.check_saved(folder, model, sst2.task.head.auto_class, batch)
+        models.check_saved(folder, model, sst2.task.head, batch)
 
 
 def test_another_checkpoint_has_another_fingerprint(bert: Path, copy: Path) -> None:

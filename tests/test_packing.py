@@ -3,6 +3,7 @@
 import copy
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -44,6 +45,10 @@ def batch_of(lengths: list[int]) -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "attention_mask": mask.long()}
 
 
+def ask(batch: dict[str, torch.Tensor]) -> Any:
+    return lambda model: model(**batch).logits
+
+
 def logits_and_gradients(model: Any, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     model.zero_grad()
     logits = model(**batch).logits
@@ -56,7 +61,7 @@ def logits_and_gradients(model: Any, batch: dict[str, torch.Tensor]) -> tuple[to
 def test_packed_layers_give_the_logits_and_gradients_of_padded_ones(name: str, lengths: list[int]) -> None:
     model, batch = build(CONFIGS[name]), batch_of(lengths)
     expected_logits, expected = logits_and_gradients(model, batch)
-    packing = Packing.install(model, batch_of([4, 7, 2]))
+    packing = Packing.install(model, ask(batch_of([4, 7, 2])))
     assert packing is not None
     assert packing.firsts_only == (name in FIRSTS_ONLY)
     logits, gradients = logits_and_gradients(model, batch)
@@ -68,7 +73,7 @@ def test_packed_layers_give_the_logits_and_gradients_of_padded_ones(name: str, l
 
 def test_layers_see_real_tokens_only() -> None:
     model = build(CONFIGS["bert"])
-    Packing.install(model, batch_of([4, 7, 2]))
+    Packing.install(model, ask(batch_of([4, 7, 2])))
     seen: list[torch.Size] = []
     for layer in model.bert.encoder.layer:
         layer.intermediate.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0].shape))
@@ -81,7 +86,7 @@ def test_a_batch_without_padding_runs_as_it_always_did() -> None:
     assert describe_packing(torch.ones(3, 5, dtype=torch.long)) is None
     model, batch = build(CONFIGS["bert"]), batch_of([6, 6])
     expected = model(**batch).logits
-    Packing.install(model, batch_of([4, 7, 2]))
+    Packing.install(model, ask(batch_of([4, 7, 2])))
     torch.testing.assert_close(model(**batch).logits, expected, rtol=1e-9, atol=1e-12)
 
 
@@ -89,7 +94,7 @@ def test_padding_on_the_left_packs_as_well() -> None:
     model, batch = build(CONFIGS["modernbert"]), batch_of([3, 8, 5])
     left = {name: value.flip(1) for name, value in batch.items()}
     expected = model(**left).logits
-    assert Packing.install(model, batch_of([4, 7, 2])) is not None
+    assert Packing.install(model, ask(batch_of([4, 7, 2]))) is not None
     torch.testing.assert_close(model(**left).logits, expected, rtol=1e-9, atol=1e-12)
 
 
@@ -97,8 +102,27 @@ def test_rows_longer_than_an_attention_window_are_the_same() -> None:
     config = transformers.ModernBertConfig(**SIZE, local_attention=8, global_attn_every_n_layers=2, bos_token_id=1)
     model, batch = build(config), batch_of([30, 4, 21])
     expected = model(**batch).logits
-    Packing.install(model, batch_of([4, 7, 2]))
+    packing = Packing.install(
+        model, ask(batch_of([4, 3, 2]))
+    )  # within the window, so that this alone would not show it
+    assert packing is not None
+    assert packing.window == 5
     torch.testing.assert_close(model(**batch).logits, expected, rtol=1e-9, atol=1e-12)
+    assert packing.places(np.array([30, 4, 21])) == 90
+    assert packing.places(np.array([4, 3, 2])) == 32
+
+
+@pytest.mark.parametrize("lengths", [[3, 9, 2, 9, 17], [5, 4], [100, 3], [300] * 9 + [2]])
+def test_the_places_that_are_counted_are_those_that_layers_compute(lengths: list[int]) -> None:
+    config = copy.deepcopy(CONFIGS["bert"])
+    config.max_position_embeddings = 512
+    model = build(config)
+    packing = Packing.install(model, ask(batch_of([4, 7, 2])))
+    assert packing is not None
+    computed: list[int] = []
+    model.bert.encoder.layer[0].intermediate.register_forward_hook(lambda m, i, o: computed.append(i[0].shape[1]))
+    model(**batch_of(lengths))
+    assert computed == [packing.places(np.array(lengths))]
 
 
 def test_a_network_that_packing_does_not_suit_is_left_as_it_was() -> None:
@@ -107,13 +131,13 @@ def test_a_network_that_packing_does_not_suit_is_left_as_it_was() -> None:
     model.bert.encoder.layer[1].register_forward_hook(lambda module, inputs, output: output + output.mean(1, True))
     changed = model(**batch).logits
     assert not torch.allclose(expected, changed)
-    assert Packing.install(model, batch) is None
+    assert Packing.install(model, ask(batch)) is None
     torch.testing.assert_close(model(**batch).logits, changed)
     assert model.config._attn_implementation == "sdpa"
 
 
 def test_nothing_of_it_is_saved(tmp_path: Any) -> None:
     model = build(CONFIGS["bert"]).float()
-    Packing.install(model, batch_of([4, 7, 2]))
+    Packing.install(model, ask(batch_of([4, 7, 2])))
     model.save_pretrained(tmp_path)
     assert ATTENTION not in (tmp_path / "config.json").read_text()

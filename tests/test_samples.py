@@ -1,4 +1,4 @@
-"""The bundled sample: enough rows, balanced, none twice; and it shows what transfer is."""
+"""The bundled samples: enough rows, balanced, none twice; and that of reviews shows what transfer is."""
 
 import json
 from collections import Counter
@@ -16,7 +16,7 @@ def rows_of(split: str) -> list[dict]:
 
 
 def words_of(row: dict) -> str:
-    return " ".join("".join(c if c.isalnum() else " " for c in row["sentence"].lower()).split())
+    return " ".join("".join(c if c.isalnum() else " " for c in row["text"].lower()).split())
 
 
 @pytest.mark.parametrize(("split", "least"), [("train", 600), ("validation", 200)])
@@ -38,6 +38,86 @@ def test_sentences_vary_in_length_and_in_how_they_begin() -> None:
     assert lengths[-1] >= 25
     _, most_common = Counter(tuple(words[:2]) for words in sentences).most_common(1)[0]
     assert most_common <= 0.06 * len(sentences)
+
+
+# What is asked of each sample: rows to learn from and to report on, and the labels that share them evenly.
+OTHERS: dict[str, tuple[int, int, set]] = {
+    "acceptability": (200, 80, {0, 1}),
+    "paraphrase": (200, 80, {0, 1}),
+    "similarity": (200, 80, set()),
+    "entailment": (200, 80, {"entailment", "neutral", "contradiction"}),
+    "entailment_two_way": (200, 80, {"entailment", "not_entailment"}),
+    "choices": (200, 80, set()),
+    "passages": (150, 50, set()),
+    "entities": (240, 100, set()),
+    "parts_of_speech": (200, 80, set()),
+}
+UPOS = {
+    "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ", "SYM",
+    "VERB", "X",
+}  # fmt: skip
+
+
+def read(sample: str, split: str) -> list[dict]:
+    return [json.loads(line) for line in (SAMPLE.parent / sample / f"{split}.jsonl").read_text().splitlines()]
+
+
+def test_every_sample_is_checked_here_and_says_what_it_is() -> None:
+    folders = {path.name for path in SAMPLE.parent.iterdir() if path.is_dir()}
+    assert folders == {"reviews", *OTHERS}
+    assert all((SAMPLE.parent / name / "README.md").read_text() for name in folders)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_sample_has_rows_enough_and_none_twice(name: str) -> None:
+    train, validation = read(name, "train"), read(name, "validation")
+    least_train, least_dev, labels = OTHERS[name]
+    assert len(train) >= least_train and len(validation) >= least_dev
+    bare = [{role: value for role, value in row.items() if role != "id"} for row in train + validation]
+    rows = [json.dumps(row, sort_keys=True).lower() for row in bare]
+    assert len(set(rows)) == len(rows)
+    inputs = [{str(row.get(role)) for row in split for role in ("text", "words", "context") if role in row}
+              for split in (train, validation)]  # fmt: skip
+    assert not inputs[0] & inputs[1], "a text of dev that was learnt from"
+    for split in (train, validation):
+        counts = Counter(row["label"] for row in split) if labels else Counter()
+        assert set(counts) == labels
+        assert not counts or max(counts.values()) - min(counts.values()) <= 0.05 * len(split)
+
+
+def test_scores_and_places_of_endings_are_spread_evenly() -> None:
+    for split in ("train", "validation"):
+        scores = [row["label"] for row in read("similarity", split)]
+        assert min(scores) == 0 and max(scores) == 5 and 2 <= sum(scores) / len(scores) <= 3
+        rows = read("choices", split)
+        assert {len(row["endings"]) for row in rows} == {2, 3, 4}
+        assert all(0 <= row["label"] < len(row["endings"]) for row in rows)
+        of_two = Counter(row["label"] for row in rows if len(row["endings"]) == 2)
+        assert abs(of_two[0] - of_two[1]) <= 0.1 * sum(of_two.values())
+
+
+def test_answers_stand_where_they_say_and_a_quarter_of_the_questions_has_none() -> None:
+    passages = {row["context"] for split in ("train", "validation") for row in read("passages", split)}
+    assert len(passages) >= 40
+    for split in ("train", "validation"):
+        rows = read("passages", split)
+        for row in rows:
+            for text, start in zip(row["answers"]["text"], row["answers"]["answer_start"], strict=True):
+                assert row["context"][start : start + len(text)] == text
+        assert 0.2 <= sum(not row["answers"]["text"] for row in rows) / len(rows) <= 0.3
+
+
+@pytest.mark.parametrize("split", ["train", "validation"])
+def test_words_have_one_tag_each_of_the_right_kind(split: str) -> None:
+    for row in read("parts_of_speech", split):
+        assert len(row["words"]) == len(row["tags"]) and set(row["tags"]) <= UPOS
+    types: Counter = Counter()
+    for row in read("entities", split):
+        assert len(row["words"]) == len(row["tags"])
+        for before, tag in zip(["O", *row["tags"]], row["tags"], strict=False):
+            assert tag == "O" or tag[:2] == "B-" or before[2:] == tag[2:], "an entity without its beginning"
+            types[tag[2:]] += tag[:2] == "B-"
+    assert set(types) - {""} == {"PER", "LOC", "ORG", "MISC"} and min(types[t] for t in types if t) >= 30
 
 
 def test_weights_in_the_repository_stay_small() -> None:

@@ -20,6 +20,7 @@ from tlnlp.prepare import Work
 from tlnlp.training import checkpoint
 from tlnlp.training.folder import BEST, CHECKPOINTS
 from tlnlp.training.loop import Step, train
+from tlnlp.training.plan import padded_places
 from tlnlp.training.stopping import stop_requests
 
 # A checkpoint this often where --save-every says nothing: what a crash may cost.
@@ -69,8 +70,8 @@ class Learner:
         # Added up on the device, in order, so that a resumed run reports the same loss.
         self._loss_sum = torch.zeros((), dtype=torch.float32, device=self.accelerator.device)
 
-    def learn(self) -> tuple[Record, list[dict[str, Any]]]:
-        """Trains to the end and answers the reported rows: what was noted, and the answers.
+    def learn(self) -> tuple[Record, list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+        """Trains to the end and answers the reported rows: what was noted, the answers, and those to `Work.also`.
 
         Raises:
             Interrupted: it was asked to stop; a checkpoint is there.
@@ -78,6 +79,7 @@ class Learner:
         work, record = self.work, self._restore() if self.settings.resume else self.record
         epochs = sum(phase.epochs for phase in self.training.phases)
         rows = epochs * len(self.training.encoded) + (epochs - 1) * len(work.watched) + len(work.reported)
+        rows += sum(len(encoded) for encoded, _ in work.also.values())
         rows_done = record.rows_seen + len(record.history) * len(work.watched)
         record.startup_seconds = time.time() - psutil.Process().create_time()
         with self.screen.bar(rows, rows_done) as bar:
@@ -95,7 +97,9 @@ class Learner:
             if self.settings.keep == "best":
                 checkpoint.load_weights(self.folder / BEST, self.training.model)
             bar.say("answering")
-            return record, self._answer(work.reported, work.reported_rows, bar)
+            answers = self._answer(work.reported, work.reported_rows, bar)
+            also = {name: self._answer(encoded, rows, bar) for name, (encoded, rows) in work.also.items()}
+            return record, answers, also
 
     def _next(self, steps: Any) -> Step | None:
         began = time.perf_counter()
@@ -104,16 +108,15 @@ class Learner:
         return step
 
     def _note(self, step: Step, bar: Bar) -> None:
-        record, lengths = self.record, self.training.encoded.lengths
+        record, packing = self.record, self.training.packing
+        lengths = [self.training.encoded.sequence_lengths(items) for items in step.update.micro_batches]
+        rows = len(step.update.items)
         record.updates_done = step.updates_done
-        record.rows_seen += len(step.update.items)
-        record.tokens += int(lengths[step.update.items].sum())
-        if self.training.packed:
-            record.places = record.tokens
-        else:
-            record.places += sum(len(items) * int(lengths[items].max()) for items in step.update.micro_batches)
+        record.rows_seen += rows
+        record.tokens += sum(int(each.sum()) for each in lengths)
+        record.places += sum(packing.places(each) if packing else padded_places(each) for each in lengths)
         self._loss_sum += step.loss
-        bar.advance(len(step.update.items))
+        bar.advance(rows)
         if bar.due():
             bar.say(f"{step.phase.name}, epoch {step.epoch + 1}, loss {float(step.loss):.3f}")
         if self.settings.tracker:

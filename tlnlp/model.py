@@ -16,11 +16,11 @@ from safetensors import SafetensorError
 from torch import nn
 
 from tlnlp.compact import CompactVocabulary
+from tlnlp.data.vocabulary import SOURCE_FILE
 from tlnlp.errors import InputError, did_you_mean
 from tlnlp.heads import Head
-from tlnlp.recipe import Task
+from tlnlp.recipe import NEW, Task
 from tlnlp.settings import Settings
-from tlnlp.transfer.groups import Group
 
 # Networks whose first position is that after the padding piece's number: RoBERTa's 514 positions hold 512 tokens.
 COUNTS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "mpnet")
@@ -113,6 +113,35 @@ def check_length(config: Any, settings: Settings) -> None:
         )
 
 
+def check_architecture(config: Any, head: Head, settings: Settings) -> None:
+    """Refuses a network that has no such head, or that reads in another direction than the head needs.
+
+    Raises:
+        InputError: what is wrong, and which checkpoints would do.
+    """
+    if type(config) not in getattr(transformers, head.auto_class)._model_mapping:
+        raise InputError(
+            expected=f"a checkpoint for which transformers has an {head.auto_class}",
+            found=f"{settings.model}, a {config.model_type}",
+            change="another --model, or a recipe with another head (for GPT checkpoints: those that begin with gpt_)",
+        )
+    if not head.causal:
+        return
+    if type(config) in transformers.AutoModelForMaskedLM._model_mapping:
+        raise InputError(
+            expected="a checkpoint that reads from left to right (GPT-2 and its kin)",
+            found=f"{settings.model}, a {config.model_type}, which reads in both directions",
+            change="another --model, or a recipe with another head",
+        )
+    own_output = head.auto_class.endswith("CausalLM")
+    if settings.lm_weight > 0 and not own_output and not config.tie_word_embeddings:
+        raise InputError(
+            expected="a checkpoint whose piece table is its output too (GPT-2), for the language-model loss",
+            found=f"{settings.model}: tie_word_embeddings is false",
+            change="--lm-weight 0, or another --model",
+        )
+
+
 def match_labels(config: Any, head: Head, labels: Sequence[str], settings: Settings) -> tuple[str, ...]:
     """The label order to work in: the checkpoint's own where it already has a head for these names.
 
@@ -135,14 +164,14 @@ def match_labels(config: Any, head: Head, labels: Sequence[str], settings: Setti
     )
 
 
-def load_tokenizer(source: str, model: str) -> Any:
+def load_tokenizer(source: str, model: str, **options: Any) -> Any:
     """The checkpoint's fast tokenizer; one without a pad token (GPT-2) pads with its last token, masked out.
 
     Raises:
         InputError: there is none.
     """
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
     except (OSError, ValueError, KeyError) as error:
         raise _not_readable(model, error) from error
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers makes up an empty one where files are missing
@@ -158,7 +187,8 @@ def load_model(source: str, config: Any, task: Task, settings: Settings, labels:
     Raises:
         InputError: weights are missing that no new head explains.
     """
-    if len(tokenizer) > config.vocab_size:
+    new_tokens = task.head.tokenizer_options.get("extra_special_tokens", ())
+    if len(tokenizer) > config.vocab_size + len(new_tokens):
         raise InputError(
             expected=f"a tokenizer with at most the network's {config.vocab_size:,} pieces",
             found=f"{settings.model}: {len(tokenizer):,} pieces",
@@ -170,7 +200,8 @@ def load_model(source: str, config: Any, task: Task, settings: Settings, labels:
     config.pad_token_id = tokenizer.pad_token_id
     auto = getattr(transformers, task.head.auto_class)
     torch.manual_seed(settings.seed)
-    if settings.strategy == "from_scratch":
+    if settings.strategy == "from_scratch" or settings.model == NEW:
+        config.vocab_size = max(config.vocab_size, len(tokenizer))
         return auto.from_config(config, dtype=torch.float32)
     try:
         model, report = auto.from_pretrained(
@@ -184,8 +215,13 @@ def load_model(source: str, config: Any, task: Task, settings: Settings, labels:
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise _not_readable(settings.model, error) from error
+    if len(tokenizer) > model.config.vocab_size:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     if settings.new_head:
-        _redraw_head(model, auto)
+        # A head of the right size comes with the checkpoint: its weights are replaced too.
+        own = set(model.base_model.parameters())
+        head = [name for name, parameter in model.named_parameters() if parameter not in own]
+        redraw(model, head, task.head.auto_class, settings.seed, None)
     body = {name for name, _ in model.base_model.named_parameters(prefix=model.base_model_prefix)}
     # A pooler is part of the body by name, yet many checkpoints come without: it belongs to the head.
     lost = sorted(name for name in report["missing_keys"] if name in body and ".pooler." not in name)
@@ -198,54 +234,45 @@ def load_model(source: str, config: Any, task: Task, settings: Settings, labels:
     return model
 
 
-def _redraw_head(model: Any, auto: Any) -> None:
-    """A head of the right size comes with the checkpoint: its weights are replaced too."""
-    body = set(model.base_model.parameters())
-    fresh = dict(auto.from_config(model.config, dtype=torch.float32).named_parameters())
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter not in body:
-                parameter.copy_(fresh[name])
-
-
 def redraw(
-    model: nn.Module, groups: Sequence[Group], auto_class: str, seed: int, compact: CompactVocabulary | None
+    model: nn.Module, names: Sequence[str], auto_class: str, seed: int, compact: CompactVocabulary | None
 ) -> None:
-    """Gives `groups` the random weights that a new network of this configuration would have."""
+    """Gives the parameters `names` the random weights that a new network of this configuration would have."""
     torch.manual_seed(seed)
     fresh = getattr(transformers, auto_class).from_config(model.config, dtype=torch.float32)
     new, own = dict(fresh.named_parameters()), dict(model.named_parameters())
     with torch.no_grad():
-        for name in (name for group in groups for name in group.parameters):
+        for name in names:
             is_cut = compact is not None and name == compact.parameter
             own[name].copy_(compact.take(new[name]) if compact and is_cut else new[name])
 
 
 def save_model(folder: Path, model: Any, tokenizer: Any, card: str) -> None:
-    """Writes model, tokenizer and card in Hugging Face form, all or nothing."""
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as aside:
+    """Writes model, tokenizer and card in Hugging Face form, aside first: `folder` is there whole or not at all."""
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as parent:
+        aside = Path(parent) / folder.name
         model.save_pretrained(aside)
         tokenizer.save_pretrained(aside)
-        spm = Path(str(tokenizer.name_or_path)) / "sentencepiece.model"
+        spm = Path(str(tokenizer.name_or_path)) / SOURCE_FILE
         if spm.is_file():  # the tokenizer's source; transformers does not know of it
             shutil.copy(spm, aside)
-        (Path(aside) / "README.md").write_text(card, encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(aside, folder)
+        (aside / "README.md").write_text(card, encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        aside.rename(folder)
 
 
-def check_saved(folder: Path, model: Any, auto_class: str, batch: dict[str, torch.Tensor]) -> None:
+def check_saved(folder: Path, model: Any, head: Head, batch: dict[str, torch.Tensor]) -> None:
     """Loads `folder` afresh and compares its logits on `batch` with those of `model`.
 
     Raises:
         RuntimeError: they differ by more than rounding.
     """
-    loaded = getattr(transformers, auto_class).from_pretrained(folder, dtype=torch.float32)
-    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    loaded = getattr(transformers, head.auto_class).from_pretrained(folder, dtype=torch.float32)
     device = next(model.parameters()).device
     with torch.no_grad():
-        expected = model.eval()(**{name: value.to(device) for name, value in inputs.items()}).logits.cpu()
-        found = loaded.eval()(**inputs).logits
+        expected = head.logits(model.eval(), {name: value.to(device) for name, value in batch.items()}).cpu()
+        found = head.logits(loaded.eval(), batch)
     if not torch.allclose(expected, found, rtol=1e-3, atol=1e-4):
         difference = (expected - found).abs().max().item()
         raise RuntimeError(f"{folder} does not answer as the trained model does: logits differ by {difference:.3g}")

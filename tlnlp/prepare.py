@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,13 @@ from tlnlp.data.vocabulary import train_vocabulary
 from tlnlp.dropout import CheapDropout
 from tlnlp.heads.encoded import Encoded
 from tlnlp.packing import Packing
-from tlnlp.recipe import Recipe, Task
+from tlnlp.recipe import NEW, Recipe, Task
 from tlnlp.settings import Settings
 from tlnlp.training.loop import Training
 from tlnlp.training.optimizer import build_optimizer
 from tlnlp.training.processes import on_main
 from tlnlp.transfer.groups import Group, layer_groups
 from tlnlp.transfer.strategies import Phase, find_strategy
-
-# `--model new`: the network that the recipe declares, with a vocabulary of its own.
-NEW = "new"
 
 
 @dataclass(frozen=True)
@@ -52,6 +50,7 @@ class Work:
     Args:
         watched: encoded dev rows: scored after each epoch, and what weights are chosen on.
         reported: what the result is about: dev, or test where dev was used to choose.
+        also: encoded rows and rows of further splits to report on, by name.
         compact: the piece table cut to the pieces that occur; to be restored before saving. None: it is whole.
     """
 
@@ -63,6 +62,7 @@ class Work:
     watched_rows: Rows
     reported: Encoded
     reported_rows: Rows
+    also: dict[str, tuple[Encoded, Rows]]
     labels: tuple[str, ...]
     notes: list[str]
     compact: CompactVocabulary | None
@@ -77,6 +77,7 @@ def find_source(recipe: Recipe, settings: Settings, splits: Splits) -> Source:
         return Source(NEW, config, labels, repr(new))
     place = models.find_checkpoint(settings.model, weights_needed=settings.strategy != "from_scratch")
     config = models.read_config(place, settings.model)
+    models.check_architecture(config, recipe.task.head, settings)
     models.check_length(config, settings)
     labels = models.match_labels(config, recipe.task.head, labels, settings)
     return Source(place, config, labels, models.fingerprint(place, config))
@@ -92,14 +93,16 @@ def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:
         train=_follow(splits.train, labels),
         dev=_follow(splits.dev, labels),
         test=splits.test and _follow(splits.test, labels),
+        also={name: _follow(rows, labels) for name, rows in splits.also.items()},
         notes=[*splits.notes, note],
     )
 
 
 def _follow(rows: Rows, labels: tuple[str, ...]) -> Rows:
     new = [labels.index(name) for name in rows.labels or ()]
-    values = [tuple(new[i] for i in v) if isinstance(v, tuple) else new[v] for v in rows.columns["label"]]
-    return replace(rows, columns={**rows.columns, "label": values}, labels=labels)
+    role = "tags" if "tags" in rows.columns else "label"
+    values = [type(v)(new[i] for i in v) if isinstance(v, tuple | list) else new[v] for v in rows.columns[role]]
+    return replace(rows, columns={**rows.columns, role: values}, labels=labels)
 
 
 def prepare(
@@ -110,15 +113,18 @@ def prepare(
     if place == NEW:
         place = str(folder / "tokenizer")
         on_main(accelerator, lambda: _make_vocabulary(recipe, splits.train, Path(place)))
-    tokenizer = models.load_tokenizer(place, settings.model)
+    tokenizer = models.load_tokenizer(place, settings.model, **task.head.tokenizer_options)
     encoded = task.head.encode(splits.train, task, tokenizer, settings)
     watched = task.head.encode(splits.dev, task, tokenizer, settings)
     reported = watched if splits.test is None else task.head.encode(splits.test, task, tokenizer, settings)
+    also = {name: (task.head.encode(rows, task, tokenizer, settings), rows) for name, rows in splits.also.items()}
+    everything = (encoded, watched, reported, *(each for each, _ in also.values()))
     special = [*tokenizer.all_special_ids, tokenizer.pad_token_id]
     network = models.load_model(place, source.config, task, settings, source.labels, tokenizer)
-    groups = layer_groups(network)
-    used = pieces_used(*(each.features["input_ids"].flat for each in (encoded, watched, reported)), always=special)
-    compact = CompactVocabulary.install(network, used)
+    groups = layer_groups(network, _ask(encoded, np.arange(1), task, tokenizer))
+    used = pieces_used(*(each.features["input_ids"].flat for each in everything), always=special)
+    # The table of a causal network is also what its language model says.
+    compact = None if task.head.causal else CompactVocabulary.install(network, used)
     network.to(accelerator.device)
     packing = None
     if accelerator.device.type == "cpu":
@@ -126,7 +132,7 @@ def prepare(
         packing = _pack(network, encoded, task, tokenizer)
 
     def begin_phase(phase: Phase) -> None:
-        redrawn = [group for group in groups if group.name in phase.redraw]
+        redrawn = [name for group in groups if group.name in phase.redraw for name in group.parameters]
         if redrawn:
             models.redraw(network, redrawn, task.head.auto_class, settings.seed, compact)
 
@@ -141,7 +147,7 @@ def prepare(
         settings=settings,
         accelerator=accelerator,
         begin_phase=begin_phase,
-        packed=packing is not None,
+        packing=packing,
     )
     return Work(
         recipe=recipe,
@@ -152,9 +158,10 @@ def prepare(
         watched_rows=splits.dev,
         reported=reported,
         reported_rows=splits.test or splits.dev,
+        also=also,
         labels=source.labels,
         compact=compact,
-        notes=[*splits.notes, *encoded.notes, *watched.notes, *([] if reported is watched else reported.notes)],
+        notes=list(dict.fromkeys([*splits.notes, *(note for each in everything for note in each.notes)])),
     )
 
 
@@ -163,14 +170,21 @@ def _pack(network: Any, encoded: Encoded, task: Task, tokenizer: Any) -> Packing
     items = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
     if encoded.lengths[items].min() == encoded.lengths[items].max():
         return None
+    return Packing.install(network, _ask(encoded, items, task, tokenizer))
+
+
+def _ask(encoded: Encoded, items: np.ndarray, task: Task, tokenizer: Any) -> Callable[[Any], Any]:
+    """A function from the network to its logits on `items`."""
     batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
-    return Packing.install(network, {name: value for name, value in batch.items() if name != "labels"})
+    return lambda network: task.head.logits(network, batch)
 
 
 def _make_vocabulary(recipe: Recipe, rows: Rows, folder: Path) -> None:
     new = recipe.new_model
     if new is not None and not (folder / "tokenizer.json").exists():
-        train_vocabulary(rows.columns["text"], folder, pieces=new.pieces, lowercase=new.lowercase)
+        texts = [text for role in ("text", "text_pair", "endings") for text in rows.columns.get(role, [])]
+        lines = [line for text in texts for line in ([text] if isinstance(text, str) else text)]
+        train_vocabulary(lines, folder, pieces=new.pieces, lowercase=new.lowercase, at_most=new.at_most)
 
 
 def sample_batch(work: Work) -> dict[str, Any]:

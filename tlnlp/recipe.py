@@ -22,6 +22,9 @@ class Data:
         sample: folder in `tlnlp/bundled/samples` (None: no sample).
         hub: data set id on the Hub, with `subset` its configuration (None: not on the Hub).
         train, dev, test: split names, the same for Hub, sample and folders of files; `test` only where it has labels.
+        also: {name: split} of further rows to report on beside dev, where the source has them.
+        original: {column of the originally published files: its name on the Hub}, where they differ.
+        original_header: column names of originally published files that come without a header line.
     """
 
     sample: str | None = None
@@ -30,15 +33,36 @@ class Data:
     train: str = "train"
     dev: str = "validation"
     test: str | None = None
+    also: Mapping[str, str] = field(default_factory=dict)
+    original: Mapping[str, str] = field(default_factory=dict)
+    original_header: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column plays which role. None: this task has no such role."""
+    """Which column plays which role. None: this task has no such role.
+
+    Args:
+        text, text_pair: a sentence, and the second of a pair.
+        label: one label, several labels or a score; for `endings` the place of the right one, from 0.
+        weight: how much a row counts in the loss, in rows.
+        words, tags: the words of a row, and one tag for each.
+        question, context, answers: as in SQuAD: the answers are pieces of the context, with their places in it.
+        prompt: what each ending begins with.
+        endings: a list of texts; or several columns of one text each, "ending0,ending1,ending2,ending3".
+    """
 
     text: str | None = None
     text_pair: str | None = None
     label: str | None = None
+    weight: str | None = None
+    words: str | None = None
+    tags: str | None = None
+    question: str | None = None
+    context: str | None = None
+    answers: str | None = None
+    prompt: str | None = None
+    endings: str | None = None
 
     def by_role(self) -> dict[str, str]:
         """{role: column}, the roles of this task only."""
@@ -70,6 +94,8 @@ class Task:
         head: the shape of the answer, a module of `tlnlp.heads`.
         labels: label names in the order of the data set's integers; `Several`, `Score` or None, see `Labels`.
         metrics: modules of `tlnlp.evaluation.metrics`; the first one is the task's headline.
+        symmetric: the two texts of a pair may change places (paraphrase, similarity).
+        unanswerable: questions without an answer in their context belong to the task (SQuAD 2.0).
     """
 
     name: str
@@ -78,6 +104,8 @@ class Task:
     head: Head
     labels: Labels = None
     metrics: tuple[Any, ...] = ()
+    symmetric: bool = False
+    unanswerable: bool = False
 
 
 @dataclass(frozen=True)
@@ -105,6 +133,10 @@ class Published:
     source: str
 
 
+# `--model new`: the network that the recipe declares, with random weights and a vocabulary learnt from the rows.
+NEW = "new"
+
+
 @dataclass(frozen=True)
 class NewModel:
     """A network to be pre-trained here: its architecture, and the vocabulary trained for it.
@@ -114,12 +146,14 @@ class NewModel:
         config: keyword arguments of that architecture's configuration class.
         pieces: size of the sentencepiece vocabulary.
         lowercase: fold case before cutting into pieces.
+        at_most: fewer pieces will do, where the rows hold no more that can be learnt.
     """
 
     architecture: str
     config: Mapping[str, Any]
     pieces: int
     lowercase: bool = False
+    at_most: bool = False
 
 
 @dataclass(frozen=True)

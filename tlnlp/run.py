@@ -89,8 +89,9 @@ def run_once(
         for note in work.notes:
             screen.note(note)
         screen.strategy(settings.strategy, work.groups, work.training.phases)
-        record, answers = Learner(work, folder, identity, screen).learn()
-        result = report.describe(work, record, answers, folder, identity, splits.fingerprint)
+        record, answers, also = Learner(work, folder, identity, screen).learn()
+        result = report.describe(work, record, answers, also, folder, identity, splits.fingerprint)
+        result["command"] = how_started(sys.argv[1:])
         on_main(accelerator, write)
         return result
 

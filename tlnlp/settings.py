@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from tlnlp.errors import InputError
+from tlnlp.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from tlnlp.recipe import Recipe
@@ -45,7 +45,11 @@ class Settings:
         float, _flag("FRACTION", "Share of updates with a rising rate. Source: Mosbach et al. 2021, section 6 (0.1).")
     ] = 0.1
     weight_decay: Annotated[
-        float, _flag("RATE", "Decay of matrices, none for biases and norms. Source: Devlin et al. 2019, A.2 (0.01).")
+        float,
+        _flag(
+            "RATE",
+            "Decay of matrices; none of biases, norms and lookup tables. Source: Devlin et al. 2019, A.2 (0.01).",
+        ),
     ] = 0.01
     max_grad_norm: Annotated[
         float, _flag("NORM", "Gradients are clipped to this length. Source: the code of Devlin et al. 2019 (1.0).")
@@ -53,6 +57,10 @@ class Settings:
     max_length: Annotated[
         int, _flag("TOKENS", "Longer rows are cut, and that is said. Source: Devlin et al. 2019's GLUE runs (128).")
     ] = 128
+    truncate: Annotated[
+        tuple[str, ...],
+        _flag("ROLE=SIDE", "What gives way in longer rows: end, start or never, e.g. text=start text_pair=never."),
+    ] = ()
     max_tokens: Annotated[
         int, _flag("TOKENS", "Budget of a micro-batch: for memory, never for the result. Source: 128 x 32 = 4096.")
     ] = 4096
@@ -67,8 +75,16 @@ class Settings:
     train_rows: Annotated[
         int | None, _flag("ROWS", "Train on so many rows, drawn by --seed and balanced as the data are; all if unset.")
     ] = None
+    class_weights: Annotated[
+        Literal["none", "balanced"],
+        _flag("none|balanced", "Rare labels count more: rows / (labels x rows of the label). Source: King, Zeng 2001."),
+    ] = "none"
     new_head: Annotated[
         bool, _flag("", "Drop the checkpoint's own head, whatever its labels, and begin a new one.")
+    ] = False
+    fix_answers: Annotated[
+        bool,
+        _flag("", "Question answering only: a start that does not point at its answer moves to the nearest match."),
     ] = False
     keep: Annotated[
         Literal["last", "best"],
@@ -78,6 +94,18 @@ class Settings:
         float,
         _flag("FRACTION", "Masked-word training only: share of tokens to guess. Source: Devlin et al. 2019, 3.1."),
     ] = 0.15
+    lm_weight: Annotated[
+        float,
+        _flag(
+            "WEIGHT", "gpt head only: weight of the language-model loss beside the task's. Source: Radford 2018, 4.1."
+        ),
+    ] = 0.5
+    window_overlap: Annotated[
+        int, _flag("TOKENS", "Rows in windows (tags, answers): tokens that neighbours share. Source: run_squad (128).")
+    ] = 128
+    max_answer: Annotated[
+        int, _flag("TOKENS", "Question answering only: longest answer. Source: the code of Devlin et al. 2019 (30).")
+    ] = 30
     output_dir: Annotated[Path | None, _flag("FOLDER", "Where the run goes; runs/TASK/NAME if unset.")] = None
     resume: Annotated[bool, _flag("", "Go on from the newest whole checkpoint of this run.")] = False
     overwrite: Annotated[bool, _flag("", "Delete what is in the output folder and start anew.")] = False
@@ -97,13 +125,21 @@ class Settings:
         """{role: column} from `--columns role=column ...`."""
         return dict(each.split("=", 1) for each in self.columns)
 
+    def truncation_by_role(self) -> dict[str, str]:
+        """{role: "end", "start" or "never"} from `--truncate role=side ...`."""
+        return dict(each.split("=", 1) for each in self.truncate)
 
+
+# Which part of a text goes where a row is too long.
+SIDES = ("end", "start", "never")
 # Flags that say where and how a run is kept, not what it is: they may change when a run is resumed.
 NOT_OF_THE_RUN = ("output_dir", "resume", "overwrite", "save_every", "tracker", "quiet", "seeds")
 
 _AT_LEAST = {
-    **dict.fromkeys(("epochs", "batch_size", "max_tokens", "micro_batches", "seeds", "train_rows", "save_every"), 1),
-    **dict.fromkeys(("seed", "weight_decay", "warmup_fraction"), 0),
+    **dict.fromkeys(
+        ("epochs", "batch_size", "max_tokens", "micro_batches", "seeds", "train_rows", "save_every", "max_answer"), 1
+    ),
+    **dict.fromkeys(("seed", "weight_decay", "warmup_fraction", "lm_weight", "window_overlap"), 0),
     "max_length": 4,
 }
 _ABOVE_ZERO = ("learning_rate", "max_grad_norm", "mask_fraction")
@@ -163,6 +199,13 @@ def _refuse_contradictions(settings: Settings) -> None:
             found=f"--columns {' '.join(settings.columns)}",
             change=f"leave one {twice[0]}=COLUMN",
         )
+    for each in settings.truncate:
+        if each.partition("=")[2] not in SIDES:
+            raise InputError(
+                expected=f"--truncate ROLE=SIDE ..., where a side is one of {', '.join(SIDES)}",
+                found=f"{each}{did_you_mean(each.partition('=')[2], SIDES)}",
+                change="write e.g. --truncate text=start",
+            )
     if settings.full and settings.data not in ("hub", "sample"):
         raise InputError(
             expected="--full (the published data) or --data PATH (your own)",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tlnlp import heads
 from tlnlp.data import Splits, load_splits
 from tlnlp.recipe import Columns, Data, Labels, Task
 from tlnlp.settings import Settings
@@ -14,10 +15,12 @@ from tlnlp.settings import Settings
 NAMES = ("negative", "positive")
 
 
-def make_task(labels: Labels = NAMES, columns: Columns | None = None, data: Data | None = None) -> Task:
-    """A task of one sentence; the head is never touched by the loading of data."""
+def make_task(
+    labels: Labels = NAMES, columns: Columns | None = None, data: Data | None = None, unanswerable: bool = False
+) -> Task:
+    """A task of one sentence, or of other columns; of the head only its optional roles matter here."""
     columns = columns or Columns(text="sentence", label="label")
-    return Task("reviews", data or Data(), columns, head=None, labels=labels)  # type: ignore[arg-type]
+    return Task("reviews", data or Data(), columns, head=heads.sentence, labels=labels, unanswerable=unanswerable)
 
 
 def to_jsonl(rows: list[dict[str, Any]]) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlnlp.data.draw import CHOICE, DEV, TRAIN, cut_rows, draw_rows
+from tlnlp.data.draw import CHOICE, DEV, TRAIN, cut_groups, cut_rows, draw_rows
 
 COUNTS = st.lists(st.integers(1, 60), min_size=1, max_size=8)
 
@@ -67,3 +67,18 @@ def test_the_same_seed_draws_the_same_rows_and_another_seed_or_purpose_others() 
     assert (first != cut_rows(strata, 6, DEV)).any()
     assert (first != cut_rows(strata, 5, CHOICE)).any()
     assert (draw_rows(strata, 100, 5, TRAIN) == draw_rows(strata, 100, 5)).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(COUNTS.filter(lambda counts: len(counts) > 1), st.integers(0, 1000))
+def test_a_cut_by_groups_takes_whole_groups_as_many_as_a_tenth_has_room_for(counts: list[int], seed: int) -> None:
+    groups = _strata(counts, seed)
+    cut = cut_groups(groups, seed, DEV)
+    taken, stayed = set(groups[cut].tolist()), set(np.delete(groups, cut).tolist())
+    assert taken and stayed and not taken & stayed
+    assert len(taken) == 1 or len(cut) <= round(len(groups) / 10)
+    assert (cut == cut_groups(groups, seed, DEV)).all()
+
+
+def test_a_cut_by_groups_is_never_above_two_thousand_rows() -> None:
+    assert 1990 < len(cut_groups(np.arange(50_000) // 5, 0, DEV)) <= 2000

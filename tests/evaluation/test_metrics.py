@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import evaluate
@@ -77,6 +78,58 @@ def test_nothing_is_measured_where_there_is_nothing_to_judge() -> None:
     assert measure(as_task(heads.sentence, LABELS, metrics.accuracy), None, as_rows([0], LABELS)) == {}
 
 
+def judge(predictions: list[Any], references: list[Any]) -> Any:
+    """A head whose answers are judged as `predictions` against `references`."""
+    return SimpleNamespace(judged=lambda answers, rows, task: {"predictions": predictions, "references": references})
+
+
+def test_f1_is_the_positive_labels_of_two_and_the_mean_of_three_even_where_the_third_never_occurs() -> None:
+    told, true = [1, 1, 0, 0], [1, 0, 0, 0]
+    rows = as_rows(true, LABELS[:2])
+    assert measure(as_task(judge(told, true), LABELS[:2], metrics.f1), [], rows) == {"f1": pytest.approx(2 / 3)}
+    rows = as_rows(true, LABELS)
+    expected = {"f1": pytest.approx((2 / 3 + 4 / 5) / 2)}
+    assert measure(as_task(judge(told, true), LABELS, metrics.f1), [], rows) == expected
+
+
+def test_f1_of_several_labels_is_measured_beside_accuracy() -> None:
+    told, true = [[1, 0, 0], [1, 1, 0]], [[1, 0, 0], [1, 0, 1]]
+    task = as_task(judge(told, true), Several(LABELS), metrics.f1, metrics.accuracy)
+    found = measure(task, [], as_rows([(0,), (0, 2)], LABELS))
+    assert found == pytest.approx({"f1": 2 / 3, "f1_macro": 1 / 3, "accuracy": 1 / 2})
+    assert list(found) == ["f1", "f1_macro", "accuracy"]
+
+
+def test_lists_that_are_not_labels_are_measured_as_what_they_are() -> None:
+    tags = ("O", "B-X", "I-X")
+    task = as_task(judge([["B-X", "O"], []], [["B-X", "I-X"], []]), tags, metrics.entity_f1, metrics.word_accuracy)
+    found = measure(task, [], as_rows([[1, 2], []], tags))
+    assert found == {"entity_f1": 0.0, "entity_precision": 0.0, "entity_recall": 0.0, "accuracy": 0.5}
+    task = as_task(judge(["x", "y"], [["x", "z"], []]), None, metrics.squad)
+    found = measure(task, [], as_rows([["x", "z"], []]))
+    assert found == {
+        "f1": 0.5, "exact_match": 0.5, "has_answer_f1": 1.0, "has_answer_exact": 1.0, "no_answer_accuracy": 0.0,
+    }  # fmt: skip
+
+
+# Of each metric: predictions, references, and what comes out.
+WORKED: dict[str, tuple[list[Any], list[Any], dict[str, float]]] = {
+    "accuracy": ([1, 0, 1, 1], [1, 1, 1, 1], {"accuracy": 3 / 4}),
+    "entity_f1": (
+        [["B-X", "I-X", "B-Y"]],
+        [["B-X", "I-X", "O"]],
+        {"entity_f1": 2 / 3, "entity_precision": 1 / 2, "entity_recall": 1.0},
+    ),
+    "f1": ([1, 0, 1, 1], [1, 1, 1, 1], {"f1": 6 / 7}),
+    "matthews": ([1, 0, 1, 0], [1, 0, 1, 1], {"matthews_correlation": 1 / math.sqrt(3)}),
+    "pearson": ([1.0, 2.0, 4.0], [1.0, 2.0, 3.0], {"pearson": 9 / math.sqrt(84)}),
+    "perplexity": ([1, 0, 1, 1], [1, 1, 1, 1], {"perplexity": math.exp(3 / 4)}),
+    "spearman": ([1.0, 9.0, 2.0], [1.0, 2.0, 3.0], {"spearman": 1 / 2}),
+    "squad": (["the cat", "dog"], [["Cat."], ["big dog"]], {"f1": 5 / 6, "exact_match": 1 / 2}),
+    "word_accuracy": ([["X", "Y"], ["Z"]], [["X", "X"], ["Z"]], {"accuracy": 2 / 3}),
+}
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_a_metric_loads_with_evaluate_from_its_file_without_a_network(
     name: str, monkeypatch: pytest.MonkeyPatch
@@ -88,9 +141,8 @@ def test_a_metric_loads_with_evaluate_from_its_file_without_a_network(
         monkeypatch.setattr(socket.socket, function, refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     metric = evaluate.load(str(FOLDER / f"{name}.py"), keep_in_memory=True)
-    found = metric.compute(predictions=[1, 0, 1, 1], references=[1, 1, 1, 1]) or {}
-    expected = {"accuracy": 0.75, "perplexity": math.exp(3 / 4)}
-    assert found == {name: pytest.approx(expected[name])}
+    predictions, references, expected = WORKED[name]
+    assert metric.compute(predictions=predictions, references=references) == pytest.approx(expected)
 
 
 def test_every_metric_is_offered_by_name_and_documented() -> None:

@@ -14,7 +14,7 @@ import torch
 import transformers
 
 from tlnlp.data import Rows
-from tlnlp.heads.encoded import Encoded
+from tlnlp.heads.encoded import Encoded, model_inputs
 from tlnlp.recipe import Columns, Data, Labels, Task
 from tlnlp.settings import Settings
 
@@ -49,9 +49,35 @@ def as_rows(labels: Labels, values: list[Any] | None, *, pairs: bool = False) ->
     return Rows(columns, "tests", np.arange(1, len(TEXTS) + 1), tuple(labels) if isinstance(labels, tuple) else None)
 
 
-def as_task(head: Any, labels: Labels = None) -> Task:
+def as_task(head: Any, labels: Labels = None, **more: Any) -> Task:
     label = "label" if "label" in head.roles else None
-    return Task("tests", Data(), Columns(text="text", label=label), head, labels)
+    return Task("tests", Data(), Columns(text="text", label=label), head, labels, **more)
+
+
+def as_words() -> Rows:
+    """`TEXTS` cut into words, each with one of three tags."""
+    words = [re.findall(r"\w+|[^\w\s]", text) for text in TEXTS]
+    tags = [[(len(word) + place) % 3 for place, word in enumerate(row)] for row in words]
+    return Rows({"words": words, "tags": tags}, "tests", np.arange(1, len(TEXTS) + 1), ("NOUN", "PUNCT", "VERB"))
+
+
+def as_choices() -> Rows:
+    """`TEXTS` with two, three or four of `SECOND_TEXTS` as endings."""
+    count = len(SECOND_TEXTS)
+    endings = [[SECOND_TEXTS[(row + k) % count] for k in range(2 + row % 3)] for row in range(count)]
+    columns = {"text": TEXTS, "endings": endings, "label": [1, 2, 0, 1, 0, 3, 0]}
+    return Rows(columns, "tests", np.arange(1, count + 1), None)
+
+
+def as_questions() -> Rows:
+    """`SECOND_TEXTS` asked about `TEXTS`; the answer is the context's last word, or there is none."""
+    places = [text.rstrip(".").rfind(" ") + 1 for text in TEXTS]
+    answers = [
+        {"text": [text[place:-1]], "answer_start": [place]} if row % 3 else {"text": [], "answer_start": []}
+        for row, (text, place) in enumerate(zip(TEXTS, places, strict=True))
+    ]
+    columns = {"question": SECOND_TEXTS, "context": TEXTS, "answers": answers}
+    return Rows(columns, "tests", np.arange(1, len(TEXTS) + 1), None)
 
 
 @dataclass
@@ -75,7 +101,7 @@ class Reading:
         return np.arange(len(self.encoded))
 
     def collate(self, items: np.ndarray | None = None, draw: int = 0) -> dict[str, torch.Tensor]:
-        items = self.items if items is None else items
+        items = self.items if items is None else np.asarray(items)
         return self.head.collate(self.encoded, items, self.tokenizer, np.random.default_rng(draw))
 
     def forward(self, batch: dict[str, torch.Tensor]) -> np.ndarray:
@@ -92,7 +118,12 @@ class Reading:
     def huggingface_loss(self) -> float:
         """What the network's own class computes from the same batch: a mean."""
         with torch.no_grad():
-            return self.model(**self.batch).loss.item()
+            inputs, labels = model_inputs(self.batch), self.batch["labels"]
+            if self.head.auto_class.endswith("CausalLM"):  # their class shifts the labels itself
+                labels = inputs["input_ids"].where(inputs["attention_mask"].bool(), -100)
+            if labels.shape[1:] == (2,):
+                return self.model(**inputs, start_positions=labels[:, 0], end_positions=labels[:, 1]).loss.item()
+            return self.model(**inputs, labels=labels).loss.item()
 
 
 Read = Callable[..., Reading]
@@ -104,9 +135,10 @@ def read() -> Read:
     apart."""
 
     def _read(folder: Path, head: Any, task: Task, rows: Rows, **config_changes: Any) -> Reading:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **head.tokenizer_options)
         config = transformers.AutoConfig.from_pretrained(folder)
         changes = head.config_changes(task, rows.labels or ())
+        changes |= {"vocab_size": max(config.vocab_size, len(tokenizer))}
         changes |= {"pad_token_id": tokenizer.pad_token_id, "initializer_range": 0.3, **config_changes}
         for name, value in changes.items():
             setattr(config, name, value)

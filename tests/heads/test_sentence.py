@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ import numpy as np
 import pytest
 import torch
 import transformers
+from sklearn.utils.class_weight import compute_class_weight
+from torch.nn.functional import cross_entropy
 
 from tests.heads.conftest import SECOND_TEXTS, SETTINGS, TEXTS, Read, as_rows, as_task
+from tlnlp.data import Rows
+from tlnlp.errors import InputError
 from tlnlp.heads import sentence
 from tlnlp.recipe import Labels, Score, Several
 
@@ -66,7 +71,11 @@ def test_long_rows_are_cut_as_the_tokenizer_cuts_them_and_that_is_said(bert_with
     whole = reading.tokenizer(TEXTS, SECOND_TEXTS)["input_ids"]
     rows_cut = sum(len(ids) > 8 for ids in whole)
     assert 0 < rows_cut <= len(TEXTS)
-    assert encoded.notes == [f"tests: {rows_cut} rows ({rows_cut / len(TEXTS):.1%}) cut to 8 tokens"]
+    types = reading.tokenizer(TEXTS, SECOND_TEXTS, truncation=True, max_length=8)["token_type_ids"]
+    of_all = reading.tokenizer(TEXTS, SECOND_TEXTS)["token_type_ids"]
+    cut = [sum(a.count(kind) < b.count(kind) for a, b in zip(types, of_all, strict=True)) for kind in (0, 1)]
+    where = f"text of {cut[0]}, text_pair of {cut[1]}"
+    assert encoded.notes == [f"tests: {rows_cut} rows ({rows_cut / len(TEXTS):.1%}) cut to 8 tokens ({where})"]
     assert reading.encoded.notes == []
 
 
@@ -120,3 +129,33 @@ def test_the_majority_is_the_most_frequent_label_of_the_train_rows() -> None:
     answers = sentence.majority(scores, scores, as_task(sentence, Score(0, 5)))
     assert answers is not None
     assert answers[0]["prediction"] == pytest.approx(2.5)
+
+
+def test_rows_and_labels_weigh_as_in_the_weighted_mean_of_torch(bert_with_types: Path, read: Read) -> None:
+    labels, values = KINDS["one"]
+    weights = [1.0, 0.0, 2.5, 1.0, 0.5, 3.0, 1.0]
+    rows = as_rows(labels, values)
+    reading = read(bert_with_types, sentence, as_task(sentence, labels), rows)
+    logits = torch.from_numpy(reading.forward(reading.batch))
+    targets = torch.tensor(values)
+
+    def mean_loss(weighted: Rows, **settings: Any) -> float:
+        encoded = sentence.encode(weighted, reading.task, reading.tokenizer, replace(SETTINGS, **settings))
+        batch = sentence.collate(encoded, reading.items, reading.tokenizer, np.random.default_rng(0))
+        return reading.loss(batch) / encoded.counts.sum()
+
+    by_row = cross_entropy(logits, targets, reduction="none")
+    weighted = Rows({**rows.columns, "weight": weights}, rows.origin, rows.numbers, rows.labels)
+    expected = float((by_row * torch.tensor(weights)).sum() / sum(weights))
+    assert mean_loss(weighted) == pytest.approx(expected, rel=1e-5)
+    balanced = torch.tensor(compute_class_weight("balanced", classes=np.arange(3), y=np.asarray(values)))
+    expected = cross_entropy(logits.double(), targets, weight=balanced).item()
+    assert mean_loss(rows, class_weights="balanced") == pytest.approx(expected, rel=1e-5)
+    assert mean_loss(rows) == pytest.approx(by_row.mean().item(), rel=1e-5)
+
+
+def test_labels_are_not_weighted_where_a_row_has_several(bert_with_types: Path, read: Read) -> None:
+    labels, values = KINDS["several"]
+    reading = read(bert_with_types, sentence, as_task(sentence, labels), as_rows(labels, values))
+    with pytest.raises(InputError, match="--class-weights balanced"):
+        sentence.encode(reading.rows, reading.task, reading.tokenizer, replace(SETTINGS, class_weights="balanced"))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import get_linear_schedule_with_warmup
 
 from tlnlp.training.optimizer import linear_factor
-from tlnlp.training.plan import Update, cut, deal, padding_fraction, plan_epoch, plan_updates, updates_per_epoch
+from tlnlp.training.plan import Update, cut, deal, padded_places, plan_epoch, plan_updates, updates_per_epoch
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=80).map(np.asarray)
 BATCH_SIZES, BUDGETS, PIECES, SEEDS = st.integers(1, 40), st.integers(1, 300), st.integers(1, 12), st.integers(0, 99)
@@ -101,8 +101,8 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
     assert order(0, 1) == orders[1]
 
 
-def test_padding_is_the_share_of_places_without_a_token() -> None:
-    assert padding_fraction([np.asarray([0, 1]), np.asarray([2])], np.asarray([4, 2, 6])) == pytest.approx(2 / 14)
+def test_padding_fills_each_item_up_to_the_longest() -> None:
+    assert padded_places(np.asarray([4, 2, 3])) == 12
 
 
 @pytest.mark.filterwarnings("ignore:Detected call of")

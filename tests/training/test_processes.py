@@ -8,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,11 @@ def train_in_float64(recipe: str, folder: Path, phased: bool, settings: dict[str
         ("sst2", "gpt2", True, {"micro_batches": 3, "max_tokens": 120}),
         ("sst2", "modernbert", False, {"micro_batches": 5, "strategy": "head_only"}),
         ("pretrain", "bert", True, {"micro_batches": 3}),
+        ("pretrain_gpt", "gpt2", False, {"micro_batches": 2}),
+        ("copa", "bert", False, {"micro_batches": 3}),
+        ("conll2003", "bert", False, {"micro_batches": 4}),
+        ("squad_v2", "bert", False, {"micro_batches": 3}),
+        ("gpt_copa", "gpt2", False, {"micro_batches": 3}),
     ],
 )
 def test_the_number_of_processes_changes_nothing_but_rounding(
@@ -62,17 +68,12 @@ def test_the_number_of_processes_changes_nothing_but_rounding(
     architecture: str,
     phased: bool,
     more: dict[str, Any],
-    reviews: Path,
-    corpus: Path,
+    rows_for: Callable[[str], dict[str, Any]],
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
-    settings = {
-        "model": str(request.getfixturevalue(architecture)),
-        "data": str(reviews if recipe == "sst2" else corpus),
-        "learning_rate": 1e-3,
-        **more,
-    }
+    model = str(request.getfixturevalue(architecture))
+    settings = {"model": model, "learning_rate": 1e-3, **rows_for(recipe), **more}
     for processes in PROCESSES:
         run_function(train_in_float64, recipe, tmp_path, phased, settings, processes=processes)
     alone, *others = (torch.load(tmp_path / f"trained {processes}.pt") for processes in PROCESSES)
@@ -158,6 +159,22 @@ def test_accelerate_launch_starts_the_recipe(flags: list[Any], alone: Ended, tmp
     launched = Ended(ended.returncode, ended.stdout + ended.stderr, tmp_path / "run")
     assert_same_answers(launched, alone)
     assert launched.weights == alone.weights
+
+
+def test_accelerate_launch_of_two_processes_on_cpu_says_that_it_is_one_and_what_starts_two(
+    flags: list[Any], alone: Ended, tmp_path: Path
+) -> None:
+    ended = subprocess.run(
+        [
+            sys.executable, "-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "recipes/sst2.py",
+            *map(str, flags), "--output-dir", str(tmp_path / "run"),
+        ],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    launched = Ended(ended.returncode, ended.stdout + ended.stderr, tmp_path / "run")
+    assert_same_answers(launched, alone)
+    assert launched.result["processes"] == 1
+    assert "torchrun --nproc_per_node 2 recipes/" in launched.output
 
 
 def test_a_request_to_any_one_process_stops_them_all_and_one_process_can_go_on(

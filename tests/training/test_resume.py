@@ -28,32 +28,39 @@ from tlnlp.training.stopping import stop_requests
 # --- in this process: every update of every kind of run
 
 
-def _begin(recipe: str, strategy: str, model: Path, data: Path, folder: Path) -> Work:
+def _begin(recipe: str, strategy: str, model: Path, rows: dict[str, Any], folder: Path) -> Work:
     named = strategy if not strategy.startswith("two phases") else "full"
-    work = begin(
-        recipe, folder, model=str(model), data=str(data), strategy=named, learning_rate=1e-3, micro_batches=2, seed=7
-    )
+    work = begin(recipe, folder, model=str(model), **rows, strategy=named, learning_rate=1e-3, micro_batches=2, seed=7)
     if strategy != named:
         work.training.phases = two_phases(work, redraw=["layer 2"] if strategy.endswith("redraw") else [])
     return work
 
 
-@pytest.mark.parametrize("strategy", ["full", "head_only", "from_scratch", "two phases", "two phases with a redraw"])
+STRATEGIES = ["full", "head_only", "from_scratch", "two phases", "two phases with a redraw"]
+WITH_ALL = [
+    ("sst2", "bert"), ("sst2", "modernbert"), ("sst2", "gpt2"), ("pretrain", "bert"), ("pretrain", "modernbert"),
+]  # fmt: skip
+OTHER_HEADS = [
+    ("pretrain_gpt", "gpt2"), ("copa", "bert"), ("conll2003", "bert"), ("squad", "bert"), ("squad_v2", "gpt2"),
+    ("gpt_sst2", "gpt2"), ("gpt_copa", "gpt2"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("recipe", "architecture"),
-    [("sst2", "bert"), ("sst2", "modernbert"), ("sst2", "gpt2"), ("pretrain", "bert"), ("pretrain", "modernbert")],
+    ("recipe", "architecture", "strategy"),
+    [(*each, strategy) for each in WITH_ALL for strategy in STRATEGIES]
+    + [(*each, strategy) for each in OTHER_HEADS for strategy in ("full", "two phases with a redraw")],
 )
 def test_a_run_stopped_after_any_update_ends_with_the_same_bits(
     recipe: str,
     architecture: str,
     strategy: str,
-    reviews: Path,
-    corpus: Path,
+    rows_for: Callable[[str], dict[str, Any]],
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
-    model, data = request.getfixturevalue(architecture), reviews if recipe == "sst2" else corpus
-    work = _begin(recipe, strategy, model, data, tmp_path)
+    model, rows = request.getfixturevalue(architecture), rows_for(recipe)
+    work = _begin(recipe, strategy, model, rows, tmp_path)
     losses, places = [], []
     for step in train(work.training):
         state = {"identity": "mine", "updates_done": step.updates_done}
@@ -63,7 +70,7 @@ def test_a_run_stopped_after_any_update_ends_with_the_same_bits(
     expected = weights(work.training.model)
     assert len(losses) == work.training.updates >= 4
     for done, place in enumerate(places, start=1):
-        again = _begin(recipe, strategy, model, data, tmp_path)
+        again = _begin(recipe, strategy, model, rows, tmp_path)
         restore(place, again.training.model, again.training.optimizer)
         assert [step.loss.item() for step in train(again.training, done)] == losses[done:]
         assert same_bits(weights(again.training.model), expected), f"gone on with after update {done}"
@@ -73,13 +80,16 @@ def test_a_run_stopped_after_any_update_ends_with_the_same_bits(
 
 FLAGS = {"sst2": ["--max-length", 32, "--batch-size", 16, "--epochs", 12, "--learning-rate", 1e-3]}
 FLAGS["pretrain"] = [*FLAGS["sst2"], "--strategy", "full"]
+FLAGS |= {name: [*FLAGS["sst2"], "--train-rows", 41] for name in ("copa", "conll2003", "squad_v2", "gpt_copa")}
 
 
 @pytest.fixture(scope="module")
-def flags_of(bert: Path, reviews: Path, corpus: Path) -> Callable[[str], list[Any]]:
+def flags_of(bert: Path, gpt2: Path, reviews: Path, corpus: Path) -> Callable[[str], list[Any]]:
     """Recipe to the flags of a run that is long enough to be stopped in many places."""
-    data = {"sst2": reviews, "pretrain": corpus}
-    return lambda recipe: ["--model", bert, "--data", data[recipe], *FLAGS[recipe]]
+    data, model = {"sst2": reviews, "pretrain": corpus}, {"gpt_copa": gpt2}
+    return lambda recipe: [
+        "--model", model.get(recipe, bert), "--data", data.get(recipe, "sample"), *FLAGS[recipe]
+    ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +126,10 @@ def assert_same_run(one: Ended, other: Ended) -> None:
         ("sst2", ["--strategy", "from_scratch", "--keep", "best"]),
         ("pretrain", []),
         ("pretrain", ["--strategy", "from_scratch", "--max-tokens", 100]),
+        ("copa", []),
+        ("conll2003", ["--strategy", "head_only"]),
+        ("squad_v2", ["--window-overlap", 8]),
+        ("gpt_copa", []),
     ],
 )
 def test_a_run_killed_at_random_moments_ends_with_the_same_bits(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,11 +19,11 @@ BUDGETS = [(10_000, 1), (200, 1), (33, 1), (10_000, 3), (150, 5)]
 
 
 def gradients_of_each_update(
-    recipe: str, model: Path, data: Path, folder: Path, max_tokens: int, micro_batches: int
+    recipe: str, model: Path, rows: dict[str, Any], folder: Path, max_tokens: int, micro_batches: int
 ) -> tuple[list[dict[str, torch.Tensor]], list[float], list[int]]:
     """What the optimiser was given at each update, the losses, and how many micro-batches there were."""
     work = begin(
-        recipe, folder, model=str(model), data=str(data), epochs=1, max_tokens=max_tokens, micro_batches=micro_batches,
+        recipe, folder, model=str(model), **rows, epochs=1, max_tokens=max_tokens, micro_batches=micro_batches,
         learning_rate=1e-30, weight_decay=0.0, max_grad_norm=1e9,
     )  # fmt: skip
     network = work.training.model.double()
@@ -39,17 +41,34 @@ def gradients_of_each_update(
 @pytest.mark.usefixtures("full_precision")
 @pytest.mark.parametrize(
     ("recipe", "architecture"),
-    [("sst2", "bert"), ("sst2", "modernbert"), ("sst2", "gpt2"), ("pretrain", "bert"), ("pretrain", "modernbert")],
+    [
+        ("sst2", "bert"),
+        ("sst2", "modernbert"),
+        ("sst2", "gpt2"),
+        ("pretrain", "bert"),
+        ("pretrain", "modernbert"),
+        ("pretrain_gpt", "gpt2"),
+        ("stsb", "bert"),
+        ("copa", "bert"),
+        ("copa", "modernbert"),
+        ("conll2003", "bert"),
+        ("conll2003", "gpt2"),
+        ("squad", "bert"),
+        ("squad_v2", "gpt2"),
+        ("gpt_sst2", "gpt2"),
+        ("gpt_rte", "gpt2"),
+        ("gpt_copa", "gpt2"),
+    ],
 )
 def test_any_budget_gives_the_same_gradients(
-    recipe: str, architecture: str, reviews: Path, corpus: Path, tmp_path: Path, request: pytest.FixtureRequest
+    recipe: str, architecture: str, rows_for: Callable[[str], Any], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    model, data = request.getfixturevalue(architecture), reviews if recipe == "sst2" else corpus
-    expected, losses, counts = gradients_of_each_update(recipe, model, data, tmp_path, *BUDGETS[0])
+    model, rows = request.getfixturevalue(architecture), rows_for(recipe)
+    expected, losses, counts = gradients_of_each_update(recipe, model, rows, tmp_path, *BUDGETS[0])
     assert len(expected) >= 2
     assert set(counts) == {1}
     for budget in BUDGETS[1:]:
-        found, found_losses, counts = gradients_of_each_update(recipe, model, data, tmp_path, *budget)
+        found, found_losses, counts = gradients_of_each_update(recipe, model, rows, tmp_path, *budget)
         assert max(counts) > 1
         assert found_losses == pytest.approx(losses, rel=1e-6)
         for update, (one, other) in enumerate(zip(expected, found, strict=True)):
@@ -60,14 +79,27 @@ def test_any_budget_gives_the_same_gradients(
                 assert difference < 1e-9, f"update {update}, {name}: {difference:.1e} at {budget}"
 
 
-@pytest.mark.parametrize(("recipe", "architecture"), [("sst2", "bert"), ("sst2", "gpt2"), ("pretrain", "bert")])
+@pytest.mark.parametrize(
+    ("recipe", "architecture"),
+    [
+        ("sst2", "bert"),
+        ("sst2", "gpt2"),
+        ("pretrain", "bert"),
+        ("pretrain_gpt", "gpt2"),
+        ("copa", "bert"),
+        ("conll2003", "modernbert"),
+        ("squad", "bert"),
+        ("squad_v2", "gpt2"),
+        ("gpt_copa", "gpt2"),
+    ],
+)
 def test_any_budget_gives_the_same_answers(
-    recipe: str, architecture: str, reviews: Path, corpus: Path, tmp_path: Path, request: pytest.FixtureRequest
+    recipe: str, architecture: str, rows_for: Callable[[str], Any], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    model, data = request.getfixturevalue(architecture), reviews if recipe == "sst2" else corpus
+    model, rows = request.getfixturevalue(architecture), rows_for(recipe)
     answers = []
     for max_tokens in (33, 200, 10_000):
-        work = begin(recipe, tmp_path, model=str(model), data=str(data), max_tokens=max_tokens)
+        work = begin(recipe, tmp_path, model=str(model), **rows, max_tokens=max_tokens)
         training = work.training
         answers.append(
             predict(

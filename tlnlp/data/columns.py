@@ -1,97 +1,112 @@
-"""Which column plays which role, and whether its texts can be used."""
+"""Which column plays which role."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
-from tlnlp.data.table import Table, refuse_rows
+from tlnlp.data.table import Table
 from tlnlp.errors import InputError, did_you_mean
 
-# A second text may be given to any task; whether it is used is the head's affair.
-OPTIONAL_ROLE = "text_pair"
+if TYPE_CHECKING:
+    from tlnlp.recipe import Task
+
+# Predictions in SQuAD's form go by it; it is taken where it is there.
+ID = "id"
+
+
+def choose_roles(task: Task, chosen: Mapping[str, str]) -> dict[str, str]:
+    """{role: the task's column}, and of the roles that the head can use besides those that are chosen.
+
+    Args:
+        chosen: {role: column} of `--columns`.
+
+    Raises:
+        InputError: a role that the task does not have.
+    """
+    roles = task.columns.by_role()
+    known = [*roles, *([ID] if "answers" in roles else [])]
+    if set(chosen) - set(known):  # the head's module brings torch: it is asked only where it matters
+        known += [role for role in task.head.optional_roles if role not in known]
+    for role in chosen:
+        if role not in known:
+            raise InputError(
+                expected=f"--columns with the roles {', '.join(known)}",
+                found=f"{role}={chosen[role]}{did_you_mean(role, known)}",
+                change="the name before the equals sign",
+            )
+    return roles | {role: role for role in chosen if role not in roles}
 
 
 def choose_columns(
-    table: Table, defaults: Mapping[str, str], chosen: Mapping[str, str], *, label_needed: bool = True
+    table: Table,
+    roles: Mapping[str, str],
+    chosen: Mapping[str, str],
+    original: Mapping[str, str],
+    *,
+    not_needed: Collection[str] = (),
 ) -> dict[str, str]:
-    """{role: column of the table}.
+    """{role: column of the table}; for endings perhaps several, "ending0,ending1" (see `split_names`).
 
     Args:
-        defaults: {role: column} of the task; the role's own name serves where that column is not there.
+        roles: {role: column} of the task; where that column is not there, its name in the original files serves, or
+            the role's own name.
         chosen: {role: column} of `--columns`.
-        label_needed: False for a test split, which may have no labels.
+        original: {column of the original files: the task's column}.
+        not_needed: roles that this split may lack.
 
     Raises:
-        InputError: an unknown role, or a column that is not there.
+        InputError: a column that is not there, or one for two roles.
     """
-    roles = [*defaults, *([OPTIONAL_ROLE] if OPTIONAL_ROLE not in defaults else [])]
-    for role in chosen:
-        if role not in roles:
-            raise InputError(
-                expected=f"--columns with the roles {', '.join(roles)}",
-                found=f"{role}={chosen[role]}{did_you_mean(role, roles)}",
-                change="the name before the equals sign",
-            )
     columns = {}
-    for role in [*defaults, *(role for role in chosen if role not in defaults)]:
-        wanted = chosen.get(role, defaults.get(role, role))
-        if wanted not in table.columns and role not in chosen and role in table.columns:
-            wanted = role
-        if wanted in table.columns:
-            columns[role] = wanted
-        elif role != "label" or label_needed:
-            raise _missing(table, role, wanted)
-    if len(set(columns.values())) < len(columns):
+    for role, default in roles.items():
+        others = [name for name, new in original.items() if new == default]
+        wanted = [chosen[role]] if role in chosen else [default, *others, role]
+        there = [each for each in wanted if all(name in table.columns for name in split_names(table, role, each))]
+        if there:
+            columns[role] = there[0]
+        elif role not in not_needed:
+            raise _missing(table, role, wanted[0])
+    used = used_names(table, columns)
+    if len(set(used)) < len(used):
         raise InputError(
             expected="a column of its own for each role",
             found=", ".join(f"{role}={column}" for role, column in columns.items()),
             change="--columns ROLE=COLUMN ...",
         )
+    if "answers" in roles and ID not in columns and ID in table.columns and ID not in used:
+        columns[ID] = ID
     return columns
 
 
+def split_names(table: Table, role: str, column: str) -> list[str]:
+    """The columns behind a name: several for endings with commas between them, unless one column is called just so."""
+    if role != "endings" or column in table.columns:
+        return [column]
+    return [name.strip() for name in column.split(",")]
+
+
+def used_names(table: Table, columns: Mapping[str, str]) -> list[str]:
+    """All columns that play a role."""
+    return [name for role, column in columns.items() for name in split_names(table, role, column)]
+
+
 def _missing(table: Table, role: str, wanted: str) -> InputError:
-    there = ", ".join(table.columns)
-    near = did_you_mean(wanted, table.columns) or did_you_mean(role, table.columns)
+    absent = [name for name in split_names(table, role, wanted) if name not in table.columns]
+    near = "".join(did_you_mean(name, table.columns) for name in absent) or did_you_mean(role, table.columns)
     return InputError(
-        expected=f"a column {wanted!r} for the role {role}",
-        found=f"{table.origin} has the columns {there}{near}",
-        change=f"--columns {role}=COLUMN",
+        expected=f"a column {', '.join(map(repr, absent))} for the role {role}",
+        found=f"{table.origin} has the columns {_listed(table.columns)}{near}",
+        change=f"--columns {role}=COLUMN" + (",COLUMN,..." if role == "endings" else ""),
     )
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
 
 
 def describe_columns(table: Table, columns: Mapping[str, str]) -> str:
     """'columns: text from sentence, label; not used: idx'."""
     used = [role if role == column else f"{role} from {column}" for role, column in columns.items()]
-    unused = [name for name in table.columns if name not in columns.values()]
-    return "columns: " + ", ".join(used) + (f"; not used: {', '.join(unused)}" if unused else "")
-
-
-def read_texts(table: Table, role: str, column: str) -> list[Any]:
-    """The texts of a column, as they are.
-
-    Raises:
-        InputError: a null, an empty text, something that is no text, or half of a surrogate pair.
-    """
-    values = table.values(column)
-    wrong = [i for i, value in enumerate(values) if not isinstance(value, str) or not value or value.isspace()]
-    if not wrong and not _is_unicode("".join(values)):
-        wrong = [i for i, value in enumerate(values) if not _is_unicode(value)]
-    if wrong:
-        first = values[wrong[0]]
-        change = "fill in these rows, or leave them out"
-        if first is not None and not isinstance(first, str):
-            change = f"write it as a string, or name the column with the text: --columns {role}=COLUMN"
-        elif first and not first.isspace():
-            change = "the escape \\ud800 to \\udfff without its other half: write the character itself"
-        refuse_rows(table, wrong, values, what=role, expected=f"a text in every row of {column!r}", change=change)
-    return values
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return False
-    return True
+    unused = [name for name in table.columns if name not in used_names(table, columns)]
+    return "columns: " + ", ".join(used) + (f"; not used: {_listed(unused)}" if unused else "")

@@ -55,6 +55,19 @@ def cut_rows(strata: np.ndarray, seed: int, purpose: int, fraction: float = 0.1,
     return _draw(strata, allot(counts, total, least, most), seed, purpose)
 
 
+def cut_groups(groups: np.ndarray, seed: int, purpose: int, fraction: float = 0.1, most_rows: int = 2000) -> np.ndarray:
+    """Positions of the rows to cut off, ascending: whole groups, so that none is on both sides of the cut. As many as
+    `fraction` of all rows and `most_rows` have room for, but at least one.
+
+    Args:
+        groups: the group of each row [rows], two groups at least.
+    """
+    _, groups, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    order = np.random.default_rng([seed, purpose]).permutation(len(counts))
+    fitting = int((np.cumsum(counts[order]) <= min(round(fraction * len(groups)), most_rows)).sum())
+    return np.flatnonzero(np.isin(groups, order[: min(max(fitting, 1), len(counts) - 1)]))
+
+
 def _draw(strata: np.ndarray, given: np.ndarray, seed: int, purpose: int) -> np.ndarray:
     order = np.random.default_rng([seed, purpose]).permutation(len(strata))
     order = order[np.argsort(strata[order], kind="stable")]  # shuffled within each stratum

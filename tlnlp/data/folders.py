@@ -3,52 +3,68 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tlnlp.data.files import list_files, read_file, split_suffixes
+from tlnlp.data.files import ANY_FORM, FORMATS, read_file
+from tlnlp.data.raw import Form, split_suffixes
 from tlnlp.data.table import Table
 from tlnlp.errors import InputError, did_you_mean
 
-# What people call the split that a run is reported on.
+# What people call the split that a run is reported on; where a set has two of them: validation_matched.
 DEV_NAMES = ("validation", "dev", "valid", "val")
+# eng.testa and eng.testb, as CoNLL 2003 calls them.
+CONLL_DEV, CONLL_TEST = "testa", "testb"
+# What publishers set around a split's name: the mark of an only shard (train-00000-of-00001.parquet), SQuAD's version
+# (train-v2.0.json), the treebank (en_ewt-ud-train.conllu), the corpus (msr_paraphrase_train.txt).
+_AROUND_NAME = re.compile(r"-00000-of-00001$|-v\d\.\d$|^.+-ud-(?=[a-z]+$)|^msr_paraphrase_")
 
 
-def read_path(path: Path, train: str, dev: str, test: str | None, *, with_test: bool) -> dict[str, Table]:
-    """{'train': table, 'dev': table, 'test': table}; the latter two where they are there.
+def read_path(
+    path: Path, train: str, dev: str, more: Mapping[str, str] | None = None, form: Form = ANY_FORM
+) -> dict[str, Table]:
+    """{'train': table, 'dev': table, ...}; all but train where they are there.
 
     Args:
         path: a file of train rows, or a folder with one file for each split.
-        train, dev, test: the task's own split names; the usual ones are looked for as well.
-        with_test: whether test rows are wanted at all.
+        train, dev: the task's own split names; the usual ones are looked for as well.
+        more: {key: the task's split name} of further splits.
+        form: what the task knows of its files.
 
     Raises:
         InputError: nothing there, a folder without train rows, two files for one split, or a file that is refused.
     """
     path = path.expanduser()
     if path.is_file():
-        return {"train": read_file(path)}
+        return {"train": read_file(path, form=form)}
     if not path.is_dir():
         raise _nothing_there(path)
-    wanted = {"train": [train, "train"], "dev": [dev, *DEV_NAMES]}
-    if with_test:
-        wanted["test"] = [*([test] if test else []), "test"]
-    found = {split: file for split, names in wanted.items() if (file := _find(path, names))}
+    wanted = {"train": [train, "train"], "dev": [*_dev_names(dev), *DEV_NAMES, CONLL_DEV]}
+    for key, name in (more or {}).items():
+        wanted[key] = [name, "test", CONLL_TEST] if key == "test" else _dev_names(name)
+    found = {split: file for split, names in wanted.items() if (file := _find(path, names, form))}
     if "train" not in found:
         there = sorted(each.name for each in path.iterdir())
         raise InputError(
-            expected=f"{train}.jsonl (or .csv, .tsv, .json, .parquet, .txt) in the folder",
+            expected=f"{train}.jsonl (or {', '.join(list(FORMATS)[1:])}) in the folder",
             found=f"{path}: {_listed(there) or 'an empty folder'}",
             change=f"name the file with the rows to learn from {train}.*, or give that file itself: --data FILE",
         )
-    return {split: read_file(file, f"{path.name}/{file.name}") for split, file in found.items()}
+    return {split: read_file(file, f"{path.name}/{file.name}", form) for split, file in found.items()}
 
 
-def _find(folder: Path, names: Sequence[str]) -> Path | None:
+def _dev_names(dev: str) -> list[str]:
+    """The task's own name first; of validation_matched also dev_matched and its like."""
+    first, _, rest = dev.partition("_")
+    variants = [f"{name}_{rest}" for name in DEV_NAMES] if rest and first in DEV_NAMES else []
+    return [dev, *variants]
+
+
+def _find(folder: Path, names: Sequence[str], form: Form) -> Path | None:
     """The file of the first of `names` that has one."""
-    files = list_files(folder)
+    files = {file: _split_name(file, form) for file in sorted(folder.iterdir()) if file.is_file()}
     for name in names:
-        fitting = [file for file in files if _stem(file) == name.lower()]
+        fitting = [file for file, split in files.items() if split == name.lower()]
         if len(fitting) > 1:
             raise InputError(
                 expected=f"one file for the split {name}",
@@ -60,10 +76,14 @@ def _find(folder: Path, names: Sequence[str]) -> Path | None:
     return None
 
 
-def _stem(file: Path) -> str:
-    """The name without its endings, and without the mark of an only shard (train-00000-of-00001.parquet)."""
-    stem = file.name[: len(file.name) - len("".join(split_suffixes(file)))].lower()
-    return re.sub(r"-00000-of-00001$", "", stem)
+def _split_name(file: Path, form: Form) -> str | None:
+    """The name without its endings and what publishers set around it; None where the ending is of no data."""
+    ending, compression = split_suffixes(file)
+    if ending in FORMATS:
+        return _AROUND_NAME.sub("", file.name[: len(file.name) - len(ending + compression)].lower())
+    if form.words:  # eng.train, or just train
+        return ending[1:] or file.name[: len(file.name) - len(compression)].lower()
+    return None
 
 
 def _nothing_there(path: Path) -> InputError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from tlnlp.recipe import Data
 
 
-def read_hub(task_name: str, data: Data, *, with_test: bool) -> dict[str, Table]:
-    """{'train': table, 'dev': table}, and 'test' where it is wanted and the task names one.
+def read_hub(task_name: str, data: Data, more: Mapping[str, str] | None = None) -> dict[str, Table]:
+    """{'train': table, 'dev': table, ...}.
+
+    Args:
+        more: {key: split} of further splits; `test` only where the task names one.
 
     Raises:
         InputError: the task has no published data set, the Hub cannot be reached, or set, subset or split is not there.
@@ -29,9 +32,9 @@ def read_hub(task_name: str, data: Data, *, with_test: bool) -> dict[str, Table]
             change="--data sample, or --data PATH for your own rows",
         )
     loaded = _load(data)
-    wanted = {"train": data.train, "dev": data.dev}
-    if with_test and data.test is not None:
-        wanted["test"] = data.test
+    wanted = {"train": data.train, "dev": data.dev, **(more or {})}
+    if data.test is None:
+        wanted.pop("test", None)
     for name in wanted.values():
         if name not in loaded:
             raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tlnlp.data.table import Table, refuse_rows
@@ -38,7 +38,7 @@ def read_labels(table: Table, column: str, labels: Labels) -> list[Any]:
         )
     read = _reader(labels)
     # Few distinct values stand in many rows: each is looked up once. The type tells True and 1.0 from 1.
-    keys = [_key(value) for value in values]
+    keys = [lookup_key(value) for value in values]
     answers = {key: read(key[1]) for key in set(keys)}
     indices = [answers[key] for key in keys]
     if wrong := [i for i, index in enumerate(indices) if index is None]:
@@ -62,13 +62,19 @@ def is_unlabelled(table: Table, column: str | None, labels: Labels) -> bool:
 def find_names(table: Table, column: str) -> tuple[str, ...]:
     """The label names that occur, in the source's own order if it has one, else sorted (by size if all are numbers)."""
     values = named_values(table, column)
-    names = {_name(value) for value in values if not is_missing(value, None)} - {None}
+    names = {value_name(value) for value in values if not is_missing(value, None)}
+    found = {name for name in names if name is not None}
     if own := table.class_names.get(column):
-        return tuple(name for name in own if name in names)
-    found = [name for name in names if name is not None]
-    if all(re.fullmatch(r"[+-]?\d+(\.\d+)?", name) for name in found):
-        return tuple(sorted(found, key=lambda name: (float(name), name)))
-    return tuple(sorted(found))
+        return tuple(name for name in own if name in found)
+    return sort_names(found)
+
+
+def sort_names(names: Iterable[str]) -> tuple[str, ...]:
+    """By the alphabet; by size if all are numbers."""
+    names = sorted(names)
+    if all(re.fullmatch(r"[+-]?\d+(\.\d+)?", name) for name in names):
+        return tuple(sorted(names, key=float))
+    return tuple(names)
 
 
 def count_names(indices: Sequence[int], names: tuple[str, ...]) -> str:
@@ -145,7 +151,7 @@ def _is_several(labels: Labels) -> bool:
     return type(labels).__name__ == "Several"
 
 
-def _key(value: Any) -> tuple[type, Any]:
+def lookup_key(value: Any) -> tuple[type, Any]:
     """What stands for the value in a dictionary; objects, which cannot be labels, all share one key."""
     key = (type(value), tuple(value) if isinstance(value, list) else value)
     try:
@@ -162,13 +168,13 @@ def _reader(labels: Labels) -> Callable[[Any], Any]:
     if not isinstance(labels, tuple):
         low, high = labels.low, labels.high
         return lambda value: _read_score(value, low, high)
-    lookup = _lookup(labels)
+    lookup = accepted_spellings(labels)
     if _is_several(labels):
         return lambda value: _read_several(value, lookup)
-    return lambda value: _read_one(value, lookup)
+    return lambda value: read_one(value, lookup)
 
 
-def _lookup(names: tuple[str, ...]) -> dict[str, int]:
+def accepted_spellings(names: tuple[str, ...]) -> dict[str, int]:
     """Every accepted spelling to its index: numbers from 0 (where no name is a number), folded names, names."""
     numeric = any(re.fullmatch(r"\s*[+-]?\d+\s*", name) for name in names)
     by_number = {} if numeric else {str(index): index for index in range(len(names))}
@@ -181,7 +187,7 @@ def _fold(name: str) -> str:
     return re.sub(r"[\s_]+", "", name).casefold()
 
 
-def _name(value: Any) -> str | None:
+def value_name(value: Any) -> str | None:
     """The label's name; None where the value cannot be one (a list, an object)."""
     if isinstance(value, bool):
         return str(value).lower()
@@ -190,8 +196,9 @@ def _name(value: Any) -> str | None:
     return str(value).strip() if isinstance(value, str | int | float) else None
 
 
-def _read_one(value: Any, lookup: dict[str, int]) -> int | None:
-    name = _name(value)
+def read_one(value: Any, lookup: dict[str, int]) -> int | None:
+    """The index of a value among `accepted_spellings`; None where it is no label."""
+    name = value_name(value)
     if name is None:
         return None
     return lookup.get(name, lookup.get(_fold(name)))
@@ -204,7 +211,7 @@ def _read_several(value: Any, lookup: dict[str, int]) -> tuple[int, ...] | None:
         value = [value] if value in lookup else value.split(separator)
     if not isinstance(value, list | tuple):
         value = [value]
-    indices = [_read_one(each, lookup) for each in value]
+    indices = [read_one(each, lookup) for each in value]
     if len(set(indices)) < len(indices):
         return None
     known = [index for index in indices if index is not None]

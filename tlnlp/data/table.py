@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -59,6 +59,17 @@ def refuse_rows(
         what: what these values are, for the message ("text", "label").
         expected, change: as in InputError.
     """
-    shown = [f"row {table.numbers[i]}: {what} {show(values[i])}" for i in positions[:SHOWN_ROWS]]
+    found = point_at(table, positions, lambda row: f"{what} {show(values[row])}")
+    raise InputError(expected=expected, found=found, change=change)
+
+
+def point_at(table: Table, positions: Sequence[int], say: Callable[[int], str]) -> str:
+    """'reviews.csv, row 3: ...; row 5: ...; row 8: ... (12 such rows in all)'.
+
+    Args:
+        positions: rows counted from 0 in the table; the first three are shown.
+        say: what is to be said of a row.
+    """
+    shown = [f"row {table.numbers[row]}: {say(row)}" for row in positions[:SHOWN_ROWS]]
     total = f" ({len(positions):,} such rows in all)" if len(positions) > 1 else ""
-    raise InputError(expected=expected, found=f"{table.origin}, " + "; ".join(shown) + total, change=change)
+    return f"{table.origin}, " + "; ".join(shown) + total

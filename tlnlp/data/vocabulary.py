@@ -29,16 +29,17 @@ LEARNT_FROM_LINES = 300_000
 SOURCE_FILE = "sentencepiece.model"
 
 
-def train_vocabulary(texts: Iterable[str], folder: Path, *, pieces: int, lowercase: bool) -> Any:
+def train_vocabulary(texts: Iterable[str], folder: Path, *, pieces: int, lowercase: bool, at_most: bool = False) -> Any:
     """Learns a unigram vocabulary (Kudo 2018) from `texts` and saves the tokenizer, with its source, in `folder`.
 
     Args:
         pieces: size of the vocabulary, the five special tokens included.
+        at_most: a smaller one will do, where the texts hold no more.
         lowercase: fold case (normalisation nmt_nfkc_cf instead of nmt_nfkc).
     """
     written = io.BytesIO()
     try:
-        _learn_pieces(texts, written, pieces, lowercase)
+        _learn_pieces(texts, written, pieces, lowercase, at_most)
     except RuntimeError as error:  # sentencepiece's only kind: too little text, for what is asked of it here
         raise InputError(
             expected=f"text enough to learn {pieces:,} word pieces from (a million characters will do)",
@@ -52,12 +53,13 @@ def train_vocabulary(texts: Iterable[str], folder: Path, *, pieces: int, lowerca
     return tokenizer
 
 
-def _learn_pieces(texts: Iterable[str], written: io.BytesIO, pieces: int, lowercase: bool) -> None:
+def _learn_pieces(texts: Iterable[str], written: io.BytesIO, pieces: int, lowercase: bool, at_most: bool) -> None:
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts),
         model_writer=written,
         model_type="unigram",
         vocab_size=pieces,
+        hard_vocab_limit=not at_most,
         normalization_rule_name="nmt_nfkc_cf" if lowercase else "nmt_nfkc",
         character_coverage=0.9995,
         input_sentence_size=LEARNT_FROM_LINES,

@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 from tlnlp.data.rows import Rows
-from tlnlp.recipe import Task
+from tlnlp.recipe import Several, Task
 
 
 def measure(task: Task, answers: list[dict[str, Any]] | None, rows: Rows) -> dict[str, float]:
@@ -14,11 +14,11 @@ def measure(task: Task, answers: list[dict[str, Any]] | None, rows: Rows) -> dic
     if answers is None:
         return {}
     judged = task.head.judged(answers, rows, task)
-    several = bool(judged["references"]) and isinstance(judged["references"][0], list)
     found: dict[str, float] = {}
     for module in task.metrics:
+        kind = _metric_of(module)
         # In memory: evaluate's files in the cache folder are shared, and stay behind where a run is killed.
-        metric = _metric_of(module)(config_name="multilabel" if several else None, keep_in_memory=True)
+        metric = kind(config_name=_find_config(kind, task, rows), keep_in_memory=True)
         found |= {name: float(value) for name, value in (metric.compute(**judged) or {}).items()}
     return found
 
@@ -29,9 +29,19 @@ def is_better(task: Task, score: float, than: float) -> bool:
     return score < than if lower else score > than
 
 
+def _find_config(metric: Any, task: Task, rows: Rows) -> str | None:
+    """The configuration for the task's labels where the metric's `configs` name it; None: its default."""
+    asked = None
+    if isinstance(task.labels, Several):
+        asked = "multilabel"
+    elif len(rows.labels or ()) > 2:
+        asked = "multiclass"
+    return asked if asked in getattr(metric, "configs", ()) else None
+
+
 def _metric_of(module: Any) -> Any:
     """The one class that a metric's module defines."""
     name = module.__name__
     kinds = vars(importlib.import_module(name)).values()
-    (metric,) = (kind for kind in kinds if getattr(kind, "__module__", None) == name)
+    (metric,) = (kind for kind in kinds if isinstance(kind, type) and kind.__module__ == name)
     return metric

@@ -3,26 +3,55 @@
 from __future__ import annotations
 
 import json
+import resource
 import statistics
+import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tlnlp import model as models
+from tlnlp.data.rows import Rows
 from tlnlp.evaluation.measure import measure
+from tlnlp.evaluation.metrics.squad import score_answer_or_none
 from tlnlp.evaluation.screen import Screen
+from tlnlp.heads import Head
+from tlnlp.heads.span import tune_threshold
 from tlnlp.learn import Record
 from tlnlp.prepare import Work, sample_batch
 from tlnlp.recipe import Recipe, Task
+from tlnlp.saved import write_task
 from tlnlp.settings import NOT_OF_THE_RUN
 from tlnlp.training import folder as folders
 
+# What the Hub calls each kind of network.
+PIPELINES = {
+    "AutoModelForSequenceClassification": "text-classification",
+    "AutoModelForTokenClassification": "token-classification",
+    "AutoModelForQuestionAnswering": "question-answering",
+    "AutoModelForMultipleChoice": "multiple-choice",
+    "AutoModelForMaskedLM": "fill-mask",
+    "AutoModelForCausalLM": "text-generation",
+}
+# What to give the pipelines that transformers has.
+EXAMPLES = {
+    "text-classification": '"A film to see twice."',
+    "token-classification": '"Anna Keller flew to Oslo."',
+    "fill-mask": 'f"Berlin is the {ask.tokenizer.mask_token} of Germany."',
+    "text-generation": '"The largest city"',
+}
 LIBRARIES = ("tlnlp", "torch", "transformers", "datasets", "accelerate", "evaluate", "tokenizers", "numpy")
 
 
 def describe(
-    work: Work, record: Record, answers: list[dict[str, Any]], folder: Path, identity: str, data_fingerprint: str
+    work: Work,
+    record: Record,
+    answers: list[dict[str, Any]],
+    also: dict[str, list[dict[str, Any]]],
+    folder: Path,
+    identity: str,
+    data_fingerprint: str,
 ) -> dict[str, Any]:
     """The record of a run: plain JSON values, with units in the names or said in the README."""
     training, task, settings = work.training, work.training.task, work.training.settings
@@ -35,9 +64,14 @@ def describe(
         "strategy": settings.strategy,
         "seed": settings.seed,
         "metrics": measure(task, answers, rows),
+        "also": {
+            name: {"metrics": measure(task, each, work.also[name][1]), "rows": len(work.also[name][1])}
+            for name, each in also.items()
+        },
+        "null_threshold": _tune_threshold(task, answers, rows),
         "majority": measure(task, task.head.majority(work.train_rows, rows, task), rows),
         "published": None if published is None else {**vars(published), "settings": dict(published.settings)},
-        "one_answer": len({json.dumps(answer["prediction"]) for answer in answers}) == 1,
+        "one_answer": _is_one_answer(answers),
         "rows": {"train": len(work.train_rows), "dev": len(rows)},
         "parameters": {
             "total": sum(group.size for group in work.groups),
@@ -51,6 +85,7 @@ def describe(
         "rows_per_second": record.rows_seen / record.train_seconds,
         "tokens_per_second": record.tokens / record.train_seconds,
         "padding_fraction": record.padding_fraction,
+        "peak_mib": _peak_mib(),
         "updates": record.updates_done,
         "history": record.history,
         "best": record.best,
@@ -66,14 +101,40 @@ def describe(
     }
 
 
+def _is_one_answer(answers: list[dict[str, Any]]) -> bool:
+    """Whether the same is said to all rows; of tags and several labels: whether only one ever occurs."""
+    said = [answer["prediction"] for answer in answers]
+    each = [part for whole in said for part in whole] if isinstance(said[0], list) else said
+    return len(set(each)) <= 1
+
+
+def _peak_mib() -> float:
+    """The most memory that this process has held, of the CPU's, in MiB."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes, Linux KiB
+
+
+def _tune_threshold(task: Task, answers: list[dict[str, Any]], rows: Rows) -> dict[str, float] | None:
+    """Of questions that may have no answer: above which odds "there is none" is best on the dev rows. `predict` uses
+    it; the metrics reported do not, since it was found on the very rows that they are reported on."""
+    if not task.unanswerable:
+        return None
+    threshold, f1, exact = tune_threshold(answers, rows, score_answer_or_none)
+    return {"threshold": threshold, "best_f1": f1, "best_exact_match": exact}
+
+
 def write(work: Work, result: dict[str, Any], answers: list[dict[str, Any]], folder: Path, command: str) -> None:
     """Model, predictions and result, in this order: a result says that all else is there and was read back."""
     training = work.training
     if work.compact is not None:
         work.compact.restore()
     place = folder / folders.MODEL
-    models.save_model(place, training.model, training.tokenizer, write_card(result, work.labels, command))
-    models.check_saved(place, training.model, training.head.auto_class, sample_batch(work))
+    models.save_model(
+        place, training.model, training.tokenizer, write_card(result, training.head, work.labels, command)
+    )
+    threshold = result["null_threshold"]
+    write_task(place, training.task, work.labels, training.settings, threshold and threshold["threshold"])
+    models.check_saved(place, training.model, training.head, sample_batch(work))
     folders.write_text(folder / folders.PREDICTIONS, _predictions(work, answers))
     folders.write_json(folder / folders.RESULT, result)
     folders.drop_checkpoints(folder)
@@ -85,16 +146,21 @@ def _predictions(work: Work, answers: list[dict[str, Any]]) -> str:
     if len(answers) != len(rows):  # rows were joined into sequences: answers are numbered by themselves
         return "".join(json.dumps({"row": i, **answer}) + "\n" for i, answer in enumerate(answers, start=1))
     lines = []
-    for number, label, answer in zip(rows.numbers, rows.columns.get("label", [None] * len(rows)), answers, strict=True):
+    (labels,) = [rows.columns[role] for role in ("label", "tags", "answers") if role in rows.columns] or [
+        [None] * len(rows)
+    ]
+    for number, label, answer in zip(rows.numbers, labels, answers, strict=True):
         named = _name(label, rows.labels)
         lines.append(json.dumps({"row": int(number), "label": named, **answer}, ensure_ascii=False) + "\n")
     return "".join(lines)
 
 
 def _name(label: Any, names: Sequence[str] | None) -> Any:
+    if isinstance(label, dict):  # acceptable answers to a question
+        return label["text"]
     if names is None or label is None:
         return label
-    return [names[i] for i in label] if isinstance(label, tuple) else names[label]
+    return [names[i] for i in label] if isinstance(label, tuple | list) else names[label]
 
 
 def show(recipe: Recipe, result: dict[str, Any], screen: Screen) -> None:
@@ -145,6 +211,9 @@ def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
         # Only the published rows can be compared with the published score.
         if published and result["data"] == "hub" and name in published["score"]:
             lines.append((f"  published ({published['model']})", f"{published['score'][name]:.4g}"))
+    for split, other in result["also"].items():
+        for name, value in other["metrics"].items():
+            lines.append((f"{name}, {other['rows']:,} {split} rows", _number(value, None)))
     if result.get("degenerate"):
         lines.append(("degenerate runs", f"seeds {', '.join(map(str, result['degenerate']))}: one answer for all rows"))
     lines.append(("rows per second", f"{result['rows_per_second']:,.0f}, padding {result['padding_fraction']:.1%}"))
@@ -162,16 +231,12 @@ def _number(value: float, spread: dict[str, float] | None) -> str:
 
 
 def usage(task: Task, folder: Path) -> list[str]:
-    """Two lines that use the model."""
-    if task.head.auto_class == "AutoModelForMaskedLM":
-        return [
-            f'from transformers import pipeline; ask = pipeline("fill-mask", "{folder}")',
-            'ask(f"Berlin is the {ask.tokenizer.mask_token} of Germany.")',
-        ]
-    return [
-        f'from transformers import pipeline; ask = pipeline("text-classification", "{folder}")',
-        'ask("A film to see twice.")',
-    ]
+    """Lines that use the model: transformers' pipeline for it where there is one, and our own command."""
+    kind = PIPELINES[task.head.auto_class]
+    if kind not in EXAMPLES or "extra_special_tokens" in task.head.tokenizer_options:
+        return [f"tlnlp predict {folder} rows.jsonl"]
+    example = EXAMPLES[kind] if "text_pair" not in task.columns.by_role() else 'dict(text="Hello.", text_pair="Hi.")'
+    return [f'from transformers import pipeline; ask = pipeline("{kind}", "{folder}")', f"ask({example})"]
 
 
 def join_seeds(runs: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
@@ -188,19 +253,26 @@ def join_seeds(runs: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
         for name in runs[0]["metrics"]
         for values in [[run["metrics"][name] for run in runs]]
     }
+    joined["also"] = {
+        name: {
+            "rows": also["rows"],
+            "metrics": {m: statistics.fmean(run["also"][name]["metrics"][m] for run in runs) for m in also["metrics"]},
+        }
+        for name, also in runs[0]["also"].items()
+    }
     joined["rows_per_second"] = statistics.median(run["rows_per_second"] for run in runs)
     joined["seconds"] = {name: sum(run["seconds"][name] for run in runs) for name in runs[0]["seconds"]}
     joined["degenerate"] = [run["seed"] for run in runs if run["one_answer"]]
     joined["output"] = str(folder)
     joined["seed"] = [run["seed"] for run in runs]
     joined["runs"] = [
-        {key: run[key] for key in ("seed", "metrics", "seconds", "rows_per_second", "one_answer", "output")}
+        {key: run[key] for key in ("seed", "metrics", "also", "seconds", "rows_per_second", "one_answer", "output")}
         for run in runs
     ]
     return joined
 
 
-def write_card(result: dict[str, Any], labels: Sequence[str], command: str) -> str:
+def write_card(result: dict[str, Any], head: Head, labels: Sequence[str], command: str) -> str:
     """The model card, all of it from the run's record."""
     settings = result["settings"]
     scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in result["metrics"].items())
@@ -214,11 +286,10 @@ def write_card(result: dict[str, Any], labels: Sequence[str], command: str) -> s
         f"seed {result['seed']}",
         "weights": f"{result['parameters']['total']:,}, of which {result['parameters']['learning']:,} learnt",
     }
-    kind = "fill-mask" if "perplexity" in result["metrics"] else "text-classification"
     table = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     return f"""---
 library_name: transformers
-pipeline_tag: {kind}
+pipeline_tag: {PIPELINES[head.auto_class]}
 tags: [tlnlp]
 ---
 # {result["task"]}, from {Path(result["model"]).name}

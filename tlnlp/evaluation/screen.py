@@ -68,7 +68,7 @@ class Screen:
             TimeRemainingColumn(compact=True),
         )
         with Progress(*columns, console=self._console, refresh_per_second=4) as progress:
-            yield Bar(progress, progress.add_task("training", total=rows, completed=rows_done), self)
+            yield Bar(progress, progress.add_task("training", total=rows, completed=rows_done))
 
     def result(self, title: str, lines: Sequence[tuple[str, str]]) -> None:
         """A table of two columns."""
@@ -84,8 +84,8 @@ class Screen:
 class Bar:
     """The progress bar in use."""
 
-    def __init__(self, progress: Progress, task: Any, screen: Screen) -> None:
-        self._progress, self._task, self._screen = progress, task, screen
+    def __init__(self, progress: Progress, task: Any) -> None:
+        self._progress, self._task = progress, task
         self._next_refresh = 0.0
 
     def advance(self, rows: int) -> None:
@@ -100,10 +100,6 @@ class Bar:
         """What stands before the bar."""
         self._next_refresh = time.monotonic() + REFRESH_SECONDS
         self._progress.update(self._task, description=text)
-
-    def note(self, text: str) -> None:
-        """A line above the bar, to stay."""
-        self._progress.console.print(text, markup=False, highlight=False)
 
 
 def _alike(groups: Sequence[Group], phases: Sequence[Phase]) -> list[list[Group]]:

@@ -25,6 +25,10 @@ class Head(Protocol):
     #: Roles of `Columns` that the head needs, and those that it can use.
     roles: tuple[str, ...]
     optional_roles: tuple[str, ...]
+    #: What the tokenizer is loaded with, by the names of `AutoTokenizer.from_pretrained`.
+    tokenizer_options: dict[str, Any]
+    #: Whether the network must read from left to right only (GPT), its piece table being the words it may say.
+    causal: bool
 
     def config_changes(self, task: Task, labels: Sequence[str]) -> dict[str, Any]:
         """What the model's configuration must say for this task: label names in order, problem type."""
@@ -38,6 +42,9 @@ class Head(Protocol):
 
     def loss(self, model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
         """The loss summed over what `Encoded.counts` counts, so that the loop can normalise over the whole update."""
+
+    def logits(self, model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+        """The network's own answers, places of padding left out: two networks that agree on these are the same."""
 
     def forward(self, model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
         """What `decode` needs from the model, one row of it for each item: [items, ...]."""
@@ -53,5 +60,10 @@ class Head(Protocol):
 
 
 # Written out so that editors and type checkers see them; the code of each runs when it is first used.
+choice = cast(Head, lazy_module("tlnlp.heads.choice"))
+gpt = cast(Head, lazy_module("tlnlp.heads.gpt"))
+next_word = cast(Head, lazy_module("tlnlp.heads.next_word"))
 sentence = cast(Head, lazy_module("tlnlp.heads.sentence"))
+span = cast(Head, lazy_module("tlnlp.heads.span"))
+tag = cast(Head, lazy_module("tlnlp.heads.tag"))
 word = cast(Head, lazy_module("tlnlp.heads.word"))

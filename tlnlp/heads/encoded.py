@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+
+# Rows tokenised at once: the fast tokenizers work on a batch in threads.
+TOKENIZED_ROWS = 10_000
+MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+# cross_entropy and the networks' own losses leave out places with this target.
+NOT_SCORED = -100
 
 
 @dataclass(frozen=True)
@@ -54,17 +60,25 @@ class Encoded:
 
     Args:
         features: model input name to token sequences; "input_ids" always, "token_type_ids" where the model has them.
+            One sequence for each item, unless `first_sequences` says otherwise.
         rows: [items] the row each item came from.
         counts: [items] what an item weighs in the loss: 1 for a sentence, the number of scored tokens elsewhere. The
             loss of an update is divided by the sum over the whole update, which every process knows beforehand.
-        targets: [items] or [items, ...] what is to be learnt; None where it is made when the batch is made.
+        targets: [items] or [items, ...] what is to be learnt, or a sequence for each item; None where it is made when
+            the batch is made, or where the rows have no labels.
+        alignment: what each token stands for (its word, its characters), where decode must know; like `features`.
+        constants: settings that are needed where batches are made.
+        first_sequences: [items + 1] where an item is several sequences (one for each ending), the first of each.
         notes: what a person should know ("3.2 % of the rows were cut to 128 tokens").
     """
 
     features: dict[str, Ragged]
     rows: np.ndarray
     counts: np.ndarray
-    targets: np.ndarray | None = None
+    targets: np.ndarray | Ragged | None = None
+    alignment: dict[str, Ragged] = field(default_factory=dict)
+    constants: dict[str, float] = field(default_factory=dict)
+    first_sequences: np.ndarray | None = None
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -72,24 +86,43 @@ class Encoded:
 
     @property
     def lengths(self) -> np.ndarray:
-        """[items] in tokens"""
-        return self.features["input_ids"].lengths
+        """[items] in tokens; of an item of several sequences the places they take side by side."""
+        lengths = self.features["input_ids"].lengths
+        if self.first_sequences is None:
+            return lengths
+        return np.maximum.reduceat(lengths, self.first_sequences[:-1]) * np.diff(self.first_sequences)
+
+    def sequences_of(self, items: np.ndarray) -> np.ndarray:
+        """The sequences that `items` are made of, in order: [sequences]."""
+        if self.first_sequences is None:
+            return items
+        return np.concatenate([np.arange(*self.first_sequences[item : item + 2]) for item in items])
+
+    def sequence_lengths(self, items: np.ndarray) -> np.ndarray:
+        """Tokens of each sequence of `items`: [sequences]."""
+        return self.features["input_ids"].lengths[self.sequences_of(items)]
 
 
 def pad_features(encoded: Encoded, items: np.ndarray, tokenizer: Any) -> dict[str, torch.Tensor]:
-    """Model inputs of one micro-batch, padded to its longest item: {name: [items, longest]}.
+    """Model inputs of one micro-batch, padded to its longest sequence: {name: [sequences, longest]}.
 
     A tokenizer without a pad token (GPT-2) fills with 0: the attention mask hides it.
     """
+    sequences = encoded.sequences_of(items)
     batch = {
-        name: torch.from_numpy(ragged.padded(items, _fill(name, tokenizer)))
+        name: torch.from_numpy(ragged.padded(sequences, _fill(name, tokenizer)))
         for name, ragged in encoded.features.items()
     }
-    lengths = encoded.lengths[items]
+    lengths = encoded.features["input_ids"].lengths[sequences]
     places = np.arange(batch["input_ids"].shape[1])
     real = places < lengths[:, None]
     batch["attention_mask"] = torch.from_numpy(real.astype(np.int64))
     return batch
+
+
+def model_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a batch the network reads; the rest (targets, weights, alignment) is for the head."""
+    return {name: value for name, value in batch.items() if name in MODEL_INPUTS}
 
 
 def _fill(name: str, tokenizer: Any) -> int:

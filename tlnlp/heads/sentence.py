@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
-from tlnlp.heads.encoded import Encoded, Ragged, pad_features
+from tlnlp.errors import InputError
+from tlnlp.heads.encoded import Encoded, model_inputs, pad_features
+from tlnlp.heads.joining import join_texts
 from tlnlp.recipe import Score, Several
 
 if TYPE_CHECKING:
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
 
 auto_class = "AutoModelForSequenceClassification"
 roles = ("text", "label")
-optional_roles = ("text_pair",)
+optional_roles = ("text_pair", "weight")
+tokenizer_options: dict[str, Any] = {}
+causal = False
 
-# Rows tokenised at once: the fast tokenizers work on a batch in threads.
-TOKENIZED_ROWS = 10_000
 # A label of several holds where its probability is above one half, as in the networks' own pipelines.
 HOLDS = 0.5
 
@@ -41,36 +43,41 @@ def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encoded:
-    """One item for each row, cut to `max_length` tokens (the longer of a pair gives way first)."""
-    texts, pairs = rows.columns["text"], rows.columns.get("text_pair")
-    features: dict[str, list[Sequence[int]]] = {}
-    rows_cut = 0
-    for first in range(0, len(texts), TOKENIZED_ROWS):
-        some = slice(first, first + TOKENIZED_ROWS)
-        batch = tokenizer(
-            texts[some],
-            pairs[some] if pairs else None,
-            truncation=True,
-            max_length=settings.max_length,
-            return_attention_mask=False,
-        )
-        rows_cut += sum(bool(encoding.overflowing) for encoding in batch.encodings)
-        for name, sequences in batch.items():
-            features.setdefault(name, []).extend(sequences)
-    notes = []
-    if rows_cut:
-        share = rows_cut / len(texts)
-        notes.append(f"{rows.origin}: {rows_cut:,} rows ({share:.1%}) cut to {settings.max_length} tokens")
+    """One item for each row, cut to `max_length` tokens (of a pair the longer one gives way first)."""
+    features, notes = join_texts(text_columns(rows), tokenizer, settings, rows.origin)
     return Encoded(
-        {name: Ragged.from_lists(sequences) for name, sequences in features.items()},
-        rows=np.arange(len(texts)),
-        counts=np.ones(len(texts)),
-        targets=_targets(rows, task),
+        features,
+        rows=np.arange(len(rows)),
+        counts=row_weights(rows, task, settings),
+        targets=row_targets(rows, task),
         notes=notes,
     )
 
 
-def _targets(rows: Rows, task: Task) -> np.ndarray | None:
+def text_columns(rows: Rows) -> dict[str, list[str]]:
+    """{role: texts} of one sentence or of a pair."""
+    return {role: values for role, values in sorted(rows.columns.items()) if role in ("text", "text_pair")}
+
+
+def row_weights(rows: Rows, task: Task, settings: Settings) -> np.ndarray:
+    """How much each row counts in the loss: its own weight, times that of its label. The mean over an update is then
+    the weighted mean, as torch's CrossEntropyLoss has it."""
+    weights = np.asarray(rows.columns.get("weight", np.ones(len(rows))), dtype=np.float64)
+    if settings.class_weights == "none" or "label" not in rows.columns:
+        return weights
+    if isinstance(task.labels, Several | Score):
+        raise InputError(
+            expected="one label for each row, where labels are weighted",
+            found=f"--class-weights {settings.class_weights}, and {task.name} has {type(task.labels).__name__}",
+            change="leave --class-weights out, or give each row a weight: --columns weight=COLUMN",
+        )
+    labels = np.asarray(rows.columns["label"])
+    counts = np.bincount(labels, minlength=len(rows.labels or ()))
+    return weights * (len(labels) / ((counts > 0).sum() * np.maximum(counts, 1)))[labels]
+
+
+def row_targets(rows: Rows, task: Task) -> np.ndarray | None:
+    """Label numbers [rows], zeros and ones [rows, labels], or scores [rows]; None where the rows have no labels."""
     if "label" not in rows.columns:
         return None
     values = rows.columns["label"]
@@ -83,26 +90,35 @@ def _targets(rows: Rows, task: Task) -> np.ndarray | None:
 
 
 def collate(encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
-    """Model inputs [items, longest] and, where the rows have them, `labels` [items] or [items, labels]."""
+    """Model inputs [items, longest], `weights` [items] and, where the rows have them, `labels` [items] or
+    [items, labels]."""
     batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
-    if encoded.targets is not None:
+    batch["weights"] = torch.from_numpy(encoded.counts[items].astype(np.float32))
+    if isinstance(encoded.targets, np.ndarray):
         batch["labels"] = torch.from_numpy(encoded.targets[items])
     return batch
 
 
 def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
-    """Summed over rows: cross entropy; mean binary cross entropy of several labels; squared error of a score."""
-    logits, targets = forward(model, batch).float(), batch["labels"]
+    """Weighted sum over rows: cross entropy; mean binary cross entropy of several labels; squared error of a score."""
+    return (row_losses(forward(model, batch).float(), batch["labels"], task) * batch["weights"]).sum()
+
+
+def row_losses(found: torch.Tensor, targets: torch.Tensor, task: Task) -> torch.Tensor:
+    """The loss of each row, from logits [rows, labels]: [rows]."""
     if isinstance(task.labels, Several):
-        return binary_cross_entropy_with_logits(logits, targets, reduction="none").mean(-1).sum()
+        return binary_cross_entropy_with_logits(found, targets, reduction="none").mean(-1)
     if isinstance(task.labels, Score):
-        return mse_loss(logits[:, 0], targets, reduction="sum")
-    return cross_entropy(logits, targets, reduction="sum")
+        return mse_loss(found[:, 0], targets, reduction="none")
+    return cross_entropy(found, targets, reduction="none")
 
 
-def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-    """Logits [items, labels]; of a score [items, 1]."""
-    return model(**{name: value for name, value in batch.items() if name != "labels"}).logits
+def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    """[items, labels]; of a score [items, 1]."""
+    return model(**model_inputs(batch)).logits
+
+
+forward = logits
 
 
 def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tlnlp.errors import InputError
-from tlnlp.heads.encoded import Encoded, Ragged, pad_features
+from tlnlp.heads.encoded import NOT_SCORED, Encoded, Ragged, model_inputs, pad_features
+from tlnlp.heads.joining import join_rows
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
 auto_class = "AutoModelForMaskedLM"
 roles = ("text",)
 optional_roles: tuple[str, ...] = ()
+tokenizer_options: dict[str, Any] = {}
+causal = False
 
 # Of the tokens to guess, 80 % are hidden, 10 % are replaced by any other piece, 10 % stay: Devlin et al. 2019, A.1.
 HIDDEN_FRACTION, REPLACED_FRACTION = 0.8, 0.1
-# cross_entropy and the networks' own losses leave out places with this target.
-NOT_SCORED = -100
-# Rows tokenised at once: the fast tokenizers work on a batch in threads.
-TOKENIZED_ROWS = 10_000
 
 
 def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
@@ -38,7 +37,7 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
     """Joins the rows, in order, into full sequences of `max_length` tokens, special tokens included, so that hardly
     any padding is left (Liu et al. 2019, section 4.2, FULL-SENTENCES). Only the last sequence is shorter.
 
-    `targets` holds how many tokens each item must guess: a fixed share of it, so that the number is known to all.
+    `counts` says how many tokens each item must guess: a fixed share of it, so that the number is known to all.
     """
     if tokenizer.mask_token_id is None:
         raise InputError(
@@ -46,38 +45,17 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
             found=f"{settings.model}: its tokenizer has no mask token",
             change="another --model",
         )
-    texts = rows.columns["text"]
-    start, end = _special_ends(tokenizer)
-    room = settings.max_length - len(start) - len(end)
-    pieces = [
-        np.concatenate([np.asarray(ids, dtype=np.int32) for ids in batch])
-        for first in range(0, len(texts), TOKENIZED_ROWS)
-        for batch in [_tokenize(tokenizer, texts[first : first + TOKENIZED_ROWS])]
-    ]
-    stream = np.concatenate(pieces)
-    sequences = [
-        np.concatenate([start, stream[first : first + room], end]).astype(np.int32)
-        for first in range(0, len(stream), room)
-    ]
-    ids = Ragged.from_lists(sequences)
+    ids = join_rows(rows.columns["text"], tokenizer, settings.max_length)
     # Unknown words are special tokens too: they are not asked for, and so not counted.
     askable = np.add.reduceat(~np.isin(ids.flat, tokenizer.all_special_ids), ids.offsets[:-1], dtype=np.int64)
     counts = np.minimum(askable, np.maximum(1, np.round(askable * settings.mask_fraction))).astype(np.float64)
-    notes = [
-        f"{rows.origin}: {len(texts):,} rows joined into {len(sequences):,} sequences of {settings.max_length} tokens"
-    ]
-    return Encoded({"input_ids": ids}, rows=np.arange(len(sequences)), counts=counts, notes=notes)
+    notes = [note_on_joining(rows, ids, settings)]
+    return Encoded({"input_ids": ids}, rows=np.arange(len(ids)), counts=counts, notes=notes)
 
 
-def _tokenize(tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    return tokenizer(texts, add_special_tokens=False, return_attention_mask=False, verbose=False)["input_ids"]
-
-
-def _special_ends(tokenizer: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The special tokens before and after a sequence, as this tokenizer sets them."""
-    bare, marked = _tokenize(tokenizer, ["a"])[0], tokenizer("a")["input_ids"]
-    place = next(i for i in range(len(marked)) if marked[i : i + len(bare)] == bare)
-    return np.asarray(marked[:place], dtype=np.int32), np.asarray(marked[place + len(bare) :], dtype=np.int32)
+def note_on_joining(rows: Rows, ids: Ragged, settings: Settings) -> str:
+    """What a person should know of how rows became sequences."""
+    return f"{rows.origin}: {len(rows):,} rows joined into {len(ids):,} sequences of {settings.max_length} tokens"
 
 
 def collate(encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
@@ -112,28 +90,26 @@ def collate(encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random
 
 def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
     """Cross entropy in nats, summed over the places to guess."""
-    logits, targets = _scored_logits(model, batch)
-    return cross_entropy(logits.float(), targets, reduction="sum")
+    return cross_entropy(logits(model, batch).float(), _scored_targets(batch), reduction="sum")
 
 
 def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
     """Per item: loss in nats summed over its places, number of places, number guessed right: [items, 3]."""
-    logits, targets = _scored_logits(model, batch)
+    guesses, targets = logits(model, batch), _scored_targets(batch)
     item_of = (batch["labels"] != NOT_SCORED).nonzero()[:, 0]
-    losses = cross_entropy(logits.float(), targets, reduction="none")
-    columns = torch.stack([losses, torch.ones_like(losses), (logits.argmax(-1) == targets).to(losses)], dim=1)
+    losses = cross_entropy(guesses.float(), targets, reduction="none")
+    columns = torch.stack([losses, torch.ones_like(losses), (guesses.argmax(-1) == targets).to(losses)], dim=1)
     return torch.zeros(len(batch["labels"]), 3, device=losses.device, dtype=losses.dtype).index_add_(
         0, item_of, columns
     )
 
 
-def _scored_logits(model: torch.nn.Module, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits [places, pieces] and targets [places] at the places to guess only.
+def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    """At the places to guess only: [places, pieces].
 
     The vocabulary is the widest layer of a small network: the model's own head runs on the places that are scored (15
     to 30 % of all), by handing it these alone where it expects the whole sequence.
     """
-    inputs = {name: value for name, value in batch.items() if name != "labels"}
     scored = batch["labels"] != NOT_SCORED
 
     def keep_scored(module: torch.nn.Module, arguments: Any, output: Any) -> Any:
@@ -143,9 +119,14 @@ def _scored_logits(model: torch.nn.Module, batch: dict[str, Any]) -> tuple[torch
     network: Any = getattr(model, "module", model)  # what processes share is wrapped
     hook = network.base_model.register_forward_hook(keep_scored)
     try:
-        return model(**inputs).logits[0], batch["labels"][scored]
+        return model(**model_inputs(batch)).logits[0]
     finally:
         hook.remove()
+
+
+def _scored_targets(batch: dict[str, Any]) -> torch.Tensor:
+    """The right pieces at the places to guess: [places]."""
+    return batch["labels"][batch["labels"] != NOT_SCORED]
 
 
 def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) -> list[dict[str, Any]]:

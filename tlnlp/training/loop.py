@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from tlnlp.heads import Head
 from tlnlp.heads.encoded import Encoded
+from tlnlp.packing import Packing
 from tlnlp.recipe import Task
 from tlnlp.settings import Settings
 from tlnlp.training.optimizer import linear_factor, set_rates
@@ -52,7 +54,7 @@ class Training:
 
     Args:
         begin_phase: what a phase asks for before its first update (new random weights).
-        packed: the layers run without padding.
+        packing: runs the layers without padding; None where they run padded.
         phase: the one at hand.
     """
 
@@ -66,7 +68,7 @@ class Training:
     settings: Settings
     accelerator: Accelerator
     begin_phase: Callable[[Phase], None]
-    packed: bool = False
+    packing: Packing | None = None
     phase: Phase | None = None
 
     def set_learning(self) -> None:
@@ -134,8 +136,8 @@ def take_update(training: Training, model: nn.Module, optimizer: Any, update: Up
             items, weight = update.micro_batches[0], 0.0
         batch = training.head.collate(training.encoded, items, training.tokenizer, draw)
         batch = {name: value.to(accelerator.device) for name, value in batch.items()}
-        last = turn == len(mine) - 1
-        with torch.enable_grad(), accelerator.autocast(), _sync_only(accelerator, model, when=last):
+        apart = nullcontext() if turn == len(mine) - 1 else accelerator.no_sync(model)
+        with accelerator.autocast(), apart:
             loss = training.head.loss(model, batch, training.task) * weight
             accelerator.backward(loss)
         total += loss.detach()
@@ -182,7 +184,3 @@ def _shared(accelerator: Accelerator, model: nn.Module) -> nn.Module:
 
 def _dropout_seed(seed: int, update: int, micro_batch: int) -> int:
     return int(np.random.SeedSequence([seed, update, micro_batch]).generate_state(1)[0])
-
-
-def _sync_only(accelerator: Accelerator, model: nn.Module, *, when: bool) -> Any:
-    return torch.enable_grad() if when else accelerator.no_sync(model)

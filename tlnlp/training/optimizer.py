@@ -26,8 +26,7 @@ def build_optimizer(model: nn.Module, groups: Sequence[Group], settings: Setting
         ):
             if of_kind:
                 parameter_groups.append({"params": of_kind, "weight_decay": decay, "group": group.name})
-    fused = all(p.is_floating_point() for p in parameters.values())
-    return torch.optim.AdamW(parameter_groups, lr=0.0, fused=fused)
+    return torch.optim.AdamW(parameter_groups, lr=0.0, fused=True)
 
 
 def set_rates(optimizer: torch.optim.Optimizer, peak: Mapping[str, float], factor: float) -> None:

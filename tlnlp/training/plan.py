@@ -95,8 +95,6 @@ def deal(micro_batches: list[np.ndarray], process: int, processes: int) -> list[
     return [(number, micro_batches[number] if number < len(micro_batches) else None) for number in mine]
 
 
-def padding_fraction(micro_batches: list[np.ndarray], lengths: np.ndarray) -> float:
-    """Share of the places in the padded micro-batches that hold no token."""
-    places = sum(len(items) * int(lengths[items].max()) for items in micro_batches)
-    tokens = sum(int(lengths[items].sum()) for items in micro_batches)
-    return 1 - tokens / places
+def padded_places(lengths: np.ndarray) -> int:
+    """Places of one micro-batch of items of these `lengths`, each filled up to the longest."""
+    return len(lengths) * int(lengths.max())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -23,8 +24,11 @@ class Group:
     size: int
 
 
-def layer_groups(model: nn.Module) -> list[Group]:
+def layer_groups(model: nn.Module, ask: Callable[[nn.Module], object] | None = None) -> list[Group]:
     """The groups of `model` from input to output.
+
+    Args:
+        ask: runs the network once; on one row of two tokens if unset.
 
     The layers are the longest ModuleList. What runs after the last of them is the head (a pooler and a last norm too:
     they serve the answer); the rest are embeddings. What runs after is found by running: names and the order of
@@ -35,7 +39,7 @@ def layer_groups(model: nn.Module) -> list[Group]:
     groups |= {f"layer {number}": [] for number in range(1, len(stack) + 1)}
     groups |= {"head": []}
     layer_of = {p: f"layer {i}" for i, layer in enumerate(stack, start=1) for p in layer.parameters()}
-    after = _parameters_after(model, stack)
+    after = _parameters_after(model, stack, ask or _ask_two_tokens)
     sizes = dict.fromkeys(groups, 0)
     for name, parameter in model.named_parameters():
         group = layer_of.get(parameter) or ("head" if parameter in after else "embeddings")
@@ -52,7 +56,12 @@ def layer_stack(model: nn.Module) -> nn.ModuleList:
     return max(lists, key=len)
 
 
-def _parameters_after(model: nn.Module, stack: nn.ModuleList) -> set[nn.Parameter]:
+def _ask_two_tokens(model: nn.Module) -> None:
+    device = next(model.parameters()).device
+    model(input_ids=torch.zeros(1, 2, dtype=torch.long, device=device))
+
+
+def _parameters_after(model: nn.Module, stack: nn.ModuleList, ask: Callable[[nn.Module], object]) -> set[nn.Parameter]:
     """Parameters of the modules that are called once the last layer has answered, but by none called before."""
     before: set[nn.Parameter] = set()
     after: set[nn.Parameter] = set()
@@ -69,8 +78,7 @@ def _parameters_after(model: nn.Module, stack: nn.ModuleList) -> set[nn.Paramete
     training = model.training
     try:
         with torch.no_grad():
-            device = next(model.parameters()).device
-            model.eval()(input_ids=torch.zeros(1, 2, dtype=torch.long, device=device))
+            ask(model.eval())
     finally:
         model.train(training)
         for hook in hooks:

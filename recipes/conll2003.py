@@ -1,0 +1,37 @@
+"""CoNLL-2003: which words of the news name persons, places, organisations? (Tjong Kim Sang and De Meulder 2003)
+
+    accelerate launch recipes/conll2003.py                          # offline: bundled model, bundled sample
+    accelerate launch recipes/conll2003.py --data ../shared/data/conll2003 --model FOLDER --keep best  # on test
+    accelerate launch recipes/conll2003.py --full                  # the published run, from the Hub
+
+Scored as conlleval does: an entity counts where its type and all of its words are right. --data also takes the folder
+with the original files eng.train, eng.testa and eng.testb.
+"""
+
+from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+
+task = Task(
+    name="conll2003",
+    data=Data(sample="entities", hub="lhoestq/conll2003", test="test"),
+    columns=Columns(words="tokens", tags="ner_tags"),
+    head=heads.tag,
+    labels=("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-MISC"),
+    metrics=(metrics.entity_f1,),
+)
+
+recipe = Recipe(
+    task=task,
+    defaults=dict(
+        epochs=Sourced(10, "EPOCHS_SOURCE"),
+        learning_rate=Sourced(1e-3, "RATE_SOURCE"),
+    ),
+    published=Published(
+        model="google-bert/bert-base-cased",
+        score=dict(entity_f1=0.964),
+        settings=dict(epochs=3, learning_rate=5e-5, batch_size=32, max_length=128),
+        source="Devlin et al. 2019, section 5.3 and table 7 (dev, BERT-base)",
+    ),
+)
+
+if __name__ == "__main__":
+    recipe.main()

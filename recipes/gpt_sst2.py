@@ -1,0 +1,39 @@
+"""SST-2 as in the GPT paper: start and extract tokens, the language model learns on (Radford et al. 2018, 3.3)
+
+    accelerate launch recipes/gpt_sst2.py                           # offline: a small new network, bundled sample
+    accelerate launch recipes/gpt_sst2.py --lm-weight 0           # its ablation: no language-model loss
+    accelerate launch recipes/gpt_sst2.py --model gpt2 --strategy from_scratch  # its ablation: no pre-training
+    accelerate launch recipes/gpt_sst2.py --full                  # the published run, from the Hub
+
+Any causal checkpoint: --model gpt2.
+"""
+
+from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics, networks
+
+task = Task(
+    name="gpt_sst2",
+    data=Data(sample="reviews", hub="nyu-mll/glue", subset="sst2"),
+    columns=Columns(text="sentence", label="label"),
+    head=heads.gpt,
+    labels=("negative", "positive"),
+    metrics=(metrics.accuracy,),
+)
+
+recipe = Recipe(
+    task=task,
+    new_model=networks.small_gpt,
+    defaults=dict(
+        model=Sourced("new", "a small GPT-2 made here, random weights; --model gpt2 for one that has read"),
+        epochs=Sourced(5, "EPOCHS_SOURCE"),
+        learning_rate=Sourced(1e-3, "RATE_SOURCE"),
+    ),
+    published=Published(
+        model="openai-community/openai-gpt",
+        score=dict(accuracy=0.913),
+        settings=dict(epochs=3, learning_rate=6.25e-5, batch_size=32, max_length=128, warmup_fraction=0.002),
+        source="Radford et al. 2018, table 4 (test rows) and section 4.1",
+    ),
+)
+
+if __name__ == "__main__":
+    recipe.main()

@@ -1,0 +1,40 @@
+"""MRPC: do two sentences of the news say the same? (Dolan and Brockett 2005, in GLUE: Wang et al. 2019)
+
+    accelerate launch recipes/mrpc.py                               # offline: bundled model, bundled sample
+    accelerate launch recipes/mrpc.py --data ../shared/data/mrpc --model FOLDER --seeds 3
+    accelerate launch recipes/mrpc.py --full                  # the published run, from the Hub
+
+F1 of "equivalent" and accuracy. Few rows: run several seeds.
+"""
+
+from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+
+task = Task(
+    name="mrpc",
+    data=Data(
+        sample="paraphrase", hub="nyu-mll/glue", subset="mrpc",
+        original={"Quality": "label", "#1 String": "sentence1", "#2 String": "sentence2"},
+    ),
+    columns=Columns(text="sentence1", text_pair="sentence2", label="label"),
+    head=heads.sentence,
+    labels=("not_equivalent", "equivalent"),
+    metrics=(metrics.f1, metrics.accuracy),
+    symmetric=True,
+)  # fmt: skip
+
+recipe = Recipe(
+    task=task,
+    defaults=dict(
+        epochs=Sourced(10, "EPOCHS_SOURCE"),
+        learning_rate=Sourced(5e-4, "RATE_SOURCE"),
+    ),
+    published=Published(
+        model="google-bert/bert-base-cased",
+        score=dict(f1=0.8885, accuracy=0.8407),
+        settings=dict(epochs=5, learning_rate=2e-5, batch_size=32, max_length=128),
+        source="transformers' text-classification README (bert-base-cased, 5 epochs at 2e-5, batch 32)",
+    ),
+)
+
+if __name__ == "__main__":
+    recipe.main()

@@ -1,0 +1,31 @@
+"""Your own questions: the answer is a piece of a context, or there is none.
+
+    accelerate launch recipes/own_answering.py --data faq.csv --columns question=ask context=page answers=reply
+    accelerate launch recipes/own_answering.py --data train-v2.0.json         # SQuAD's own form
+    accelerate launch recipes/own_answering.py --data faq.jsonl --fix-answers  # mends wrong starts
+
+An answer is a text, a list of texts, or SQuAD's {"text": [...], "answer_start": [...]}; empty where there is none.
+"""
+
+from tlnlp import Columns, Data, Recipe, Sourced, Task, heads, metrics
+
+task = Task(
+    name="own_answering",
+    data=Data(sample="passages"),
+    columns=Columns(question="question", context="context", answers="answers"),
+    head=heads.span,
+    metrics=(metrics.squad,),
+    unanswerable=True,
+)
+
+recipe = Recipe(
+    task=task,
+    defaults=dict(
+        epochs=Sourced(10, "EPOCHS_SOURCE"),
+        learning_rate=Sourced(5e-4, "RATE_SOURCE"),
+        max_length=Sourced(384, "the code of Devlin et al. 2019, run_squad"),
+    ),
+)
+
+if __name__ == "__main__":
+    recipe.main()

@@ -1,0 +1,29 @@
+"""Your own labels: sentences, or pairs of them, and a label in each row.
+
+    accelerate launch recipes/own_classification.py --data reviews.csv --columns text=review label=stars
+    accelerate launch recipes/own_classification.py --data pairs/ --columns text=question text_pair=reply label=helpful
+    accelerate launch recipes/own_classification.py --data reviews.csv --columns text=review label=stars weight=votes
+
+Labels are found in the train rows, and said. A column that is named like its role needs no mapping.
+"""
+
+from tlnlp import Columns, Data, Recipe, Sourced, Task, heads, metrics
+
+task = Task(
+    name="own_classification",
+    data=Data(sample="reviews"),
+    columns=Columns(text="text", label="label"),
+    head=heads.sentence,
+    metrics=(metrics.accuracy, metrics.f1),
+)
+
+recipe = Recipe(
+    task=task,
+    defaults=dict(
+        epochs=Sourced(5, "EPOCHS_SOURCE"),
+        learning_rate=Sourced(1e-3, "RATE_SOURCE"),
+    ),
+)
+
+if __name__ == "__main__":
+    recipe.main()

@@ -1,0 +1,36 @@
+"""QQP: do two people ask the same question? (Quora question pairs, in GLUE: Wang et al. 2019)
+
+    accelerate launch recipes/qqp.py                                # offline: bundled model, bundled sample
+    accelerate launch recipes/qqp.py --full                  # the published run, from the Hub
+
+F1 of "duplicate" and accuracy: GLUE reports both, since 63 % of the pairs are no duplicates.
+"""
+
+from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+
+task = Task(
+    name="qqp",
+    data=Data(sample="paraphrase", hub="nyu-mll/glue", subset="qqp", original={"is_duplicate": "label"}),
+    columns=Columns(text="question1", text_pair="question2", label="label"),
+    head=heads.sentence,
+    labels=("not_duplicate", "duplicate"),
+    metrics=(metrics.f1, metrics.accuracy),
+    symmetric=True,
+)
+
+recipe = Recipe(
+    task=task,
+    defaults=dict(
+        epochs=Sourced(10, "EPOCHS_SOURCE"),
+        learning_rate=Sourced(5e-4, "RATE_SOURCE"),
+    ),
+    published=Published(
+        model="google-bert/bert-base-cased",
+        score=dict(f1=0.8749, accuracy=0.9071),
+        settings=dict(epochs=3, learning_rate=2e-5, batch_size=32, max_length=128),
+        source="transformers' text-classification README (bert-base-cased, 3 epochs at 2e-5, batch 32)",
+    ),
+)
+
+if __name__ == "__main__":
+    recipe.main()

@@ -1,0 +1,36 @@
+"""RTE: does a sentence follow from a text? (Dagan et al. 2006 and later, in GLUE: Wang et al. 2019)
+
+    accelerate launch recipes/rte.py                                # offline: bundled model, bundled sample
+    accelerate launch recipes/rte.py --data ../shared/data/rte --model FOLDER --seeds 3
+    accelerate launch recipes/rte.py --full                  # the published run, from the Hub
+
+2,490 rows: small networks hardly rise above the majority class (0.527). Run several seeds.
+"""
+
+from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+
+task = Task(
+    name="rte",
+    data=Data(sample="entailment_two_way", hub="nyu-mll/glue", subset="rte"),
+    columns=Columns(text="sentence1", text_pair="sentence2", label="label"),
+    head=heads.sentence,
+    labels=("entailment", "not_entailment"),
+    metrics=(metrics.accuracy,),
+)
+
+recipe = Recipe(
+    task=task,
+    defaults=dict(
+        epochs=Sourced(10, "EPOCHS_SOURCE"),
+        learning_rate=Sourced(5e-4, "RATE_SOURCE"),
+    ),
+    published=Published(
+        model="google-bert/bert-base-cased",
+        score=dict(accuracy=0.6570),
+        settings=dict(epochs=3, learning_rate=2e-5, batch_size=32, max_length=128),
+        source="transformers' text-classification README (bert-base-cased, 3 epochs at 2e-5, batch 32)",
+    ),
+)
+
+if __name__ == "__main__":
+    recipe.main()

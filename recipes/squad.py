@@ -1,0 +1,36 @@
+"""SQuAD 1.1: which words of a passage answer a question? (Rajpurkar et al. 2016)
+
+    accelerate launch recipes/squad.py                              # offline: bundled model, bundled sample
+    accelerate launch recipes/squad.py --data ../shared/data/squad --model FOLDER --train-rows 20000 --max-length 384
+    accelerate launch recipes/squad.py --full                  # the published run, from the Hub
+
+Passages longer than --max-length are read in windows that share --window-overlap tokens.
+"""
+
+from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+
+task = Task(
+    name="squad",
+    data=Data(sample="passages", hub="rajpurkar/squad"),
+    columns=Columns(question="question", context="context", answers="answers"),
+    head=heads.span,
+    metrics=(metrics.squad,),
+)
+
+recipe = Recipe(
+    task=task,
+    defaults=dict(
+        epochs=Sourced(10, "EPOCHS_SOURCE"),
+        learning_rate=Sourced(5e-4, "RATE_SOURCE"),
+        max_length=Sourced(384, "the code of Devlin et al. 2019, run_squad"),
+    ),
+    published=Published(
+        model="google-bert/bert-base-uncased",
+        score=dict(f1=0.8852, exact_match=0.8122),
+        settings=dict(epochs=2, learning_rate=3e-5, batch_size=12, max_length=384),
+        source="transformers' question-answering README",
+    ),
+)
+
+if __name__ == "__main__":
+    recipe.main()

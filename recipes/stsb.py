@@ -1,0 +1,37 @@
+"""STS-B: how near in meaning are two sentences, from 0 to 5? (Cer et al. 2017, in GLUE: Wang et al. 2019)
+
+    accelerate launch recipes/stsb.py                               # offline: bundled model, bundled sample
+    accelerate launch recipes/stsb.py --data ../shared/data/stsb --model FOLDER
+    accelerate launch recipes/stsb.py --full                  # the published run, from the Hub
+
+A score instead of a label: squared error is learnt, correlation is measured.
+"""
+
+from tlnlp import Columns, Data, Published, Recipe, Score, Sourced, Task, heads, metrics
+
+task = Task(
+    name="stsb",
+    data=Data(sample="similarity", hub="nyu-mll/glue", subset="stsb", original={"score": "label"}),
+    columns=Columns(text="sentence1", text_pair="sentence2", label="label"),
+    head=heads.sentence,
+    labels=Score(0, 5),
+    metrics=(metrics.spearman, metrics.pearson),
+    symmetric=True,
+)
+
+recipe = Recipe(
+    task=task,
+    defaults=dict(
+        epochs=Sourced(20, "EPOCHS_SOURCE"),
+        learning_rate=Sourced(5e-4, "RATE_SOURCE"),
+    ),
+    published=Published(
+        model="google-bert/bert-base-cased",
+        score=dict(spearman=0.8848, pearson=0.8864),
+        settings=dict(epochs=3, learning_rate=2e-5, batch_size=32, max_length=128),
+        source="transformers' text-classification README (bert-base-cased, 3 epochs at 2e-5, batch 32)",
+    ),
+)
+
+if __name__ == "__main__":
+    recipe.main()

@@ -1,0 +1,100 @@
+"""Every recipe runs on its bundled sample, with the bundled network and, where its head allows, one of GPT's kind."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.runs import ROOT, load_recipe, run_recipe
+
+RECIPES = {
+    "cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "swag", "copa", "squad", "squad_v2",
+    "conll2003", "wnut17", "udpos", "gpt_sst2", "gpt_rte", "gpt_copa",
+    "own_classification", "own_tagging", "own_answering",
+}  # fmt: skip
+# Heads whose networks come in GPT's kind too; the gpt head's own recipes use nothing else.
+BOTH_KINDS = ("sentence", "tag", "span")
+SHORT = ("--epochs", 1, "--train-rows", 32)
+RAN: set[str] = set()
+
+
+def head_of(name: str) -> str:
+    return load_recipe(name).task.head.__name__.rpartition(".")[2]
+
+
+def check(ended: Any, name: str, folder: Path) -> dict[str, Any]:
+    assert ended.status == 0, ended.output
+    result: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    assert result["task"] == name
+    assert result["metrics"]
+    assert all(math.isfinite(value) for value in result["metrics"].values())
+    predictions = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    assert len(predictions) == result["rows"]["dev"] > 0
+    assert all({"row", "label", "prediction", "score"} <= set(each) for each in predictions)
+    assert (folder / "model" / "model.safetensors").is_file()
+    assert (folder / "model" / "tlnlp.json").is_file()
+    return result
+
+
+def test_the_recipes_are_those_that_are_tested() -> None:
+    assert {path.stem for path in (ROOT / "recipes").glob("*.py")} == RECIPES | {"pretrain", "pretrain_gpt"}
+
+
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_recipe_runs_on_its_sample(name: str, tmp_path: Path) -> None:
+    ended = run_recipe(name, *SHORT, folder=tmp_path / "run")
+    result = check(ended, name, tmp_path / "run")
+    published = load_recipe(name).published
+    if published is not None:
+        assert set(published.score) <= set(result["metrics"]), "a published score that no metric of ours is beside"
+    RAN.add(name)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in RECIPES if head_of(name) in BOTH_KINDS))
+def test_a_recipe_runs_with_a_network_of_gpts_kind(name: str, gpt2: Path, tmp_path: Path) -> None:
+    length = ("--max-length", 62, "--window-overlap", 16)
+    ended = run_recipe(name, *SHORT, *length, "--model", gpt2, folder=tmp_path / "run")
+    check(ended, name, tmp_path / "run")
+
+
+def test_all_of_them_ran() -> None:
+    if RAN and len(RAN) < len(RECIPES):
+        pytest.skip("only some were asked for")
+    assert RAN == RECIPES
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(RECIPES))
+def test_a_recipe_is_launched_as_its_docstring_says(name: str, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [
+            sys.executable, "-m", "accelerate.commands.launch", "--config_file", "launch.yaml", f"recipes/{name}.py",
+            "--output-dir", str(tmp_path / "run"),
+        ],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["task"] == name
+
+
+def test_mismatched_rows_are_reported_beside_the_matched_ones(bert: Path, tmp_path: Path) -> None:
+    rows = (ROOT / "tlnlp/bundled/samples/entailment/train.jsonl").read_text().splitlines(keepends=True)
+    data = tmp_path / "mnli"
+    data.mkdir()
+    for name, some in (("train", rows[:60]), ("dev_matched", rows[60:90]), ("validation_mismatched", rows[90:110])):
+        (data / f"{name}.jsonl").write_text("".join(some))
+    flags = ("--epochs", 1, "--model", bert, "--max-length", 48)
+    ended = run_recipe("mnli", *flags, "--data", data, folder=tmp_path / "run")
+    assert ended.status == 0, ended.output
+    result = ended.result
+    assert (result["rows"]["dev"], result["also"]["mismatched"]["rows"]) == (30, 20)
+    assert 0 <= result["also"]["mismatched"]["metrics"]["accuracy"] <= 1
+    assert "accuracy, 20 mismatched rows" in ended.output
+    without = run_recipe("mnli", *flags, "--data", data / "train.jsonl", folder=tmp_path / "one")
+    assert without.result["also"] == {}

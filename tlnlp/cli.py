@@ -1,0 +1,49 @@
+"""The `tlnlp` command: one subcommand for each thing that is done with what a run left."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from tlnlp.errors import InputError, did_you_mean, say_error
+from tlnlp.lazy import lazy_module
+
+# Name to what it does, and the module whose `main` does it: heavy imports wait until it is called.
+COMMANDS = {
+    "predict": ("answers of a saved model to new rows: jsonl in, jsonl out", lazy_module("tlnlp.answering")),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs `tlnlp COMMAND ...`. Exit status 0, 2 for bad input, 130 where it was stopped."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    name, *rest = arguments or ["--help"]
+    if name in ("--help", "-h"):
+        print("usage: tlnlp COMMAND [--help]\n")
+        print("\n".join(f"  {command:10} {text}" for command, (text, _) in COMMANDS.items()))
+        return 0
+    try:
+        run = _find(name)
+        return run(rest)
+    except InputError as error:
+        say_error(error)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # whoever read has seen enough
+        sys.stderr.close()
+        return 0
+
+
+def _find(name: str) -> Callable[[list[str]], int]:
+    if name not in COMMANDS:
+        raise InputError(
+            expected=f"one of the commands {', '.join(COMMANDS)}",
+            found=f"tlnlp {name}{did_you_mean(name, COMMANDS)}",
+            change="the word after tlnlp",
+        )
+    return COMMANDS[name][1].main
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""Answers that are pieces of their context, with their places in it (SQuAD)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tlnlp.data.table import Table, point_at, refuse_rows, show
+from tlnlp.errors import InputError
+
+# A text, and where it is said to begin in its context, in characters from 0; None where nothing is said.
+Said = tuple[str, int | None]
+# {"text": texts, "answer_start": starts}
+Answers = dict[str, list[Any]]
+
+
+def read_answers(
+    table: Table, column: str, contexts: Sequence[str], *, fix: bool, unanswerable: bool, train: bool
+) -> tuple[list[Answers], list[int], list[str]]:
+    """The answers of each row, the rows that stay, and notes.
+
+    Args:
+        contexts: the context of each row.
+        fix: answers that do not stand where their start says go to the nearest match. One that the context does not
+            have is left out in train, with the question if it has no other; elsewhere it stays, with start -1.
+        unanswerable: questions without an answer belong to the task; otherwise they are left out.
+        train: whether these are the rows to learn from.
+
+    Returns:
+        {"text": texts, "answer_start": starts} for each row of the table, both empty where there is no answer; the
+        positions of the rows that stay; what was corrected and left out.
+
+    Raises:
+        InputError: a value that is no answer; answers that stand elsewhere, without `fix`; no row that stays.
+    """
+    values = table.values(column)
+    said = [parse_answers(value) for value in values]
+    if wrong := [i for i, answers in enumerate(said) if answers is None]:
+        refuse_rows(
+            table,
+            wrong,
+            values,
+            what="answers",
+            expected='answers as in SQuAD, {"text": [...], "answer_start": [...]}, a list of texts or one text',
+            change="the row; [] or an empty text says that a question has no answer",
+        )
+    placed = _Placed(contexts, [answers or [] for answers in said])
+    if placed.wrong and not fix:
+        raise _misplaced(table, contexts, placed)
+    answers = [[answer for answer in row if answer[1] >= 0 or not train] for row in placed.answers]
+    # A question that lost its answers is not one without an answer.
+    stay = [i for i, row in enumerate(answers) if row or (unanswerable and not said[i])]
+    if not stay:
+        raise InputError(
+            expected="questions with answers in their contexts",
+            found=f"{table.origin}: {len(answers):,} rows, none of them with such an answer",
+            change="the rows; a task with unanswerable questions says so (recipes/squad_v2.py)",
+        )
+    notes = placed.notes(table, train=train)
+    if empty := 0 if unanswerable else sum(not row for row in said):
+        notes.append(f"{table.origin}: {empty:,} questions without an answer left out (recipes/squad_v2.py keeps them)")
+    read: list[Answers] = [
+        {"text": [text for text, _ in row], "answer_start": [at for _, at in row]} for row in answers
+    ]
+    return read, stay, notes
+
+
+def are_hidden(table: Table, column: str) -> bool:
+    """Whether no row has an answer."""
+    return all(value is None or parse_answers(value) == [] for value in table.values(column))
+
+
+def parse_answers(value: Any) -> list[Said] | None:
+    """The answers in a value; none where it is empty; None where it cannot be understood.
+
+    Args:
+        value: {"text": ..., "answer_start": ...} of lists or of one each, a list of such or of texts, one text, or
+            the JSON of any of these.
+    """
+    if isinstance(value, str):
+        return _parse_text(value)
+    if isinstance(value, dict):
+        texts, starts = value.get("text"), value.get("answer_start")
+        if isinstance(texts, str):
+            texts, starts = [texts], [starts]
+        if not isinstance(texts, list):
+            return None
+        starts = starts or [None] * len(texts)
+        if not isinstance(starts, list) or len(starts) != len(texts):
+            return None
+        return _checked(list(zip(texts, starts, strict=True)))
+    if not isinstance(value, list):
+        return None
+    pairs = [(each.get("text"), each.get("answer_start")) if isinstance(each, dict) else (each, None) for each in value]
+    return _checked(pairs)
+
+
+def _parse_text(text: str) -> list[Said] | None:
+    if text.lstrip().startswith(("{", "[")):
+        try:
+            found = json.loads(text)
+        except (json.JSONDecodeError, RecursionError):
+            found = None
+        # An answer may itself begin so: "[1]" is a list for JSON, but not one of answers.
+        if isinstance(found, dict | list) and (parsed := parse_answers(found)) is not None:
+            return parsed
+    return _checked([(text, None)])
+
+
+def _checked(pairs: list[tuple[Any, Any]]) -> list[Said] | None:
+    read: list[Said] = []
+    for text, start in pairs:
+        if isinstance(start, float) and start.is_integer():  # as pandas writes integers beside nulls
+            start = int(start)
+        is_place = isinstance(start, int) and not isinstance(start, bool)
+        if not isinstance(text, str) or not (start is None or is_place):
+            return None
+        read.append((text, None if start == -1 else start))
+    if all(not text or text.isspace() for text, _ in read):
+        return []
+    return None if any(not text or text.isspace() for text, _ in read) else read
+
+
+def find_nearest(context: str, text: str, start: int) -> tuple[str, int] | None:
+    """The piece of the context that is `text` and begins nearest to `start`, and where; the earlier one of two. If
+    there is none, one that differs from it in case and blanks only. None if there is no such either."""
+    start = max(start, 0)
+    exact = [at for at in (context.rfind(text, 0, start + len(text)), context.find(text, start)) if at >= 0]
+    if exact:
+        return text, min(exact, key=lambda at: abs(at - start))
+    pattern = r"\s+".join(map(re.escape, text.split()))
+    matches = re.finditer(pattern, context, re.IGNORECASE)
+    near = min(matches, key=lambda match: abs(match.start() - start), default=None)
+    return (near.group(), near.start()) if near else None
+
+
+@dataclass(frozen=True)
+class _Wrong:
+    """An answer that does not stand where it should: what was said of it, and what is nearest."""
+
+    row: int
+    text: str
+    start: int | None
+    nearest: tuple[str, int] | None
+
+
+@dataclass
+class _Placed:
+    """Each row's answers with their places in its context, -1 where it does not have them; and what was wrong."""
+
+    contexts: Sequence[str]
+    said: Sequence[list[Said]]
+    answers: list[list[tuple[str, int]]] = field(default_factory=list)
+    wrong: list[_Wrong] = field(default_factory=list)
+    found: int = 0
+    found_several_times: int = 0
+    found_otherwise_written: int = 0
+
+    def __post_init__(self) -> None:
+        for row, (context, of_row) in enumerate(zip(self.contexts, self.said, strict=True)):
+            self.answers.append([self._place(row, context, text, start) for text, start in of_row])
+
+    def _place(self, row: int, context: str, text: str, start: int | None) -> tuple[str, int]:
+        if start is not None and start >= 0 and context.startswith(text, start):
+            return text, start
+        nearest = find_nearest(context, text, start or 0)
+        if start is not None or nearest is None:
+            self.wrong.append(_Wrong(row, text, start, nearest))
+            return nearest or (text, -1)
+        self.found += 1
+        self.found_several_times += context.count(text) > 1
+        self.found_otherwise_written += nearest[0] != text
+        return nearest
+
+    def notes(self, table: Table, *, train: bool) -> list[str]:
+        """What was looked for and what was corrected, in words."""
+        said = []
+        if self.found:
+            more = [f"{self.found_several_times:,} of them several times: the first counts"] * bool(
+                self.found_several_times
+            )
+            more += [f"{self.found_otherwise_written:,} in other case or blanks"] * bool(self.found_otherwise_written)
+            said.append(f"{self.found:,} answers came without a start and were found in their contexts")
+            said[-1] += f" ({', '.join(more)})" if more else ""
+        nowhere = [each for each in self.wrong if each.nearest is None]
+        if moved := len(self.wrong) - len(nowhere):
+            said.append(f"{moved:,} answers moved to the nearest match (--fix-answers)")
+        if nowhere:
+            rows = {each.row for each in nowhere}
+            lost = sum(all(start < 0 for _, start in self.answers[row]) for row in rows)
+            what = f"left out, and {lost:,} questions that have no other" if train else "kept, with start -1"
+            said.append(f"{len(nowhere):,} answers that their contexts do not have are {what} (--fix-answers)")
+        return [f"{table.origin}: {each}" for each in said]
+
+
+def _misplaced(table: Table, contexts: Sequence[str], placed: _Placed) -> InputError:
+    first_of_row: dict[int, _Wrong] = {}
+    for each in placed.wrong:
+        first_of_row.setdefault(each.row, each)
+
+    def say(row: int) -> str:
+        wrong = first_of_row[row]
+        at = "" if wrong.start is None else f" at {wrong.start}"
+        there = contexts[row][max(wrong.start or 0, 0) :][: len(wrong.text)]
+        stands = "" if wrong.start is None else f", where {show(there)} stands" if there else ", behind the end"
+        near = f"nearest {show(wrong.nearest[0])} at {wrong.nearest[1]}" if wrong.nearest else "nowhere in the context"
+        return f"{show(wrong.text)}{at}{stands}; {near}"
+
+    rows = list(first_of_row)
+    nowhere = sum(each.nearest is None for each in placed.wrong)
+    elsewhere = len(placed.wrong) - nowhere
+    counts = [f"{elsewhere:,} answers do not stand at their answer_start"] * bool(elsewhere)
+    counts += [f"{nowhere:,} answers are nowhere in their context"] * bool(nowhere)
+    shown = point_at(table, rows, say)
+    drops = "; those that are nowhere are left out in train" if nowhere else ""
+    return InputError(
+        expected="answers that stand in their context where answer_start says, counted in characters from 0",
+        found=f"{', '.join(counts)}: {shown}",
+        change=f"these rows, or --fix-answers takes the nearest match{drops}",
+    )

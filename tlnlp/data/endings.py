@@ -1,0 +1,116 @@
+"""Endings to choose from, and the place of the right one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tlnlp.data.columns import split_names
+from tlnlp.data.labels import is_missing
+from tlnlp.data.table import Table, point_at, refuse_rows, show
+from tlnlp.data.texts import is_unicode, json_list
+from tlnlp.errors import InputError
+
+
+def read_endings(table: Table, role: str, column: str) -> list[list[str]]:
+    """The endings of each row: a list, a JSON list in a text, texts between bars ("one|another"), or a column each.
+
+    Raises:
+        InputError: a row with fewer than two, an empty one, or something that is no text.
+    """
+    names = split_names(table, role, column)
+    if len(names) > 1:
+        values = [list(row) for row in zip(*(table.values(name) for name in names), strict=True)]
+    else:
+        values = [_split(value) for value in table.values(column)]
+    if wrong := [i for i, endings in enumerate(values) if not _are_endings(endings)]:
+        refuse_rows(
+            table,
+            wrong,
+            values,
+            what=role,
+            expected=f"two endings or more in every row of {column!r}, none of them empty",
+            change="the row; a list, texts with | between them, or a column for each: --columns endings=COLUMN,COLUMN",
+        )
+    return values
+
+
+def _split(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return json_list(value, str) or [part.strip() for part in value.split("|")]
+
+
+def _are_endings(endings: Any) -> bool:
+    if not isinstance(endings, list) or len(endings) < 2:
+        return False
+    return all(isinstance(each, str) and each and not each.isspace() and is_unicode(each) for each in endings)
+
+
+def read_places(table: Table, column: str, endings: Sequence[list[str]], names: Sequence[str]) -> list[int]:
+    """The place of the right ending in each row, from 0. All rows are read in the same way: the first in which each
+    row can be read of number, letter, column name and the ending's own text.
+
+    Args:
+        endings: the endings of each row.
+        names: the columns that they came from, in order.
+
+    Raises:
+        InputError: a row without a label, or a label that is none of its endings.
+    """
+    values = table.values(column)
+    if missing := [i for i, value in enumerate(values) if is_missing(value, None)]:
+        refuse_rows(
+            table,
+            missing,
+            values,
+            what="label",
+            expected="the place of the right ending in every row",
+            change="-1 or nothing marks the hidden labels of a test split: take rows with labels, or leave these out",
+        )
+    ways: list[Callable[[Any, list[str]], int | None]] = [
+        _by_number,
+        _by_letter,
+        lambda value, _: names.index(value) if len(names) > 1 and value in names else None,
+        _by_text,
+    ]
+    fewest: list[int] | None = None
+    for way in ways:
+        places = [way(_bare(value), of_row) for value, of_row in zip(values, endings, strict=True)]
+        wrong = [i for i, place in enumerate(places) if place is None]
+        if not wrong:
+            return [place for place in places if place is not None]
+        fewest = wrong if fewest is None or len(wrong) < len(fewest) else fewest
+    assert fewest is not None
+    raise InputError(
+        expected="the place of the right ending, from 0 (or A, B, ..., or its own text), in the same way in every row",
+        found=point_at(table, fewest, lambda row: f"label {show(values[row])} of {len(endings[row])} endings"),
+        change=f"the label, or the column: it was read from {column!r} (--columns label=COLUMN)",
+    )
+
+
+def _bare(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
+
+
+def _by_number(value: Any, endings: list[str]) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and re.fullmatch(r"\d{1,9}(\.0)?", value, re.ASCII):
+        value = float(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and 0 <= value < len(endings) else None
+
+
+def _by_letter(value: Any, endings: list[str]) -> int | None:
+    if not isinstance(value, str) or not re.fullmatch("[A-Za-z]", value):
+        return None
+    place = ord(value.upper()) - ord("A")
+    return place if place < len(endings) else None
+
+
+def _by_text(value: Any, endings: list[str]) -> int | None:
+    bare = [ending.strip() for ending in endings]
+    return bare.index(value) if bare.count(value) == 1 else None

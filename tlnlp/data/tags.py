@@ -1,0 +1,201 @@
+"""One tag for each word: read by name; and the scheme in which tags mark names of several words."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
+
+from tlnlp.data.labels import (
+    SHOWN_NAMES,
+    accepted_spellings,
+    describe,
+    is_missing,
+    lookup_key,
+    named_values,
+    read_one,
+    sort_names,
+    value_name,
+)
+from tlnlp.data.rows import Rows
+from tlnlp.data.table import Table, point_at, refuse_rows, show
+from tlnlp.data.texts import split_list
+from tlnlp.errors import InputError, did_you_mean
+
+OUTSIDE = "O"
+
+
+def read_tags(table: Table, column: str, labels: tuple[str, ...], words: Sequence[list[str]]) -> list[list[int]]:
+    """The indices of each row's tags: from a list, a JSON list in a text, or tags between blanks.
+
+    Raises:
+        InputError: a row without tags, more or fewer tags than words, or a value that is no tag.
+    """
+    values = _tag_values(table, column)
+    expected = f"a tag for every word: {describe(labels)}"
+    if missing := [i for i, tags in enumerate(values) if _is_unread(tags)]:
+        change = "fill in these rows, or leave them out"
+        refuse_rows(table, missing, values, what="tags", expected=expected, change=change)
+    if uneven := [i for i, tags in enumerate(values) if len(tags) != len(words[i])]:
+        raise InputError(
+            expected=f"as many tags in {column!r} as words",
+            found=point_at(table, uneven, lambda row: f"{len(words[row])} words, {len(values[row])} tags"),
+            change="these rows, or the columns: --columns words=COLUMN tags=COLUMN",
+        )
+    lookup = accepted_spellings(labels)
+    # Few distinct values stand at many words: each is looked up once. The type tells True and 1.0 from 1.
+    keys = {lookup_key(tag) for tags in values for tag in tags}
+    indices = {key: read_one(key[1], lookup) for key in keys}
+    read = [[indices[lookup_key(tag)] for tag in tags] for tags in values]
+    if wrong := [i for i, tags in enumerate(read) if None in tags]:
+        no_tags = {i: values[i][read[i].index(None)] for i in wrong}
+        raise InputError(
+            expected=describe(labels) + did_you_mean(str(no_tags[wrong[0]]), labels),
+            found=point_at(table, wrong, lambda row: f"tag {show(no_tags[row])}"),
+            change=f"the tag, or the column: it was read from {column!r} (--columns tags=COLUMN)",
+        )
+    return [[index for index in tags if index is not None] for tags in read]
+
+
+def _tag_values(table: Table, column: str) -> list[Any]:
+    """Each row's tags, by name where the source names its integers."""
+    values = named_values(table, column)
+    return [split_list(value, (str, int)) for value in values]
+
+
+def _is_unread(tags: Any) -> bool:
+    return not isinstance(tags, list) or not tags or any(is_missing(tag, ()) for tag in tags)
+
+
+def are_hidden(table: Table, column: str) -> bool:
+    """Whether no row has any tag."""
+    return all(
+        not isinstance(tags, list) or all(is_missing(tag, ()) for tag in tags) for tags in _tag_values(table, column)
+    )
+
+
+def find_tags(tables: Sequence[tuple[Table, str]]) -> tuple[str, ...]:
+    """The tags that occur in a table's column, for several: in the source's own order if it has one, else "O" first
+    and the others sorted."""
+    found: set[str] = set()
+    for table, column in tables:
+        values = {lookup_key(tag) for tags in _tag_values(table, column) if isinstance(tags, list) for tag in tags}
+        names = {value_name(value) for _, value in values if not is_missing(value, ())}
+        found |= {name for name in names if name is not None}
+    for table, column in tables:
+        if found <= set(own := table.class_names.get(column, ())):
+            return tuple(name for name in own if name in found)
+    return tuple(sorted(sort_names(found), key=lambda name: name != OUTSIDE))
+
+
+# --- schemes: Ramshaw and Marcus 1995 (IOB1); Sang and Veenstra 1999 (IOB2); Ratinov and Roth 2009 (BILOU, here also
+# with the letters of IOBES)
+
+# The letters of each scheme, the two IOB apart; those that end a name of several words, and those that are a whole one.
+_LETTERS = {"IOB": {"B", "I"}, "IOBES": {"B", "I", "E", "S"}, "BILOU": {"B", "I", "L", "U"}}
+_OPEN, _LAST, _ALONE = {"B", "I"}, {"E", "L"}, {"S", "U"}
+
+Part = tuple[str, str]  # letter and type: ("B", "PER"), ("O", ""), and ("", "NOUN") for a tag without a scheme
+# Two tags that stand one behind the other; outside at the border of a sentence.
+Pair = tuple[Part, Part]
+_BORDER: Part = (OUTSIDE, "")
+
+
+def find_scheme(sequences: Iterable[Sequence[str]]) -> str | None:
+    """ "IOB1", "IOB2", "IOBES" or "BILOU"; None for plain tags, and where every tag is O."""
+    return _scheme(_count_pairs(sequences))
+
+
+def describe_tags(rows: Rows, *, only_faults: bool = False, known: str | None = None) -> list[str]:
+    """A note on scheme, entities and faults: "tags: IOB2; PER 6,600, LOC 7,140; 37 tags begin with I- where B- is due,
+    first in train.txt row 12".
+
+    Args:
+        only_faults: nothing where there is nothing to complain of.
+        known: the scheme of other rows; another one here is said.
+    """
+    names = rows.labels or ()
+    sequences = [[names[tag] for tag in tags] for tags in rows.columns["tags"]]
+    pairs = _count_pairs(sequences)
+    scheme = _scheme(pairs)
+    faults = sum(count for pair, count in pairs.items() if scheme and _is_fault(pair, scheme))
+    found = []
+    if faults:
+        row = next(i for i, tags in enumerate(sequences) if any(_is_fault(pair, str(scheme)) for pair in _pairs(tags)))
+        found = [f"{faults:,} tags {_FAULTS[str(scheme)]}, first in {rows.origin} row {rows.numbers[row]}"]
+    if only_faults:
+        other = scheme is not None and known is not None and scheme != known
+        found = [f"{scheme}, but {known} in the rows to learn from"] * other + found
+        return [f"tags of {rows.origin}: {'; '.join(found)}"] if found else []
+    kind = scheme or "each stands for itself"
+    return [f"tags: {'; '.join([kind, _counted(sequences, pairs, scheme), *found])}"]
+
+
+_FAULTS = {
+    "IOB1": "begin with B- where I- is due",
+    "IOB2": "begin with I- where B- is due",
+    "IOBES": "do not follow from the one before",
+    "BILOU": "do not follow from the one before",
+}
+
+
+def _part(tag: str) -> Part:
+    if tag == OUTSIDE:
+        return _BORDER
+    found = re.fullmatch("([BIESLU])-(.+)", tag)
+    return (found[1], found[2]) if found else ("", tag)
+
+
+def _pairs(tags: Sequence[str]) -> Iterable[Pair]:
+    return pairwise([_BORDER, *map(_part, tags), _BORDER])
+
+
+def _count_pairs(sequences: Iterable[Sequence[str]]) -> Counter[Pair]:
+    by_name: Counter[tuple[str, str]] = Counter()
+    for tags in sequences:
+        by_name.update(pairwise([OUTSIDE, *tags, OUTSIDE]))
+    return Counter({(_part(before), _part(tag)): count for (before, tag), count in by_name.items()})
+
+
+def _scheme(pairs: Counter[Pair]) -> str | None:
+    letters = {letter for pair in pairs for letter, _ in pair} - {OUTSIDE}
+    family = next((name for name, own in _LETTERS.items() if letters <= own), None) if letters else None
+    if family != "IOB":
+        return family
+    # Either is wrong in the other one: I- at the beginning of a name, and B- where no name of the type stands before.
+    begun = {
+        letter: sum(count for (before, tag), count in pairs.items() if tag[0] == letter and not _goes_on(before, tag))
+        for letter in "BI"
+    }
+    return "IOB2" if begun["B"] >= begun["I"] else "IOB1"
+
+
+def _goes_on(before: Part, tag: Part) -> bool:
+    """Whether a name of the same type may go on at `tag`."""
+    return before[0] in _OPEN and before[1] == tag[1]
+
+
+def _is_fault(pair: Pair, scheme: str) -> bool:
+    before, tag = pair
+    if scheme == "IOB2":
+        return tag[0] == "I" and not _goes_on(before, tag)
+    if scheme == "IOB1":
+        return tag[0] == "B" and not _goes_on(before, tag)
+    within = tag[0] in _LAST | {"I"}
+    return not (within and before[1] == tag[1]) if before[0] in _OPEN else within
+
+
+def _counted(sequences: Iterable[Sequence[str]], pairs: Counter[Pair], scheme: str | None) -> str:
+    """'PER 6,600, LOC 7,140': names of each type by a scheme, else words of each tag."""
+    counts: Counter[str] = Counter()
+    if scheme is None:
+        counts.update(tag for tags in sequences for tag in tags)
+    else:
+        for (before, tag), count in pairs.items():
+            if tag != _BORDER and (tag[0] == "B" or tag[0] in _ALONE or not _goes_on(before, tag)):
+                counts[tag[1]] += count
+    shown = [f"{name} {count:,}" for name, count in counts.most_common(SHOWN_NAMES)]
+    more = len(counts) - SHOWN_NAMES
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")

@@ -1,0 +1,140 @@
+"""What stands by itself in a row: texts, words, weights."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from tlnlp.data.table import Table, refuse_rows
+
+
+def read_texts(table: Table, role: str, column: str) -> list[Any]:
+    """The texts of a column, as they are.
+
+    Raises:
+        InputError: a null, an empty text, something that is no text, or half of a surrogate pair.
+    """
+    values = table.values(column)
+    wrong = [i for i, value in enumerate(values) if not isinstance(value, str) or not value or value.isspace()]
+    if not wrong:
+        wrong = _no_unicode(values)
+    if wrong:
+        _refuse_texts(table, role, column, values, wrong, f"a text in every row of {column!r}")
+    return values
+
+
+def read_prompts(table: Table, role: str, column: str) -> list[Any]:
+    """As `read_texts`, but a row's ending may begin with nothing (HellaSwag has such rows).
+
+    Raises:
+        InputError: a null, something that is no text, or half of a surrogate pair.
+    """
+    values = table.values(column)
+    wrong = [i for i, value in enumerate(values) if not isinstance(value, str)] or _no_unicode(values)
+    if wrong:
+        _refuse_texts(table, role, column, values, wrong, f"a text, perhaps an empty one, in every row of {column!r}")
+    return values
+
+
+def _refuse_texts(table: Table, role: str, column: str, values: list[Any], wrong: list[int], expected: str) -> None:
+    first = values[wrong[0]]
+    change = "fill in these rows, or leave them out"
+    if first is not None and not isinstance(first, str):
+        change = f"write it as a string, or name the column with the text: --columns {role}=COLUMN"
+    elif first and not first.isspace():
+        change = "the escape \\ud800 to \\udfff without its other half: write the character itself"
+    refuse_rows(table, wrong, values, what=role, expected=expected, change=change)
+
+
+def _no_unicode(values: list[str]) -> list[int]:
+    """The rows whose text has half of a surrogate pair in it."""
+    if is_unicode("".join(values)):
+        return []
+    return [i for i, value in enumerate(values) if not is_unicode(value)]
+
+
+def is_unicode(text: str) -> bool:
+    """False where there is half of a surrogate pair in the text."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def read_words(table: Table, role: str, column: str) -> list[list[str]]:
+    """The words of each row: a list, a JSON list in a text, or words between blanks.
+
+    Raises:
+        InputError: a row without words, or a word that is no text.
+    """
+    values = [split_list(value, str) for value in table.values(column)]
+    wrong = [i for i, words in enumerate(values) if not _are_words(words)]
+    if wrong:
+        first = values[wrong[0]]
+        change = f"the row, or the column: words were read from {column!r} (--columns {role}=COLUMN)"
+        if isinstance(first, list):
+            change = "fill in these rows, or leave them out" if not first else "write each word as a string"
+        refuse_rows(
+            table, wrong, values, what=role, expected=f"a list of words in every row of {column!r}", change=change
+        )
+    return values
+
+
+def _are_words(words: Any) -> bool:
+    return (
+        isinstance(words, list)
+        and bool(words)
+        and all(isinstance(word, str) for word in words)
+        and is_unicode("".join(words))
+    )
+
+
+def split_list(value: Any, kinds: type | tuple[type, ...]) -> Any:
+    """A list as it is; of a text the JSON list of `kinds` in it, or what stands between its blanks."""
+    if not isinstance(value, str):
+        return value
+    if (found := json_list(value, kinds)) is not None:
+        return found
+    # Not value.split(): that also cuts at the blanks of other scripts, which may be words or stand in them.
+    stripped = value.strip(" \t\r\n")
+    return re.split(r"[ \t\r\n]+", stripped) if stripped else []
+
+
+def json_list(text: str, kinds: type | tuple[type, ...]) -> list[Any] | None:
+    """The JSON list of `kinds` that is written in a text, if it is one."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        found = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return None
+    return found if isinstance(found, list) and all(isinstance(each, kinds) for each in found) else None
+
+
+def read_weights(table: Table, role: str, column: str) -> list[float]:
+    """How much each row counts, 0 or more.
+
+    Raises:
+        InputError: a value that is no number, below 0 or without end, or nothing but zeros.
+    """
+    values = table.values(column)
+    weights = [_read_number(value) for value in values]
+    expected = f"a number, 0 or more, in every row of {column!r}"
+    if wrong := [i for i, weight in enumerate(weights) if not 0 <= weight < math.inf]:
+        change = f"the number, or the column: --columns {role}=COLUMN"
+        refuse_rows(table, wrong, values, what=role, expected=expected, change=change)
+    if not any(weights):
+        change = "give some row a weight above 0, or leave the weights out"
+        refuse_rows(table, range(len(values)), values, what=role, expected=f"{expected}, not all 0", change=change)
+    return weights
+
+
+def _read_number(value: Any) -> float:
+    """NaN where it is no number."""
+    try:
+        return float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+    except (ValueError, OverflowError):
+        return math.nan

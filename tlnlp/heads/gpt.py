@@ -1,0 +1,148 @@
+"""GPT: rows between a start and an extract token, a delimiter between texts; the head reads the extract token, and the
+language model goes on learning beside it (Radford et al. 2018, sections 3.2 and 3.3, figure 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from tlnlp.heads import choice, sentence
+from tlnlp.heads.choice import pair_endings, side_by_side
+from tlnlp.heads.encoded import Encoded, Ragged, model_inputs, pad_features
+from tlnlp.heads.joining import Template, join_texts
+from tlnlp.heads.sentence import row_losses, row_targets, row_weights, text_columns
+
+if TYPE_CHECKING:
+    from tlnlp.data.rows import Rows
+    from tlnlp.recipe import Task
+    from tlnlp.settings import Settings
+
+START, DELIMITER, EXTRACT = "<|start|>", "<|delimiter|>", "<|extract|>"
+
+auto_class = "AutoModelForSequenceClassification"  # it reads a row's last token: here, the extract token
+roles = ("text", "label")
+optional_roles = ("text_pair", "endings", "prompt", "weight")
+tokenizer_options: dict[str, Any] = {"extra_special_tokens": [START, DELIMITER, EXTRACT]}
+causal = True
+
+
+def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
+    """Of endings one number each; else as in the sentence head."""
+    return {"num_labels": 1} if task.columns.endings else sentence.config_changes(task, labels)
+
+
+def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encoded:
+    """One item for each row. Its sequences: one for a text or a pair; where the texts of a pair may change places
+    (`Task.symmetric`), both orders; one for each ending."""
+    start, delimiter, extract = (np.asarray([i]) for i in tokenizer.convert_tokens_to_ids([START, DELIMITER, EXTRACT]))
+    one, two = Template((start, extract), None, None), Template((start, delimiter, extract), None, None)
+    first_sequences: np.ndarray | None = None
+    if "endings" in rows.columns:
+        texts, endings, first_sequences = pair_endings(rows)
+        features, notes = join_texts({"text": texts, "endings": endings}, tokenizer, settings, rows.origin, two)
+        targets = np.asarray(rows.columns["label"], dtype=np.int64) if "label" in rows.columns else None
+    else:
+        columns = text_columns(rows)
+        features, notes = join_texts(columns, tokenizer, settings, rows.origin, one if len(columns) == 1 else two)
+        if task.symmetric and len(columns) == 2:
+            others, _ = join_texts(dict(reversed(columns.items())), tokenizer, settings, rows.origin, two)
+            orders = features["input_ids"], others["input_ids"]
+            features = {"input_ids": Ragged.from_lists([each[row] for row in range(len(rows)) for each in orders])}
+            first_sequences = np.arange(0, 2 * len(rows) + 1, 2)
+        targets = row_targets(rows, task)
+    return Encoded(
+        features,
+        rows=np.arange(len(rows)),
+        counts=np.ones(len(rows)) if "endings" in rows.columns else row_weights(rows, task, settings),
+        targets=targets,
+        constants={"lm_weight": settings.lm_weight, "endings": "endings" in rows.columns},
+        first_sequences=first_sequences,
+        notes=notes,
+    )
+
+
+def collate(encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
+    """Model inputs [sequences, longest]; `endings` or `orders` [items]: how many sequences each item has; `weights`
+    [items]; `lm_weight`; and, where the rows have them, `labels` [items] or [items, labels]."""
+    batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
+    firsts = encoded.first_sequences
+    sequences = np.ones(len(items), dtype=np.int64) if firsts is None else np.diff(firsts)[items]
+    # Endings are set side by side, orders are added up.
+    batch["endings" if encoded.constants["endings"] else "orders"] = torch.from_numpy(sequences)
+    batch["weights"] = torch.from_numpy(encoded.counts[items].astype(np.float32))
+    batch["lm_weight"] = torch.tensor(encoded.constants["lm_weight"])
+    if isinstance(encoded.targets, np.ndarray):
+        batch["labels"] = torch.from_numpy(encoded.targets[items])
+    return batch
+
+
+def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
+    """Weighted sum over rows of the task's loss and `lm_weight` times the language model's: the mean over tokens of a
+    sequence, then over the sequences of a row, as in the code of the paper (its equation 5)."""
+    network: Any = getattr(model, "module", model)  # what processes share is wrapped
+    states: list[torch.Tensor] = []
+    hook = network.base_model.register_forward_hook(lambda module, given, output: states.append(output[0]))
+    try:
+        found = forward(model, batch).float()
+    finally:
+        hook.remove()
+    if task.columns.endings:
+        losses = cross_entropy(found, batch["labels"], reduction="none")
+    else:
+        losses = row_losses(found, batch["labels"], task)
+    if batch["lm_weight"] > 0:
+        losses = losses + batch["lm_weight"] * _language_losses(states[0], network, batch)
+    return (losses * batch["weights"]).sum()
+
+
+def _language_losses(states: torch.Tensor, network: Any, batch: dict[str, Any]) -> torch.Tensor:
+    """Each row's loss of guessing the next token, in nats a token: [items]. The piece table is the output."""
+    follows = batch["attention_mask"][:, 1:].bool()
+    guesses = states[:, :-1][follows] @ network.get_input_embeddings().weight.to(states).T  # [places, pieces]
+    nats = cross_entropy(guesses.float(), batch["input_ids"][:, 1:][follows], reduction="none")
+    sequence_of = follows.nonzero()[:, 0]
+    of_sequences = nats.new_zeros(len(follows)).index_add(0, sequence_of, nats) / follows.sum(1)
+    sequences = batch["endings"] if "endings" in batch else batch["orders"]
+    return _add_up(of_sequences, sequences) / sequences
+
+
+def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    """[sequences, labels]; of endings [sequences, 1]."""
+    return model(**model_inputs(batch)).logits
+
+
+def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    """[items, labels], both orders of a symmetric pair summed; of endings [items, most endings]."""
+    found = logits(model, batch)
+    if "endings" in batch:
+        return side_by_side(found[:, 0], batch["endings"])
+    return _add_up(found, batch["orders"])
+
+
+def _add_up(values: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:
+    """The values of sequences [sequences, ...] summed over the sequences of each item [items, ...]."""
+    item_of = torch.repeat_interleave(sequences)
+    return values.new_zeros(len(sequences), *values.shape[1:]).index_add(0, item_of, values)
+
+
+def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) -> list[dict[str, Any]]:
+    """As in the choice head for endings, else as in the sentence head."""
+    return _like(rows).decode(outputs, encoded, rows, task)
+
+
+def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+    """As in the choice head for endings, else as in the sentence head."""
+    return _like(rows).judged(answers, rows, task)
+
+
+def majority(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
+    """As in the choice head for endings, else as in the sentence head."""
+    return _like(rows).majority(train, rows, task)
+
+
+def _like(rows: Rows) -> Any:
+    return choice if "endings" in rows.columns else sentence

@@ -1,0 +1,384 @@
+"""Span: the piece of a context that answers a question, or none (Devlin et al. 2019, sections 4.2, 4.3; figure 4 c)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy, pad
+
+from tlnlp.errors import InputError
+from tlnlp.heads.encoded import TOKENIZED_ROWS, Encoded, Ragged, model_inputs, pad_features
+from tlnlp.heads.joining import Template, tokens_of
+
+if TYPE_CHECKING:
+    from tlnlp.data.rows import Rows
+    from tlnlp.recipe import Task
+    from tlnlp.settings import Settings
+
+auto_class = "AutoModelForQuestionAnswering"
+roles = ("question", "context", "answers")
+optional_roles = ("id",)
+tokenizer_options: dict[str, Any] = {}
+causal = False
+
+# Spans that are kept of each window and of each row. Source: n_best_size of run_squad.py (Devlin et al. 2019).
+SPANS = 20
+# Answers that are told of each row, the one given among them.
+TOLD = 5
+# The best score of a row whose context offers no span: a number, since JSON knows no infinity.
+NO_SPAN = -1e9
+# "start" of the answer "there is none".
+NOWHERE = -1
+# Contexts tokenised at once: offsets come as Python objects, far larger than the arrays that stay.
+TOKENIZED_CONTEXTS = 1_000
+
+
+def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
+    """Two outputs for each token, also where the checkpoint told three labels apart."""
+    return {"num_labels": 2}
+
+
+@dataclass(frozen=True)
+class Context:
+    """A tokenised context.
+
+    Args:
+        ids: [tokens]
+        starts, ends: [tokens] the characters that each token stands for, blanks around them left out. A token of
+            blanks alone stands for none: its end is not above its start.
+    """
+
+    ids: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+    @classmethod
+    def of(cls, text: str, ids: Sequence[int], offsets: Sequence[tuple[int, int]]) -> Context:
+        """Byte-level and sentencepiece tokenizers count the blank before a word to it; an answer does not."""
+        starts, ends = np.asarray(offsets, dtype=np.int32).reshape(-1, 2).T
+        solid = np.flatnonzero([not letter.isspace() for letter in text])
+        starts = np.append(solid, len(text))[np.searchsorted(solid, starts)]
+        ends = np.append(0, solid + 1)[np.searchsorted(solid, ends)]
+        return cls(np.asarray(ids, np.int32), starts.astype(np.int32), ends.astype(np.int32))
+
+    @cached_property
+    def borders(self) -> tuple[np.ndarray, np.ndarray]:
+        """[tokens] where an answer begins whose first token it is, and where one ends whose last it is; -1 where none
+        may. Of several tokens for one character (its bytes) an answer begins with the first and ends with the last."""
+        solid = np.flatnonzero(self.ends > self.starts)
+        starts, ends = np.full_like(self.starts, -1), np.full_like(self.ends, -1)
+        first = solid[np.diff(self.starts[solid], prepend=-1) != 0]
+        last = solid[np.diff(self.ends[solid], append=-1) != 0]
+        starts[first], ends[last] = self.starts[first], self.ends[last]
+        return starts, ends
+
+    def find(self, first: int, behind: int) -> tuple[int, int] | None:
+        """First and last token of those that hold a character from `first` to `behind`, that one left out; None where
+        no token does."""
+        tokens = np.flatnonzero((self.ends > first) & (self.starts < behind) & (self.ends > self.starts))
+        return (int(tokens[0]), int(tokens[-1])) if len(tokens) else None
+
+
+def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encoded:
+    """One item for each row; a row longer than `max_length` tokens gives a window after the other, all with the whole
+    question. Targets are the first answer's first and last token, or both 0, the first token, where a window does not
+    hold all of it (section 4.3)."""
+    template = Template.of(tokenizer, 2)
+    room = settings.max_length - template.size
+    if room < 2:
+        raise InputError(
+            expected=f"--max-length of at least {template.size + 2}: special tokens, question and context",
+            found=f"--max-length {settings.max_length}",
+            change="raise --max-length",
+        )
+    margins = len(template.special[0]) + len(template.special[1])
+    features: dict[str, list[np.ndarray]] = {}
+    starts: list[np.ndarray] = []
+    ends: list[np.ndarray] = []
+    targets, row_of = [], []
+    counted = dict.fromkeys(("questions", "rows", "answers", "long answers"), 0)
+    for row, (question, context, answer) in enumerate(_tokenized(rows, tokenizer)):
+        asked = np.asarray(question[: room // 2], dtype=np.int32)
+        windows = cut_windows(len(context.ids), room - len(asked), settings.window_overlap)
+        places = [_place_in(window, margins + len(asked), answer) for window in windows]
+        for (first, last), place in zip(windows, places, strict=True):
+            for name, sequence in template.join(asked, context.ids[first:last]).items():
+                features.setdefault(name, []).append(sequence)
+            around = margins + len(asked), len(template.special[2])
+            for sequences, border in zip((starts, ends), context.borders, strict=True):
+                sequences.append(np.pad(border[first:last], around, constant_values=-1))
+            row_of.append(row)
+            targets.append(place)
+        counted["questions"] += len(question) > len(asked)
+        counted["rows"] += len(windows) > 1
+        if _has_answer(rows, row):
+            counted["answers"] += not any(map(any, places))
+            counted["long answers"] += answer is not None and answer[1] - answer[0] >= settings.max_answer
+    return Encoded(
+        {name: Ragged.from_lists(sequences) for name, sequences in features.items()},
+        rows=np.asarray(row_of),
+        counts=np.ones(len(row_of)),
+        targets=np.asarray(targets) if "answers" in rows.columns else None,
+        alignment={"starts": Ragged.from_lists(starts), "ends": Ragged.from_lists(ends)},
+        constants={"max_answer": settings.max_answer},
+        notes=_notes(counted, rows, room, settings),
+    )
+
+
+def _tokenized(rows: Rows, tokenizer: Any) -> Iterator[tuple[list[int], Context, tuple[int, int] | None]]:
+    """For each row the tokens of its question, its context, and the first and last token of its first answer. A
+    context is tokenised once, however many questions are asked about it."""
+    texts, contexts = list(dict.fromkeys(rows.columns["context"])), dict[str, Context]()
+    for first in range(0, len(texts), TOKENIZED_CONTEXTS):
+        some = texts[first : first + TOKENIZED_CONTEXTS]
+        found = tokenizer(
+            some, add_special_tokens=False, return_attention_mask=False, return_offsets_mapping=True, verbose=False
+        )
+        read = zip(some, found["input_ids"], found["offset_mapping"], strict=True)
+        contexts.update({text: Context.of(text, ids, offsets) for text, ids, offsets in read})
+    for first in range(0, len(rows), TOKENIZED_ROWS):
+        questions = tokens_of(tokenizer, rows.columns["question"][first : first + TOKENIZED_ROWS])
+        for row, question in enumerate(questions, start=first):
+            context, answer = contexts[rows.columns["context"][row]], None
+            if _has_answer(rows, row):
+                answers = rows.columns["answers"][row]
+                begins = answers["answer_start"][0]
+                if begins >= 0:  # else the context does not have it, which only rows to report on may say
+                    answer = context.find(begins, begins + len(answers["text"][0]))
+            yield question, context, answer
+
+
+def _has_answer(rows: Rows, row: int) -> bool:
+    return "answers" in rows.columns and bool(rows.columns["answers"][row]["text"])
+
+
+def cut_windows(length: int, room: int, overlap: int) -> list[tuple[int, int]]:
+    """(first token, token behind the last) of each window of a context of `length` tokens, one at least.
+
+    Args:
+        room: tokens of a window.
+        overlap: tokens that neighbouring windows share, at most half of `room`.
+    """
+    step = room - min(overlap, room // 2)
+    windows = 1 + max(0, -(-(length - room) // step))
+    return [(first, min(first + room, length)) for first in range(0, windows * step, step)]
+
+
+def _place_in(window: tuple[int, int], before: int, answer: tuple[int, int] | None) -> tuple[int, int]:
+    """First and last token of the answer in a sequence with `before` tokens before the window; (0, 0) where the window
+    does not hold all of it."""
+    if answer is None or answer[0] < window[0] or answer[1] >= window[1]:
+        return 0, 0
+    return before + answer[0] - window[0], before + answer[1] - window[0]
+
+
+def _notes(counted: dict[str, int], rows: Rows, room: int, settings: Settings) -> list[str]:
+    length = settings.max_length
+    texts = {
+        "questions": f"questions of more than {room // 2} tokens cut at the end, so that a context fits beside them",
+        "rows": f"rows ({counted['rows'] / len(rows):.1%}) of more than {length} tokens read in windows",
+        "answers": "answers fit in no window, and are learnt as none there",
+        "long answers": f"answers of more than --max-answer {settings.max_answer} tokens, which is never answered",
+    }
+    return [f"{rows.origin}: {counted[what]:,} {text}" for what, text in texts.items() if counted[what]]
+
+
+def collate(encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
+    """Model inputs [items, longest]; `starts` and `ends` [items, longest]: where an answer may begin and end;
+    `max_answer`; and, where the rows have answers, `labels` [items, 2]."""
+    batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
+    for name, borders in encoded.alignment.items():
+        batch[name] = torch.from_numpy(borders.padded(items, -1) >= 0)
+    batch["max_answer"] = torch.tensor(encoded.constants["max_answer"])
+    if isinstance(encoded.targets, np.ndarray):
+        batch["labels"] = torch.from_numpy(encoded.targets[items])
+    return batch
+
+
+def _starts_and_ends(model: torch.nn.Module, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """How much speaks for each token as an answer's first, and as its last: [items, longest], minus infinity where
+    padding is."""
+    found, hidden = model(**model_inputs(batch)), batch["attention_mask"] == 0
+    return (
+        found.start_logits.float().masked_fill(hidden, -torch.inf),
+        found.end_logits.float().masked_fill(hidden, -torch.inf),
+    )
+
+
+def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
+    """Mean of the cross entropies of start and end over all tokens, the question's too; summed over items."""
+    starts, ends = _starts_and_ends(model, batch)
+    first, last = batch["labels"].unbind(1)
+    return (cross_entropy(starts, first, reduction="sum") + cross_entropy(ends, last, reduction="sum")) / 2
+
+
+def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    """[tokens, 2]: start and end."""
+    found = model(**model_inputs(batch))
+    return torch.stack([found.start_logits, found.end_logits], dim=-1)[batch["attention_mask"].bool()]
+
+
+def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    """The best spans of each item, and in a last line how much speaks for none: [items, SPANS + 1, 3], see
+    `find_spans`. As much for a short item as for a long one."""
+    starts, ends = _starts_and_ends(model, batch)
+    begins, finishes = starts.masked_fill(~batch["starts"], -torch.inf), ends.masked_fill(~batch["ends"], -torch.inf)
+    spans = find_spans(begins, finishes, int(batch["max_answer"]))
+    nulls = torch.zeros_like(spans[:, :1])
+    nulls[:, 0, 2] = starts[:, 0] + ends[:, 0]
+    return torch.cat([spans, nulls], dim=1)
+
+
+def find_spans(starts: torch.Tensor, ends: torch.Tensor, max_answer: int) -> torch.Tensor:
+    """The spans with the highest sums of start and end, best first.
+
+    Args:
+        starts, ends: [items, longest], minus infinity where none may begin or end.
+        max_answer: tokens of the longest answer.
+
+    Returns:
+        [items, SPANS, 3]: first token, last token, sum; (0, 0, minus infinity) where an item has fewer spans.
+    """
+    reach = min(max_answer, starts.shape[1])
+    # For each first token all last tokens within reach: [items, longest, reach].
+    sums = (starts.unsqueeze(-1) + pad(ends, (0, reach - 1), value=-torch.inf).unfold(1, reach, 1)).flatten(1)
+    best, places = pad(sums, (0, max(0, SPANS - sums.shape[1])), value=-torch.inf).topk(SPANS)
+    first, there = places // reach, ~best.isneginf()
+    return torch.stack([first * there, (first + places % reach) * there, best], dim=-1)
+
+
+@dataclass(frozen=True)
+class Spans:
+    """The spans of all rows in one list, row by row, the best of a row first.
+
+    Args:
+        bounds: [rows + 1] where each row's spans begin.
+        rows, starts, ends, scores: [spans] the row, characters of its context, and how much speaks for it.
+    """
+
+    bounds: np.ndarray
+    rows: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    scores: np.ndarray
+
+    @classmethod
+    def merge(cls, found: np.ndarray, encoded: Encoded, rows: int) -> Spans:
+        """The best SPANS of each row over all its windows; one that two windows share is counted once, as the window
+        scores it that is more in favour.
+
+        Args:
+            found: [items, SPANS, 3] see `find_spans`.
+        """
+        item, line = np.nonzero(np.isfinite(found[:, :, 2]))
+        first_token, last_token = found[item, line, :2].astype(np.int64).T
+        sequence = encoded.alignment["starts"].offsets[item]
+        starts = encoded.alignment["starts"].flat[sequence + first_token]
+        ends = encoded.alignment["ends"].flat[sequence + last_token]
+        row, scores = encoded.rows[item], found[item, line, 2]
+        order = np.lexsort((-scores, ends, starts, row))
+        order = order[starts[order] < ends[order]]  # a tokenizer may turn letters round
+        row, starts, ends, scores = row[order], starts[order], ends[order], scores[order]
+        again = (np.diff(row) == 0) & (np.diff(starts) == 0) & (np.diff(ends) == 0)
+        once = np.flatnonzero(~np.append(np.zeros(min(1, len(row)), bool), again))
+        order = once[np.lexsort((-scores[once], row[once]))]
+        place_in_row = np.arange(len(order)) - np.searchsorted(row[order], row[order])
+        kept = order[place_in_row < SPANS]
+        bounds = np.searchsorted(row[kept], np.arange(rows + 1))
+        return cls(bounds, row[kept], starts[kept], ends[kept], scores[kept])
+
+
+def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) -> list[dict[str, Any]]:
+    """For each row the text of its best span, cut from its context; "" where the task has questions without an answer
+    and more speaks for none, in that of its windows where least does (run_squad.py).
+
+    Beside it: `score`: its probability among the best spans (and none); `start`: its first character, -1 for none;
+    `null_odds`: how much more speaks for none than for the best span; `n_best`: the best answers, none among them where
+    the task has it; and the row's `id`, where it has one.
+    """
+    found = np.stack(outputs).astype(np.float64)
+    spans = Spans.merge(found[:, :-1], encoded, len(rows))
+    nulls, best = np.full(len(rows), np.inf), np.full(len(rows), NO_SPAN)
+    np.minimum.at(nulls, encoded.rows, found[:, -1, 2])
+    np.maximum.at(best, spans.rows, spans.scores)
+    highest = np.maximum(best, nulls) if task.unanswerable else best
+    weights = np.exp(spans.scores - highest[spans.rows])
+    null_weights = np.exp(nulls - highest) if task.unanswerable else np.zeros(len(rows))
+    totals = np.bincount(spans.rows, weights, len(rows)) + null_weights
+    chances = (weights / totals[spans.rows]).tolist()
+    starts, ends, bounds = spans.starts.tolist(), spans.ends.tolist(), spans.bounds.tolist()
+    answers = []
+    for row, context in enumerate(rows.columns["context"]):
+        first, last = bounds[row], min(bounds[row + 1], bounds[row] + TOLD - task.unanswerable)
+        n_best = [
+            {"text": context[starts[i] : ends[i]], "start": starts[i], "score": chances[i]} for i in range(first, last)
+        ]
+        if task.unanswerable:
+            n_best.append({"text": "", "start": NOWHERE, "score": float(null_weights[row] / totals[row])})
+            n_best.sort(key=lambda told: -told["score"])
+        answer = {"null_odds": float(nulls[row] - best[row]), "n_best": n_best}
+        answers.append(answer | ({"id": rows.columns["id"][row]} if "id" in rows.columns else {}))
+    return apply_threshold(answers, 0.0)
+
+
+def apply_threshold(answers: list[dict[str, Any]], threshold: float) -> list[dict[str, Any]]:
+    """The answers of `decode` with "" exactly where `null_odds` is above `threshold` and the task knows it (Devlin et
+    al. 2019, section 4.3: tau)."""
+    chosen = []
+    for answer in answers:
+        none = [each for each in answer["n_best"] if each["start"] == NOWHERE]
+        spans = [each for each in answer["n_best"] if each["start"] != NOWHERE]
+        is_none = bool(none) and answer["null_odds"] > threshold
+        best = (none if is_none else spans or none or [{"text": "", "start": NOWHERE, "score": 0.0}])[0]
+        told = {"prediction": best["text"], "score": best["score"], "start": best["start"]}
+        chosen.append({**told, **answer, **told})
+    return chosen
+
+
+def tune_threshold(
+    answers: list[dict[str, Any]], rows: Rows, score: Callable[[str, list[str]], tuple[float, float]]
+) -> tuple[float, float, float]:
+    """The threshold for `apply_threshold` with the highest mean F1 on `rows`; never to be reported on the same rows.
+
+    Args:
+        score: (F1, exact match) of an answer given the acceptable ones ([]: there is none), as SQuAD 2.0 counts.
+
+    Returns:
+        The lowest threshold with that F1, the F1, and the highest exact match, which may need another threshold.
+
+    Source: find_all_best_thresh of evaluate-v2.0.py (Rajpurkar et al. 2018); but rows of equal odds change sides
+    together, and where "there is none" is best for all rows the threshold says so.
+    """
+    acceptable = [each["text"] for each in rows.columns["answers"]]
+    given = [each["prediction"] for each in apply_threshold(answers, np.inf)]
+    of_spans = np.asarray([score(text, texts) for text, texts in zip(given, acceptable, strict=True)])  # [rows, 2]
+    of_none = np.asarray([score("", texts) for texts in acceptable])
+    odds = np.asarray([each["null_odds"] for each in answers])
+    order = np.argsort(odds, kind="stable")
+    gained = np.cumsum((of_spans - of_none)[order], axis=0)  # by answering the rows of lowest odds, one after the other
+    last_of_equals = np.flatnonzero(np.append(np.diff(odds[order]) > 0, True))
+    thresholds = np.append(odds.min() - 1, odds[order][last_of_equals])
+    means = (of_none.sum(0) + np.concatenate([np.zeros((1, 2)), gained[last_of_equals]])) / len(odds)
+    best = int(means[:, 0].argmax())
+    return float(thresholds[best]), float(means[best, 0]), float(means[:, 1].max())
+
+
+def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+    """Texts, and for each row the acceptable ones: [] where there is no answer."""
+    return {
+        "predictions": [each["prediction"] for each in answers],
+        "references": [each["text"] for each in rows.columns["answers"]],
+    }
+
+
+def majority(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
+    """No answer to any question, where the task has such questions."""
+    if not task.unanswerable:
+        return None
+    without = sum(not _has_answer(train, row) for row in range(len(train))) / len(train)
+    return [{"prediction": "", "score": without} for _ in range(len(rows))]

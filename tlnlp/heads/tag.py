@@ -1,0 +1,186 @@
+"""Tag: a label for each word (Devlin et al. 2019, section 5.3; figure 4 d)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from tlnlp.heads.encoded import NOT_SCORED, TOKENIZED_ROWS, Encoded, Ragged, model_inputs, pad_features
+from tlnlp.heads.joining import Template, tokens_of
+
+if TYPE_CHECKING:
+    from tlnlp.data.rows import Rows
+    from tlnlp.recipe import Task
+    from tlnlp.settings import Settings
+
+auto_class = "AutoModelForTokenClassification"
+roles = ("words", "tags")
+optional_roles: tuple[str, ...] = ()
+# Byte-level tokenizers write the blank before a word into its first piece: each word here has one before it.
+tokenizer_options: dict[str, Any] = {"add_prefix_space": True}
+causal = False
+
+# In `alignment["words"]`: this token is not what its word is judged by.
+NO_WORD = -1
+
+
+def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
+    """Tag names both ways, as the networks' own classes and pipelines read them."""
+    return {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
+
+
+def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encoded:
+    """One item for each row; a row longer than `max_length` tokens gives overlapping windows, in one of which, that
+    with more context on both sides, each word is tagged. Only a word's first piece is scored."""
+    template = Template.of(tokenizer, 1)
+    room = settings.max_length - template.size
+    margins = len(template.special[0]), len(template.special[1])
+    features: dict[str, list[np.ndarray]] = {}
+    alignment, targets, row_of = [], [], []
+    for row, (ids, word_of) in enumerate(_pieces(rows.columns["words"], tokenizer, room)):
+        starts = np.flatnonzero(np.diff(word_of, prepend=-1))  # each word's first piece
+        tags = np.asarray(rows.columns["tags"][row]) if "tags" in rows.columns else None
+        for window, scored in cut_windows(np.diff([*starts, len(ids)]), room, settings.window_overlap):
+            first, last = starts[window.start], np.append(starts, len(ids))[window.stop]
+            words = np.full(last - first, NO_WORD)
+            words[starts[scored] - first] = np.arange(scored.start, scored.stop)
+            words = np.pad(words, margins, constant_values=NO_WORD)
+            for name, sequence in template.join(ids[first:last]).items():
+                features.setdefault(name, []).append(sequence)
+            alignment.append(words)
+            row_of.append(row)
+            if tags is not None:
+                targets.append(np.where(words == NO_WORD, NOT_SCORED, tags[words]))
+    notes = []
+    if len(row_of) > len(rows):
+        windowed = sum(count > 1 for count in Counter(row_of).values())
+        notes.append(f"{rows.origin}: {windowed:,} rows of more than {settings.max_length} tokens read in windows")
+    places = Ragged.from_lists(alignment)
+    return Encoded(
+        {name: Ragged.from_lists(sequences) for name, sequences in features.items()},
+        rows=np.asarray(row_of),
+        counts=np.asarray([(words != NO_WORD).sum() for words in alignment], dtype=np.float64),
+        targets=Ragged.from_lists(targets) if targets else None,
+        alignment={"words": places},
+        notes=notes,
+    )
+
+
+def _pieces(rows: Sequence[list[str]], tokenizer: Any, room: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each row its token ids and the word of each: ascending, every word with one token at least.
+
+    A word that the tokenizer turns into nothing becomes one unknown token; one of more than `room` pieces is cut.
+    """
+    # Of byte-level tokenizers some kinds ignore `add_prefix_space`.
+    first_piece, *others = tokens_of(tokenizer, ["a a"])[0]
+    blank = "" if first_piece in others else " "
+    nothing = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.eos_token_id
+    for first in range(0, len(rows), TOKENIZED_ROWS):
+        some = [[blank + word for word in words] for words in rows[first : first + TOKENIZED_ROWS]]
+        found = tokenizer(
+            some, is_split_into_words=True, add_special_tokens=False, return_attention_mask=False, verbose=False
+        )
+        for words, encoding in zip(some, found.encodings, strict=True):
+            ids, word_of = np.asarray(encoding.ids, np.int32), np.asarray(encoding.word_ids, np.int64)
+            counts = np.bincount(word_of, minlength=len(words))
+            if counts.max(initial=0) > room:
+                place_in_word = np.arange(len(ids)) - np.repeat(np.cumsum(counts) - counts, counts)
+                ids, word_of = ids[place_in_word < room], word_of[place_in_word < room]
+            if missing := np.flatnonzero(counts == 0).tolist():
+                places = np.searchsorted(word_of, missing)
+                ids, word_of = np.insert(ids, places, nothing or 0), np.insert(word_of, places, missing)
+            yield ids, word_of
+
+
+def cut_windows(pieces: np.ndarray, room: int, overlap: int) -> list[tuple[slice, slice]]:
+    """(words of a window, those of them that are scored there) for each window of a row.
+
+    Args:
+        pieces: [words] tokens of each word, none above `room`.
+        overlap: tokens that neighbouring windows share, at most half of `room`; never part of a word.
+    """
+    before = np.concatenate([[0], np.cumsum(pieces)])  # [words + 1] tokens before each word
+    overlap = min(overlap, room // 2)
+    windows, first = [], 0
+    while True:
+        last = int(np.searchsorted(before, before[first] + room, side="right")) - 1
+        windows.append((first, last))
+        if last == len(pieces):
+            break
+        # As far back as the overlap goes, but so that the next word fits in.
+        first = int(max(first + 1, *np.searchsorted(before, [before[last] - overlap, before[last + 1] - room])))
+    borders = [0]
+    for (_, last), (first, _) in pairwise(windows):
+        middle = np.searchsorted(before, (before[first] + before[last]) / 2)
+        borders.append(max(int(middle), borders[-1]))
+    borders.append(len(pieces))
+    return [
+        (slice(*window), slice(*scored)) for window, *scored in zip(windows, borders[:-1], borders[1:], strict=True)
+    ]
+
+
+def collate(encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
+    """Model inputs [items, longest] and, where the rows have them, `labels` [items, longest], NOT_SCORED at all places
+    but the first pieces of words."""
+    batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
+    if isinstance(encoded.targets, Ragged):
+        batch["labels"] = torch.from_numpy(encoded.targets.padded(items, NOT_SCORED))
+    return batch
+
+
+def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
+    """Cross entropy summed over words."""
+    found, targets = model(**model_inputs(batch)).logits, batch["labels"]
+    return cross_entropy(found[targets != NOT_SCORED].float(), targets[targets != NOT_SCORED], reduction="sum")
+
+
+def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    """[tokens, tags]"""
+    return model(**model_inputs(batch)).logits[batch["attention_mask"].bool()]
+
+
+def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    """The likeliest tag of each token and its probability: [items, longest, 2]."""
+    chances, tags = model(**model_inputs(batch)).logits.float().softmax(-1).max(-1)
+    return torch.stack([tags.to(chances), chances], dim=-1)
+
+
+def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) -> list[dict[str, Any]]:
+    """For each row a tag for every word, their probabilities, and the mean of these."""
+    names = np.asarray(rows.labels or ())
+    tags = [np.full(len(words), NO_WORD) for words in rows.columns["words"]]
+    chances = [np.zeros(len(words)) for words in rows.columns["words"]]
+    for item, (output, row) in enumerate(zip(outputs, encoded.rows, strict=True)):
+        words = encoded.alignment["words"][item]
+        places = np.flatnonzero(words != NO_WORD)
+        tags[row][words[places]] = output[places, 0].astype(np.int64)
+        chances[row][words[places]] = output[places, 1]
+    if any((each == NO_WORD).any() for each in tags):
+        raise RuntimeError("a word without a tag: each must have exactly one")
+    return [
+        {"prediction": names[tag].tolist(), "score": float(chance.mean()), "scores": chance.round(4).tolist()}
+        for tag, chance in zip(tags, chances, strict=True)
+    ]
+
+
+def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+    """Tag names, a list for each row."""
+    names = rows.labels or ()
+    return {
+        "predictions": [each["prediction"] for each in answers],
+        "references": [[names[tag] for tag in tags] for tags in rows.columns["tags"]],
+    }
+
+
+def majority(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]]:
+    """The tag that `train` has most often, for every word."""
+    counts = Counter(tag for tags in train.columns["tags"] for tag in tags)
+    tag, count = counts.most_common(1)[0]
+    name, share = (train.labels or ())[tag], count / counts.total()
+    return [{"prediction": [name] * len(words), "score": share} for words in rows.columns["words"]]

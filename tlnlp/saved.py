@@ -1,0 +1,79 @@
+"""What a saved model is for: the task and what its rows were encoded with, kept beside the weights for `predict`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tlnlp import heads
+from tlnlp.errors import InputError
+from tlnlp.recipe import Columns, Data, Labels, Score, Several, Task
+from tlnlp.settings import Settings
+
+FILE = "tlnlp.json"
+# What decides how rows become sequences, and answers.
+ENCODED_WITH = ("max_length", "truncate", "window_overlap", "max_answer")
+
+
+def write_task(folder: Path, task: Task, labels: tuple[str, ...], settings: Settings, threshold: float | None) -> None:
+    """Writes `folder`/tlnlp.json.
+
+    Args:
+        labels: names in the order of the network's outputs.
+        threshold: of question answering, see `span.apply_threshold`; None where there is none.
+    """
+    given = asdict(settings)
+    record = {
+        "task": task.name,
+        "head": getattr(task.head, "__name__").rpartition(".")[2],  # noqa: B009: a module, which the protocol does not say
+        "columns": task.columns.by_role(),
+        "labels": _plain(task.labels, labels),
+        "symmetric": task.symmetric,
+        "unanswerable": task.unanswerable,
+        "threshold": threshold,
+        "settings": {name: given[name] for name in ENCODED_WITH},
+    }
+    (folder / FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_task(folder: Path) -> tuple[Task, Settings, float | None]:
+    """The task, the settings that its rows are encoded with, and the threshold of question answering.
+
+    Raises:
+        InputError: `folder` holds no model that this library wrote.
+    """
+    if not (folder / FILE).is_file():
+        there = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
+        raise InputError(
+            expected=f"the folder `model` that a run wrote, with {FILE} in it",
+            found=f"{folder}: {there}",
+            change="the path: runs/TASK/NAME/model",
+        )
+    record = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    task = Task(
+        name=record["task"],
+        data=Data(),
+        columns=Columns(**record["columns"]),
+        head=getattr(heads, record["head"]),
+        labels=_labels(record["labels"]),
+        symmetric=record["symmetric"],
+        unanswerable=record["unanswerable"],
+    )
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in record["settings"].items()
+    }
+    return task, Settings(**given, model=str(folder), max_tokens=max(4096, given["max_length"])), record["threshold"]
+
+
+def _plain(kind: Labels, names: tuple[str, ...]) -> Any:
+    if isinstance(kind, Score):
+        return {"low": kind.low, "high": kind.high}
+    return {"several": list(names)} if isinstance(kind, Several) else list(names)
+
+
+def _labels(plain: Any) -> Labels:
+    if isinstance(plain, list):
+        return tuple(plain) or None
+    return Several(plain["several"]) if "several" in plain else Score(plain["low"], plain["high"])
