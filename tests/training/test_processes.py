@@ -81,7 +81,10 @@ def test_the_number_of_processes_changes_nothing_but_rounding(
         assert other["losses"] == pytest.approx(alone["losses"], rel=1e-6)
         for name, expected in alone["weights"].items():
             found = other["weights"][name]
-            assert (found - expected).abs().max() <= 1e-9 * max(expected.abs().max(), 1e-3), name
+            # What is added to all of a softmax's inputs alike (a bias over endings, or over tokens) has no gradient but
+            # rounding, of which Adam makes steps.
+            least = 0.1 if name in ("classifier.bias", "qa_outputs.bias") else 1e-3
+            assert (found - expected).abs().max() <= 1e-9 * max(expected.abs().max(), least), name
     answers = [
         json.loads((tmp_path / f"answers {processes} {rank}.json").read_text())
         for processes in PROCESSES

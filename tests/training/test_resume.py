@@ -80,7 +80,8 @@ def test_a_run_stopped_after_any_update_ends_with_the_same_bits(
 
 FLAGS = {"sst2": ["--max-length", 32, "--batch-size", 16, "--epochs", 12, "--learning-rate", 1e-3]}
 FLAGS["pretrain"] = [*FLAGS["sst2"], "--strategy", "full"]
-FLAGS |= {name: [*FLAGS["sst2"], "--train-rows", 41] for name in ("copa", "conll2003", "squad_v2", "gpt_copa")}
+FLAGS |= {name: [*FLAGS["sst2"], "--train-rows", 41] for name in ("copa", "conll2003", "gpt_copa")}
+FLAGS["squad_v2"] = ["--max-length", 62, "--window-overlap", 8, "--batch-size", 4, "--epochs", 2, "--train-rows", 5]
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def assert_same_run(one: Ended, other: Ended) -> None:
         ("pretrain", ["--strategy", "from_scratch", "--max-tokens", 100]),
         ("copa", []),
         ("conll2003", ["--strategy", "head_only"]),
-        ("squad_v2", ["--window-overlap", 8]),
+        ("squad_v2", []),
         ("gpt_copa", []),
     ],
 )
