@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, Literal, TextIO
 
 import numpy as np
 import transformers
@@ -35,6 +35,7 @@ from tlnlp.training.processes import start_accelerator
 
 # Rows answered at once: what standard input waits for, and all that is held in memory of it.
 ROWS_AT_ONCE = 1_000
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True)
@@ -55,24 +56,24 @@ class Asked:
     ] = ()
     output: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="Standard output if unset.")] = None
     max_tokens: Annotated[int, tyro.conf.arg(metavar="TOKENS", help="Budget of a batch: for memory.")] = 4096
-    precision: Annotated[str, tyro.conf.arg(metavar="fp32|bf16|fp16", help="Arithmetic of the network.")] = "fp32"
+    precision: Annotated[Precision, tyro.conf.arg(metavar="fp32|bf16|fp16", help="Arithmetic of the network.")] = "fp32"
 
 
 class Answerer:
     """A saved model, ready to answer."""
 
-    def __init__(self, folder: Path, *, max_tokens: int = 4096, precision: str = "fp32") -> None:
+    def __init__(self, folder: Path, *, max_tokens: int = 4096, precision: Precision = "fp32") -> None:
         self.task, settings, self.threshold = read_task(folder)
         self.settings: Settings = replace(
             settings,
             max_tokens=max(max_tokens, settings.max_length),
-            precision=precision,  # type: ignore[arg-type]
+            precision=precision,
         )
         self.accelerator: Accelerator = start_accelerator(self.settings)
         head = self.task.head
         self.tokenizer = load_tokenizer(str(folder), str(folder), **head.tokenizer_options)
         self.model = getattr(transformers, head.auto_class).from_pretrained(folder).eval().to(self.accelerator.device)
-        self._is_packed = self.accelerator.device.type != "cpu"
+        self._packing_tried = self.accelerator.device.type != "cpu"
 
     def answer(self, table: Table, chosen: dict[str, str], advance: Any = lambda items: None) -> list[dict[str, Any]]:
         """One answer for each row of `table`, in order.
@@ -83,11 +84,11 @@ class Answerer:
         rows = self._read(table, chosen)
         task, head = self.task, self.task.head
         encoded = head.encode(rows, task, self.tokenizer, self.settings)
-        if not self._is_packed and len(encoded) > 1 and encoded.lengths.min() < encoded.lengths.max():
+        if not self._packing_tried and len(encoded) > 1 and encoded.lengths.min() < encoded.lengths.max():
             items = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
             batch = head.collate(encoded, items, self.tokenizer, np.random.default_rng(0))
             Packing.install(self.model, lambda network: head.logits(network, batch))
-            self._is_packed = True
+            self._packing_tried = True
         answers = predict(self.model, encoded, rows, task, self.tokenizer, self.settings, self.accelerator, advance)
         apply = getattr(head, "apply_threshold", None)
         return answers if apply is None or self.threshold is None else apply(answers, self.threshold)

@@ -27,7 +27,7 @@ def write_task(folder: Path, task: Task, labels: tuple[str, ...], settings: Sett
     given = asdict(settings)
     record = {
         "task": task.name,
-        "head": task.head.__name__.rpartition(".")[2],  # noqa: B009: a module, which the protocol does not say
+        "head": task.head.__name__.rpartition(".")[2],
         "columns": task.columns.by_role(),
         "labels": _plain(task.labels, labels),
         "symmetric": task.symmetric,

@@ -23,7 +23,8 @@ def gradients_of_each_update(
 ) -> tuple[list[dict[str, torch.Tensor]], list[float], list[int]]:
     """What the optimiser was given at each update, the losses, and how many micro-batches there were."""
     work = begin(
-        recipe, folder, model=str(model), **rows, epochs=1, max_tokens=max(max_tokens, rows.get("max_length", 0)), micro_batches=micro_batches,
+        recipe, folder, model=str(model), **rows, epochs=1, max_tokens=max(max_tokens, rows.get("max_length", 0)),
+        micro_batches=micro_batches,
         learning_rate=1e-30, weight_decay=0.0, max_grad_norm=1e9,
     )  # fmt: skip
     network = work.training.model.double()

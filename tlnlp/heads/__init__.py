@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Head(Protocol):
     """What every head offers. Encode, loss and decode stand in one file because they share one invariant."""
 
+    #: The module's own, "tlnlp.heads.sentence".
+    __name__: str
     #: Name of the `transformers` auto class whose checkpoints this head reads and writes.
     auto_class: str
     #: Roles of `Columns` that the head needs, and those that it can use.
