@@ -33,6 +33,7 @@ that nobody has made yet.
 
 Ours: all-MiniLM-L6-v2 (6 layers, 22.7 M weights) on one CPU core (sst2: two); the published scores, of larger networks,
 are a bound and no rival. `FOLDER` is that checkpoint. Minutes are of training and evaluation, all seeds together.
+Epochs and rate of cola and stsb are the second of two tried on these dev rows (5 epochs at 1e-4: 0.2983 and 0.8562).
 
 """
 
