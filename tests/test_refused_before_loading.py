@@ -179,3 +179,20 @@ def test_data_that_a_task_does_not_have_are_refused(
 ) -> None:
     assert run("pretrain", place, ["--data", data]) == 2
     assert "pretrain has none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("recipe", "flags", "said"),
+    [
+        ("sst2", ["--truncate", "txt=start"], "did you mean text?"),
+        ("sst2", ["--truncate", "text_pair=start"], "--truncate of text"),
+        ("conll2003", ["--data", "sample", "--truncate", "words=start"], "leave --truncate out"),
+        ("conll2003", ["--data", "sample", "--class-weights", "balanced"], "leave --class-weights out"),
+        ("copa", ["--data", "sample", "--class-weights", "balanced"], "leave --class-weights out"),
+    ],
+)
+def test_a_flag_that_the_task_would_leave_unheard_is_refused(
+    recipe: str, flags: list[str], said: str, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(recipe, place, flags) == 2
+    assert said in capsys.readouterr().err

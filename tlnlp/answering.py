@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
-import numpy as np
 import transformers
 import tyro
 from accelerate import Accelerator
@@ -27,7 +26,7 @@ from tlnlp.data.rows import Rows
 from tlnlp.data.table import Table
 from tlnlp.evaluation.predict import predict
 from tlnlp.model import load_tokenizer
-from tlnlp.packing import Packing
+from tlnlp.prepare import pack
 from tlnlp.recipe import Task
 from tlnlp.saved import read_task
 from tlnlp.settings import Settings
@@ -73,7 +72,7 @@ class Answerer:
         head = self.task.head
         self.tokenizer = load_tokenizer(str(folder), str(folder), **head.tokenizer_options)
         self.model = getattr(transformers, head.auto_class).from_pretrained(folder).eval().to(self.accelerator.device)
-        self._packing_tried = self.accelerator.device.type != "cpu"
+        self._is_packed = self.accelerator.device.type != "cpu"
 
     def answer(self, table: Table, chosen: dict[str, str], advance: Any = lambda items: None) -> list[dict[str, Any]]:
         """One answer for each row of `table`, in order.
@@ -84,11 +83,8 @@ class Answerer:
         rows = self._read(table, chosen)
         task, head = self.task, self.task.head
         encoded = head.encode(rows, task, self.tokenizer, self.settings)
-        if not self._packing_tried and len(encoded) > 1 and encoded.lengths.min() < encoded.lengths.max():
-            items = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
-            batch = head.collate(encoded, items, self.tokenizer, np.random.default_rng(0))
-            Packing.install(self.model, lambda network: head.logits(network, batch))
-            self._packing_tried = True
+        if not self._is_packed:
+            self._is_packed = pack(self.model, encoded, task, self.tokenizer) is not None
         answers = predict(self.model, encoded, rows, task, self.tokenizer, self.settings, self.accelerator, advance)
         apply = getattr(head, "apply_threshold", None)
         return answers if apply is None or self.threshold is None else apply(answers, self.threshold)

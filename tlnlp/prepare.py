@@ -16,6 +16,7 @@ from tlnlp.compact import CompactVocabulary, pieces_used
 from tlnlp.data.rows import Rows, Splits
 from tlnlp.data.vocabulary import train_vocabulary
 from tlnlp.dropout import CheapDropout
+from tlnlp.errors import InputError, did_you_mean
 from tlnlp.heads.encoded import Encoded
 from tlnlp.packing import Packing
 from tlnlp.recipe import NEW, Recipe, Task
@@ -71,6 +72,7 @@ class Work:
 def find_source(recipe: Recipe, settings: Settings, splits: Splits) -> Source:
     """The checkpoint that the settings name, checked against the task's labels; its weights are not read yet."""
     labels = splits.train.labels or ()
+    _refuse_unused_flags(recipe.task, settings, splits.train)
     if recipe.new_model is not None and settings.model == NEW:
         new = recipe.new_model
         config = transformers.AutoConfig.for_model(new.architecture, **new.config, vocab_size=new.pieces)
@@ -81,6 +83,24 @@ def find_source(recipe: Recipe, settings: Settings, splits: Splits) -> Source:
     models.check_length(config, settings)
     labels = models.match_labels(config, recipe.task.head, labels, settings)
     return Source(place, config, labels, models.fingerprint(place, config))
+
+
+def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
+    """A flag that this task would leave unheard is a mistake, and no wish."""
+    cut = [role for role in ("text", "text_pair", "endings") if role in rows.columns and "label" in rows.columns]
+    for role in settings.truncation_by_role():
+        if role not in cut:
+            raise InputError(
+                expected=f"--truncate of {', '.join(cut)}" if cut else "no --truncate: here nothing is cut off rows",
+                found=f"--truncate {role}={settings.truncation_by_role()[role]}{did_you_mean(role, cut)}",
+                change="the name before the equals sign" if cut else "leave --truncate out",
+            )
+    if settings.class_weights != "none" and ("label" not in rows.columns or "endings" in rows.columns):
+        raise InputError(
+            expected="--class-weights where each row has one of a few labels",
+            found=f"--class-weights {settings.class_weights} for {task.name}",
+            change="leave --class-weights out",
+        )
 
 
 def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:
@@ -129,7 +149,7 @@ def prepare(
     packing = None
     if accelerator.device.type == "cpu":
         CheapDropout.install(network)
-        packing = _pack(network, encoded, task, tokenizer)
+        packing = pack(network, encoded, task, tokenizer)
 
     def begin_phase(phase: Phase) -> None:
         redrawn = [name for group in groups if group.name in phase.redraw for name in group.parameters]
@@ -165,7 +185,7 @@ def prepare(
     )
 
 
-def _pack(network: Any, encoded: Encoded, task: Task, tokenizer: Any) -> Packing | None:
+def pack(network: Any, encoded: Encoded, task: Task, tokenizer: Any) -> Packing | None:
     """Padding-free layers where the rows differ in length and the network allows it, seen on some of them."""
     items = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
     if encoded.lengths[items].min() == encoded.lengths[items].max():

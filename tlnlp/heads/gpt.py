@@ -67,14 +67,15 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
 
 def collate(encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
     """Model inputs [sequences, longest]; `endings` or `orders` [items]: how many sequences each item has; `weights`
-    [items]; `lm_weight`; and, where the rows have them, `labels` [items] or [items, labels]."""
+    [items]; `lm_weight` if there is one; and, where the rows have them, `labels` [items] or [items, labels]."""
     batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
     firsts = encoded.first_sequences
     sequences = np.ones(len(items), dtype=np.int64) if firsts is None else np.diff(firsts)[items]
     # Endings are set side by side, orders are added up.
     batch["endings" if encoded.constants["endings"] else "orders"] = torch.from_numpy(sequences)
     batch["weights"] = torch.from_numpy(encoded.counts[items].astype(np.float32))
-    batch["lm_weight"] = torch.tensor(encoded.constants["lm_weight"])
+    if encoded.constants["lm_weight"] > 0:
+        batch["lm_weight"] = torch.tensor(encoded.constants["lm_weight"])
     if isinstance(encoded.targets, np.ndarray):
         batch["labels"] = torch.from_numpy(encoded.targets[items])
     return batch
@@ -94,7 +95,7 @@ def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Ten
         losses = cross_entropy(found, batch["labels"], reduction="none")
     else:
         losses = row_losses(found, batch["labels"], task)
-    if batch["lm_weight"] > 0:
+    if "lm_weight" in batch:
         losses = losses + batch["lm_weight"] * _language_losses(states[0], network, batch)
     return (losses * batch["weights"]).sum()
 
