@@ -1,0 +1,83 @@
+"""What transfer is worth on the bundled samples: each recipe's defaults from `mini`, and from random weights.
+
+    python benchmarks/samples.py                # all recipes that start from the bundled checkpoint; half an hour
+    python benchmarks/samples.py cola rte       # some; what is finished is not run again
+
+Prints a table, and keeps it in recipes/results/samples.json for recipes/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+KEPT = REPOSITORY / "recipes" / "results" / "samples.json"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--runs", type=Path, default=REPOSITORY / "runs" / "samples", metavar="FOLDER")
+    asked = parser.parse_args()
+    found = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+    for name in asked.recipes or starting_from_mini():
+        results = {strategy: run(name, strategy, asked.seeds, asked.runs) for strategy in ("full", "from_scratch")}
+        metric = next(iter(results["full"]["metrics"]))
+        found[name] = {
+            "metric": metric,
+            "rows": results["full"]["rows"],
+            "seeds": asked.seeds,
+            "majority": results["full"]["majority"].get(metric),
+            "seconds": sum(results["full"]["seconds"].values()) / asked.seeds,
+            **{
+                strategy: {"mean": result["metrics"][metric], "std": result["spread"][metric]["std"]}
+                for strategy, result in results.items()
+            },
+        }
+        KEPT.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n")
+    print("\n".join(table(found)))
+
+
+def starting_from_mini() -> list[str]:
+    """The recipes of a task with labels whose default checkpoint is the bundled one."""
+    recipes = {path.stem: runpy.run_path(str(path))["recipe"] for path in sorted((REPOSITORY / "recipes").glob("*.py"))}
+    return [
+        name
+        for name, recipe in recipes.items()
+        if recipe.settings().model == "mini" and not recipe.task.head.__name__.endswith("word")
+    ]
+
+
+def run(name: str, strategy: str, seeds: int, folder: Path) -> dict[str, Any]:
+    """The joined result of `seeds` runs of a recipe on its sample."""
+    output = folder / name / strategy
+    command = [
+        sys.executable, f"recipes/{name}.py", "--strategy", strategy, "--seeds", str(seeds),
+        "--output-dir", str(output), "--quiet", "--resume",
+    ]  # fmt: skip
+    subprocess.run(command, cwd=REPOSITORY, check=True)
+    return json.loads((output / "result.json").read_text())
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    lines = [
+        "| recipe | rows | metric | one answer for all | from random weights | from `mini` | seconds a run |",
+        "|---|---|---|---:|---:|---:|---:|",
+    ]
+    for name, each in found.items():
+        majority = "" if each["majority"] is None else f"{each['majority']:.3f}"
+        scores = [f"{each[s]['mean']:.3f} ± {each[s]['std']:.3f}" for s in ("from_scratch", "full")]
+        rows = f"{each['rows']['train']:,} / {each['rows']['dev']:,}"
+        lines.append(f"| {name} | {rows} | {each['metric']} | {majority} | {' | '.join(scores)} | {each['seconds']:.0f} |")
+    return lines
+
+
+if __name__ == "__main__":
+    main()
