@@ -32,15 +32,20 @@ class Record:
     """What is noted down on the way; all of it is in every checkpoint.
 
     Args:
+        updates_done: of the plan; those that patience left out count as done.
+        updates_taken: those that were made.
         rows_seen: rows learnt from, by all processes together.
         tokens, places: of the micro-batches: what they held, and what they had room for.
         loss_sum: of the updates of the epoch at hand.
         history: for each epoch the mean loss and the dev scores.
         best: updates done and score of the best epoch so far.
+        stale_epochs: passes of the phase at hand since its best one.
+        phase_best: dev score of that one.
         resumed: how often the run was gone on with.
     """
 
     updates_done: int = 0
+    updates_taken: int = 0
     rows_seen: int = 0
     tokens: int = 0
     places: int = 0
@@ -50,6 +55,8 @@ class Record:
     loss_sum: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
+    stale_epochs: int = 0
+    phase_best: float | None = None
     resumed: int = 0
 
     @property
@@ -80,7 +87,8 @@ class Learner:
         epochs = sum(phase.epochs for phase in self.training.phases)
         rows = epochs * len(self.training.encoded) + (epochs - 1) * len(work.watched) + len(work.reported)
         rows += sum(len(encoded) for encoded, _ in work.also.values())
-        rows_done = record.rows_seen + len(record.history) * len(work.watched)
+        epochs_done = record.updates_done / self.training.updates_per_epoch
+        rows_done = int(epochs_done * len(self.training.encoded)) + int(epochs_done) * len(work.watched)
         record.startup_seconds = time.time() - psutil.Process().create_time()
         with self.screen.bar(rows, rows_done) as bar:
             with stop_requests(self.accelerator) as stop_asked:
@@ -93,8 +101,8 @@ class Learner:
                     if stopping or self._save_due(step):
                         self._save()
                     if stopping:
-                        raise Interrupted(step.updates_done, step.updates)
-            if self.settings.keep == "best":
+                        raise Interrupted(record.updates_done, step.updates)
+            if self.settings.chooses_on_dev:
                 checkpoint.load_weights(self.folder / BEST, self.training.model)
             bar.say("answering")
             answers = self._answer(work.reported, work.reported_rows, bar)
@@ -112,6 +120,7 @@ class Learner:
         lengths = [self.training.encoded.sequence_lengths(items) for items in step.update.micro_batches]
         rows = len(step.update.items)
         record.updates_done = step.updates_done
+        record.updates_taken += 1
         record.rows_seen += rows
         record.tokens += sum(int(each.sum()) for each in lengths)
         record.places += sum(packing.places(each) if packing else padded_places(each) for each in lengths)
@@ -128,7 +137,7 @@ class Learner:
         entry: dict[str, Any] = {"epoch": step.epoch + 1, "updates": step.updates_done}
         entry["loss"] = float(self._loss_sum) / updates
         self._loss_sum.zero_()
-        best_wanted = self.settings.keep == "best"
+        best_wanted = self.settings.chooses_on_dev
         if step.updates_done < step.updates or best_wanted:
             bar.say("scoring dev")
             answers = self._answer(self.work.watched, self.work.watched_rows, bar)
@@ -136,6 +145,27 @@ class Learner:
         if best_wanted:
             self._keep_best(entry)
         self.record.history.append(entry)
+        self._mind_patience(step, entry, bar)
+
+    def _mind_patience(self, step: Step, entry: dict[str, Any], bar: Bar) -> None:
+        """Ends the phase where its dev score has not risen for `--patience` epochs. Kept in the checkpoint, as all of
+        the record is: a resumed run stops where the other one would have."""
+        record, training, patience = self.record, self.training, self.settings.patience
+        end = training.end_of_phase(step.updates_done)
+        if patience is not None and step.updates_done < end:
+            score = next(iter(entry["metrics"].values()))
+            better = record.phase_best is None or is_better(training.task, score, record.phase_best)
+            record.phase_best = score if better else record.phase_best
+            record.stale_epochs = 0 if better else record.stale_epochs + 1
+            if record.stale_epochs < patience:
+                return
+            training.phase_is_over = True
+            record.updates_done = end
+            epochs_left = (end - step.updates_done) // training.updates_per_epoch
+            bar.advance(epochs_left * (len(training.encoded) + len(self.work.watched)))
+            self.screen.note(f"{step.phase.name}: no better dev score for {patience} epochs, {epochs_left} left out")
+        if record.updates_done == end:
+            record.stale_epochs, record.phase_best = 0, None
 
     def _keep_best(self, entry: dict[str, Any]) -> None:
         score, best = next(iter(entry["metrics"].values())), self.record.best

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import transformers
 from accelerate import Accelerator
 
@@ -23,9 +25,11 @@ from tlnlp.recipe import NEW, Recipe, Task
 from tlnlp.settings import Settings
 from tlnlp.training.loop import Training
 from tlnlp.training.optimizer import build_optimizer
+from tlnlp.training.plan import updates_per_epoch
 from tlnlp.training.processes import on_main
 from tlnlp.transfer.groups import Group, layer_groups
-from tlnlp.transfer.strategies import Phase, find_strategy
+from tlnlp.transfer.options import find_strategy
+from tlnlp.transfer.strategies import Phase
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,7 @@ def find_source(recipe: Recipe, settings: Settings, splits: Splits) -> Source:
     config = models.read_config(place, settings.model)
     models.check_architecture(config, recipe.task.head, settings)
     models.check_length(config, settings)
+    _check_strategy(config, recipe.task, settings)
     labels = models.match_labels(config, recipe.task.head, labels, settings)
     return Source(place, config, labels, models.fingerprint(place, config))
 
@@ -101,6 +106,18 @@ def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
             found=f"--class-weights {settings.class_weights} for {task.name}",
             change="leave --class-weights out",
         )
+
+
+def _check_strategy(config: Any, task: Task, settings: Settings) -> None:
+    """Refuses what the strategy cannot do with such a network, whose weights are not read for it."""
+    with torch.device("meta"):
+        network = getattr(transformers, task.head.auto_class).from_config(config)
+        try:
+            groups = layer_groups(network)
+        # What a network of another build trips over without weights: it is asked once it is loaded.
+        except (RuntimeError, TypeError, ValueError, LookupError, AttributeError, NotImplementedError):
+            return
+    find_strategy(settings.strategy).plan(groups, settings)
 
 
 def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:
@@ -151,6 +168,11 @@ def prepare(
         CheapDropout.install(network)
         packing = pack(network, encoded, task, tokenizer)
 
+    # Few rows make few updates: as many epochs as `--least-updates` asks for.
+    epochs = math.ceil((settings.least_updates or 0) / updates_per_epoch(len(encoded), settings.batch_size))
+    planned = replace(settings, epochs=max(settings.epochs, epochs))
+    phases = find_strategy(settings.strategy).plan(groups, planned)
+
     def begin_phase(phase: Phase) -> None:
         redrawn = [name for group in groups if group.name in phase.redraw for name in group.parameters]
         if redrawn:
@@ -160,10 +182,10 @@ def prepare(
         task=task,
         head=task.head,
         model=network,
-        optimizer=build_optimizer(network, groups, settings),
+        optimizer=build_optimizer(network, groups, settings, biases_apart=any(phase.only_biases for phase in phases)),
         encoded=encoded,
         tokenizer=tokenizer,
-        phases=find_strategy(settings.strategy)(groups, settings),
+        phases=phases,
         settings=settings,
         accelerator=accelerator,
         begin_phase=begin_phase,

@@ -11,7 +11,7 @@ from typing import Any
 from tlnlp.errors import InputError, say_error
 from tlnlp.heads import Head
 from tlnlp.lazy import lazy_module
-from tlnlp.settings import Settings, parse_settings
+from tlnlp.settings import SMALL_DATA, Settings, parse_settings
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,8 @@ class Recipe:
     new_model: NewModel | None = None
 
     def settings(self, **changes: Any) -> Settings:
-        """This recipe's settings with `changes`; with `full=True` those of the published run.
+        """This recipe's settings with `changes`; with `full=True` those of the published run, with `small_data=True`
+        what few rows want.
 
         Raises:
             InputError: `full` where nothing is published, or settings that cannot be.
@@ -180,6 +181,8 @@ class Recipe:
                     change="leave --full out",
                 )
             defaults |= {"model": self.published.model, "data": "hub", **self.published.settings}
+        if changes.get("small_data"):
+            defaults |= SMALL_DATA
         return Settings(**(defaults | changes))
 
     def main(self, arguments: list[str] | None = None) -> None:

@@ -23,7 +23,7 @@ from tlnlp.recipe import Recipe
 from tlnlp.settings import Settings, changed_settings
 from tlnlp.training import folder as folders
 from tlnlp.training.processes import launch_advice, on_main, start_accelerator
-from tlnlp.transfer.strategies import find_strategy
+from tlnlp.transfer.options import find_strategy
 
 
 def run_command(recipe: Recipe, settings: Settings) -> int:
@@ -98,10 +98,10 @@ def run_once(
 
 def default_folder(recipe: Recipe, settings: Settings) -> Path:
     """runs/TASK/NAME, where the name says model, data, strategy and every flag that differs from the recipe's own."""
-    changed = changed_settings(settings, recipe.settings(full=settings.full))
+    changed = changed_settings(settings, recipe.settings(full=settings.full, small_data=settings.small_data))
     for known in ("model", "data", "strategy", "columns"):
         changed.pop(known, None)
-    words = [Path(settings.model).name, Path(settings.data).name.split(".")[0], settings.strategy]
+    words = [Path(settings.model).name, Path(settings.data).name.split(".")[0], settings.strategy.replace(":", "-")]
     words += [f"{name}={value}" for name, value in changed.items()]
     return Path("runs") / recipe.task.name / "-".join(words)
 

@@ -33,7 +33,10 @@ class Settings:
     full: Annotated[bool, _flag("", "The published run: its model, its data from the Hub, its hyperparameters.")] = (
         False
     )
-    strategy: Annotated[str, _flag("NAME", "What learns, when and how fast: full, head_only, from_scratch.")] = "full"
+    strategy: Annotated[
+        str,
+        _flag("NAME[:OPTION=VALUE,...]", "What learns, when and how fast, e.g. top_layers:k=2; the README has them."),
+    ] = "full"
     epochs: Annotated[int, _flag("EPOCHS", "Passes over the train rows. Source: Devlin et al. 2019, A.3 (2 to 4).")] = 3
     batch_size: Annotated[
         int, _flag("ROWS", "Rows of one update over all processes. Source: Devlin et al. 2019, A.3 (16 or 32).")
@@ -44,6 +47,20 @@ class Settings:
     warmup_fraction: Annotated[
         float, _flag("FRACTION", "Share of updates with a rising rate. Source: Mosbach et al. 2021, section 6 (0.1).")
     ] = 0.1
+    schedule: Annotated[
+        Literal["linear", "cosine", "slanted", "constant"],
+        _flag("linear|cosine|slanted|constant", "Fall of the rate after the warm-up. Source: Devlin et al. 2019, A.2."),
+    ] = "linear"
+    least_updates: Annotated[
+        int | None,
+        _flag(
+            "UPDATES",
+            "More epochs where these would be fewer updates: few rows want many passes (Mosbach et al. 2021).",
+        ),
+    ] = None
+    small_data: Annotated[
+        bool, _flag("", "For few rows: 20 epochs, 10 % of warm-up, linear. Source: Mosbach et al. 2021, section 6.")
+    ] = False
     weight_decay: Annotated[
         float,
         _flag(
@@ -90,6 +107,10 @@ class Settings:
         Literal["last", "best"],
         _flag("last|best", "Weights that are kept; best is chosen on dev and reported on rows that did not choose."),
     ] = "last"
+    patience: Annotated[
+        int | None,
+        _flag("EPOCHS", "A phase ends after so many epochs without a better dev score; keeps the best weights."),
+    ] = None
     mask_fraction: Annotated[
         float,
         _flag("FRACTION", "Masked-word training only: share of tokens to guess. Source: Devlin et al. 2019, 3.1."),
@@ -121,6 +142,11 @@ class Settings:
         _refuse_absurd_numbers(self)
         _refuse_contradictions(self)
 
+    @property
+    def chooses_on_dev(self) -> bool:
+        """Whether dev rows decide which weights are kept: the result must then be reported on others."""
+        return self.keep == "best" or self.patience is not None
+
     def columns_by_role(self) -> dict[str, str]:
         """{role: column} from `--columns role=column ...`."""
         return dict(each.split("=", 1) for each in self.columns)
@@ -130,6 +156,9 @@ class Settings:
         return dict(each.split("=", 1) for each in self.truncate)
 
 
+# Fine-tuning on few rows fails for want of updates (Mosbach et al. 2021, sections 5 and 6). Their third remedy, Adam
+# with bias correction, is what runs always.
+SMALL_DATA: dict[str, Any] = {"epochs": 20, "warmup_fraction": 0.1, "schedule": "linear"}
 # Which part of a text goes where a row is too long.
 SIDES = ("end", "start", "never")
 # Flags that say where and how a run is kept, not what it is: they may change when a run is resumed.
@@ -137,7 +166,19 @@ NOT_OF_THE_RUN = ("output_dir", "resume", "overwrite", "save_every", "tracker", 
 
 _AT_LEAST = {
     **dict.fromkeys(
-        ("epochs", "batch_size", "max_tokens", "micro_batches", "seeds", "train_rows", "save_every", "max_answer"), 1
+        (
+            "epochs",
+            "batch_size",
+            "max_tokens",
+            "micro_batches",
+            "seeds",
+            "train_rows",
+            "save_every",
+            "max_answer",
+            "patience",
+            "least_updates",
+        ),
+        1,
     ),
     **dict.fromkeys(("seed", "weight_decay", "warmup_fraction", "lm_weight", "window_overlap"), 0),
     "max_length": 4,
@@ -222,7 +263,8 @@ def parse_settings(recipe: Recipe, arguments: list[str], description: str) -> Se
         SystemExit: `--help`, or a flag that does not exist (status 2).
     """
     # Off in the defaults even so: what is on by default, tyro would spell --no-full.
-    defaults = replace(recipe.settings(full="--full" in arguments), full=False)
+    asked = recipe.settings(full="--full" in arguments, small_data="--small-data" in arguments)
+    defaults = replace(asked, full=False, small_data=False)
     return tyro.cli(
         Settings,
         args=arguments,

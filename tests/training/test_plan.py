@@ -1,15 +1,20 @@
 """The plan: every item once, within the budget, and the same whatever the budget, the processes or the start."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import get_linear_schedule_with_warmup
+from transformers import (
+    get_constant_schedule_with_warmup,
+    get_cosine_schedule_with_warmup,
+    get_linear_schedule_with_warmup,
+)
 
-from tlnlp.training.optimizer import linear_factor
+from tlnlp.training.optimizer import schedule_factor
 from tlnlp.training.plan import Update, cut, deal, padded_places, plan_epoch, plan_updates, updates_per_epoch
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=80).map(np.asarray)
@@ -107,14 +112,36 @@ def test_padding_fills_each_item_up_to_the_longest() -> None:
 
 @pytest.mark.filterwarnings("ignore:Detected call of")
 @pytest.mark.parametrize(("updates", "warmup_fraction"), [(20, 0.1), (7, 0.5), (5, 0.0), (1, 0.1), (4, 1.0)])
+@pytest.mark.parametrize(
+    ("schedule", "of_transformers"),
+    [
+        ("linear", get_linear_schedule_with_warmup),
+        ("cosine", get_cosine_schedule_with_warmup),
+        ("constant", lambda optimizer, warmup, updates: get_constant_schedule_with_warmup(optimizer, warmup)),
+    ],
+)
 def test_the_rate_follows_the_schedule_of_transformers_but_for_its_first_update_at_zero(
-    updates: int, warmup_fraction: float
+    schedule: str, of_transformers: Any, updates: int, warmup_fraction: float
 ) -> None:
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=1.0)
     warmup = int(updates * warmup_fraction)
-    schedule = get_linear_schedule_with_warmup(optimizer, warmup + 1, updates + 1)
     expected = []
+    theirs = of_transformers(optimizer, warmup + 1, updates + 1)
     for _ in range(updates):
-        schedule.step()
-        expected.append(schedule.get_last_lr()[0])
-    assert [linear_factor(update, updates, warmup_fraction) for update in range(updates)] == pytest.approx(expected)
+        theirs.step()
+        expected.append(theirs.get_last_lr()[0])
+    found = [schedule_factor(schedule, update, updates, warmup_fraction) for update in range(updates)]
+    assert found == pytest.approx(expected)
+
+
+def test_slanted_triangles_rise_from_a_32nd_and_fall_to_it() -> None:
+    """Equation 3 of Howard and Ruder 2018, with cut_frac 0.1 and ratio 32; theirs counts updates from 1 to T."""
+    updates, cut, ratio = 100, 10, 32
+    found = [schedule_factor("slanted", update, updates, 0.1) for update in range(updates)]
+    share = [t / cut if t < cut else 1 - (t - cut) / (cut * (1 / 0.1 - 1)) for t in range(1, updates)]
+    expected = [(1 + p * (ratio - 1)) / ratio for p in share]
+    # Of a rise over `cut` updates one step is spent on the peak itself, hence the tolerance.
+    assert found[:-1] == pytest.approx(expected, abs=0.1)
+    assert max(found) == found[cut] == 1
+    assert min(found) >= 1 / ratio
+    assert found[-1] == pytest.approx(1 / ratio, abs=0.02)

@@ -67,7 +67,7 @@ def load_splits(task: Task, settings: Settings) -> Splits:
 def _read_tables(task: Task, settings: Settings) -> dict[str, Table]:
     """{'train', 'dev', 'test', 'also ...': table}, those that are there; test only where weights are chosen."""
     data, more = task.data, {f"{ALSO}{name}": split for name, split in task.data.also.items()}
-    if settings.keep == "best":
+    if settings.chooses_on_dev:
         more["test"] = data.test or "test"
     if settings.data == "hub":
         tables = read_hub(task.name, data, more)
@@ -168,11 +168,11 @@ def _strata(rows: Rows) -> np.ndarray:
 
 
 def _cut(rows: dict[str, Rows], settings: Settings, notes: list[str]) -> dict[str, Rows]:
-    """Adds the splits that the source does not have: dev, and with `--keep best` rows to choose on."""
+    """Adds the splits that the source does not have: dev, and where weights are chosen rows to choose on."""
     if "dev" not in rows:
         rows = rows | dict(zip(("train", "dev"), _cut_off(rows["train"], settings, DEV), strict=True))
         notes.append(f"dev: {len(rows['dev']):,} rows cut from {rows['train'].origin}, seed {settings.seed}")
-    if settings.keep == "best":
+    if settings.chooses_on_dev:
         if "test" not in rows:
             train, chosen_on = _cut_off(rows["train"], settings, CHOICE)
             notes.append(

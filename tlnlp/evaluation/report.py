@@ -24,6 +24,8 @@ from tlnlp.recipe import Recipe, Task
 from tlnlp.saved import write_task
 from tlnlp.settings import NOT_OF_THE_RUN
 from tlnlp.training import folder as folders
+from tlnlp.transfer.groups import Group
+from tlnlp.transfer.strategies import Phase
 
 # What the Hub calls each kind of network.
 PIPELINES = {
@@ -56,7 +58,6 @@ def describe(
     """The record of a run: plain JSON values, with units in the names or said in the README."""
     training, task, settings = work.training, work.training.task, work.training.settings
     rows, published = work.reported_rows, work.recipe.published
-    learning = {name for phase in training.phases for name in phase.rates}
     return {
         "task": task.name,
         "model": settings.model,
@@ -75,7 +76,7 @@ def describe(
         "rows": {"train": len(work.train_rows), "dev": len(rows)},
         "parameters": {
             "total": sum(group.size for group in work.groups),
-            "learning": sum(group.size for group in work.groups if group.name in learning),
+            "learning": learning_weights(work.groups, training.phases),
         },
         "seconds": {
             "startup": record.startup_seconds,
@@ -86,7 +87,7 @@ def describe(
         "tokens_per_second": record.tokens / record.train_seconds,
         "padding_fraction": record.padding_fraction,
         "peak_mib": _peak_mib(),
-        "updates": record.updates_done,
+        "updates": record.updates_taken,
         "history": record.history,
         "best": record.best,
         "resumed": record.resumed,
@@ -99,6 +100,13 @@ def describe(
         "identity": identity,
         "output": str(folder),
     }
+
+
+def learning_weights(groups: Sequence[Group], phases: Sequence[Phase]) -> int:
+    """Weights that learn in any of the phases."""
+    whole = {name for phase in phases for name in phase.rates if name not in phase.only_biases}
+    biases = {name for phase in phases for name in phase.only_biases} - whole
+    return sum(g.size if g.name in whole else g.bias_size if g.name in biases else 0 for g in groups)
 
 
 def _is_one_answer(answers: list[dict[str, Any]]) -> bool:

@@ -54,7 +54,7 @@ class Screen:
         for run in _alike(groups, phases):
             name = run[0].name if len(run) == 1 else f"{run[0].name} to {run[-1].name.split()[-1]}"
             size = f"{run[0].size:,}" if len(run) == 1 else f"{len(run)} x {run[0].size:,}"
-            table.add_row(name, size, *[_rate(phase.rates.get(run[0].name)) for phase in phases])
+            table.add_row(name, size, *[_rate(phase, run[0].name) for phase in phases])
         self._console.print(table)
 
     @contextlib.contextmanager
@@ -116,5 +116,7 @@ def _alike(groups: Sequence[Group], phases: Sequence[Phase]) -> list[list[Group]
     return runs
 
 
-def _rate(rate: float | None) -> str:
-    return "frozen" if rate is None else f"learns, {rate:g}"
+def _rate(phase: Phase, name: str) -> str:
+    if name not in phase.rates:
+        return "frozen"
+    return f"{'biases' if name in phase.only_biases else 'learns'}, {phase.rates[name]:.3g}"

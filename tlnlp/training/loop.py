@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from tlnlp.heads.encoded import Encoded
 from tlnlp.packing import Packing
 from tlnlp.recipe import Task
 from tlnlp.settings import Settings
-from tlnlp.training.optimizer import linear_factor, set_rates
+from tlnlp.training.optimizer import schedule_factor, set_rates
 from tlnlp.training.plan import Update, deal, plan_updates, updates_per_epoch
 from tlnlp.transfer.strategies import Phase
 
@@ -56,6 +57,7 @@ class Training:
         begin_phase: what a phase asks for before its first update (new random weights).
         packing: runs the layers without padding; None where they run padded.
         phase: the one at hand.
+        phase_is_over: set by whoever takes the steps, to go on with the next phase after this update.
     """
 
     task: Task
@@ -70,6 +72,7 @@ class Training:
     begin_phase: Callable[[Phase], None]
     packing: Packing | None = None
     phase: Phase | None = None
+    phase_is_over: bool = False
 
     def set_learning(self) -> None:
         """Puts the network in the state in which the phase at hand learns: after an evaluation, too."""
@@ -80,6 +83,11 @@ class Training:
     def updates_per_epoch(self) -> int:
         """Updates of each epoch."""
         return updates_per_epoch(len(self.encoded), self.settings.batch_size)
+
+    def end_of_phase(self, updates_done: int) -> int:
+        """Updates done when the phase ends that update number `updates_done` belongs to."""
+        ends = itertools.accumulate(phase.epochs * self.updates_per_epoch for phase in self.phases)
+        return next(end for end in ends if end >= updates_done)
 
     @property
     def updates(self) -> int:
@@ -110,13 +118,16 @@ def train(training: Training, updates_done: int = 0) -> Iterator[Step]:
             max_tokens=settings.max_tokens,
             micro_batches=settings.micro_batches,
         ):
-            factor = linear_factor(update.number - first, last - first, settings.warmup_fraction)
+            factor = schedule_factor(settings.schedule, update.number - first, last - first, settings.warmup_fraction)
             set_rates(training.optimizer, phase.rates, factor)
             loss = take_update(training, model, optimizer, update)
             done = update.number + 1
             rate = max(phase.rates.values()) * factor
             ends_epoch = done % training.updates_per_epoch == 0
             yield Step(done, training.updates, phase, update.epoch, ends_epoch, loss, rate, update)
+            if training.phase_is_over:
+                training.phase_is_over = False
+                break
 
 
 def take_update(training: Training, model: nn.Module, optimizer: Any, update: Update) -> torch.Tensor:
@@ -150,8 +161,9 @@ def take_update(training: Training, model: nn.Module, optimizer: Any, update: Up
 def set_learning(model: nn.Module, optimizer: torch.optim.Optimizer, phase: Phase) -> None:
     """Lets the groups of `phase` learn and freezes the others: no gradient, and no dropout either."""
     for each in optimizer.param_groups:
+        learns = each["group"] in phase.rates and (each["biases"] or each["group"] not in phase.only_biases)
         for parameter in each["params"]:
-            parameter.requires_grad_(each["group"] in phase.rates)
+            parameter.requires_grad_(learns)
             parameter.grad = None
     model.train()
     for module in model.modules():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -10,22 +11,37 @@ from torch import nn
 from tlnlp.settings import Settings
 from tlnlp.transfer.groups import Group
 
+# Highest rate over lowest in slanted triangles: Howard and Ruder 2018, section 3.2.
+SLANTED_RATIO = 32
 
-def build_optimizer(model: nn.Module, groups: Sequence[Group], settings: Settings) -> torch.optim.AdamW:
+
+def build_optimizer(
+    model: nn.Module, groups: Sequence[Group], settings: Settings, *, biases_apart: bool = False
+) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) with two parameter groups for each layer group: matrices, which decay, and
     vectors (biases, norms) and lookup tables, which do not: a word that the train rows lack must not fade. Found by
-    structure, not by name. `group` in each says whose it is."""
+    structure, not by name. `group` in each says whose it is, `biases` whether it holds nothing else.
+
+    Args:
+        biases_apart: a third one for biases, which may learn where the rest stays.
+    """
     parameters = dict(model.named_parameters())
     tables = {module.weight for module in model.modules() if isinstance(module, nn.Embedding)}
     parameter_groups = []
     for group in groups:
+        biases = {parameters[name] for name in group.biases} if biases_apart else set()
         members = [parameters[name] for name in group.parameters]
+        rest = [p for p in members if p not in biases]
         for decay, of_kind in (
-            (settings.weight_decay, [p for p in members if p.dim() >= 2 and p not in tables]),
-            (0.0, [p for p in members if p.dim() < 2 or p in tables]),
+            (settings.weight_decay, [p for p in rest if p.dim() >= 2 and p not in tables]),
+            (0.0, [p for p in rest if p.dim() < 2 or p in tables]),
+            (0.0, [p for p in members if p in biases]),
         ):
             if of_kind:
-                parameter_groups.append({"params": of_kind, "weight_decay": decay, "group": group.name})
+                are_biases = of_kind[0] in biases
+                parameter_groups.append(
+                    {"params": of_kind, "weight_decay": decay, "group": group.name, "biases": are_biases}
+                )
     return torch.optim.AdamW(parameter_groups, lr=0.0, fused=True)
 
 
@@ -35,10 +51,23 @@ def set_rates(optimizer: torch.optim.Optimizer, peak: Mapping[str, float], facto
         each["lr"] = peak.get(each["group"], 0.0) * factor
 
 
-def linear_factor(update: int, updates: int, warmup_fraction: float) -> float:
-    """Share of the peak rate at `update` of `updates`: a rise over the warm-up, then a straight fall to zero
-    (Devlin et al. 2019, A.2). The first update of a warm-up does not waste its rows on a rate of zero."""
+def schedule_factor(schedule: str, update: int, updates: int, warmup_fraction: float) -> float:
+    """Share of the peak rate at `update` of `updates`: a straight rise over the warm-up, then as `schedule` says.
+
+    - linear: a straight fall to zero (Devlin et al. 2019, A.2).
+    - cosine: half a wave down to zero (Loshchilov and Hutter 2017).
+    - slanted: slanted triangles, which rise from a 32nd and fall to it (Howard and Ruder 2018, section 3.2).
+    - constant: the peak rate to the end.
+
+    The first update of a warm-up does not waste its rows on a rate of zero.
+    """
     warmup = int(updates * warmup_fraction)
     if update < warmup:
-        return (update + 1) / (warmup + 1)
-    return (updates - update) / max(1, updates - warmup)
+        share = (update + 1) / (warmup + 1)
+    else:
+        share = (updates - update) / max(1, updates - warmup)
+        if schedule == "constant":
+            share = 1.0
+        elif schedule == "cosine":
+            share = (1 - math.cos(math.pi * share)) / 2
+    return (1 + share * (SLANTED_RATIO - 1)) / SLANTED_RATIO if schedule == "slanted" else share

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,11 +18,15 @@ class Group:
         name: "embeddings", "layer 3", "head".
         parameters: names in `model.named_parameters()`; a parameter that two places share stands in the first.
         size: number of weights.
+        biases: those of `parameters` that are the bias of a linear layer or a norm.
+        bias_size: number of weights in these.
     """
 
     name: str
     parameters: tuple[str, ...]
     size: int
+    biases: tuple[str, ...] = ()
+    bias_size: int = 0
 
 
 def layer_groups(model: nn.Module, ask: Callable[[nn.Module], object] | None = None) -> list[Group]:
@@ -40,12 +45,17 @@ def layer_groups(model: nn.Module, ask: Callable[[nn.Module], object] | None = N
     groups |= {"head": []}
     layer_of = {p: f"layer {i}" for i, layer in enumerate(stack, start=1) for p in layer.parameters()}
     after = _parameters_after(model, stack, ask or _ask_two_tokens)
-    sizes = dict.fromkeys(groups, 0)
-    for name, parameter in model.named_parameters():
-        group = layer_of.get(parameter) or ("head" if parameter in after else "embeddings")
-        groups[group].append(name)
-        sizes[group] += parameter.numel()
-    return [Group(name, tuple(parameters), sizes[name]) for name, parameters in groups.items() if parameters]
+    bias_parameters = {module._parameters.get("bias") for module in model.modules()}
+    named = dict(model.named_parameters())
+    for name, parameter in named.items():
+        groups[layer_of.get(parameter) or ("head" if parameter in after else "embeddings")].append(name)
+    return [_group(name, members, named, bias_parameters) for name, members in groups.items() if members]
+
+
+def _group(name: str, members: Sequence[str], named: Mapping[str, nn.Parameter], bias_parameters: Set[Any]) -> Group:
+    biases = tuple(member for member in members if named[member] in bias_parameters)
+    size, bias_size = (sum(named[member].numel() for member in some) for some in (members, biases))
+    return Group(name, tuple(members), size, biases, bias_size)
 
 
 def layer_stack(model: nn.Module) -> nn.ModuleList:

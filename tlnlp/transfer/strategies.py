@@ -1,16 +1,37 @@
 """What learns, for how long, and how fast: each strategy is a function from layer groups to phases.
 
-A new strategy is a new function in `STRATEGIES`; it knows neither model nor task, and can be tested without either.
+A new strategy is a new function in `STRATEGIES`; it knows neither model nor task, and can be tested without either. Its
+keyword arguments are what `--strategy name:option=value` may set (`tlnlp.transfer.options`).
+
+`--learning-rate` is the rate of a whole pre-trained network. Where only few and new weights learn, they want more: such
+strategies multiply it by `factor`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from tlnlp.errors import InputError, did_you_mean
+from tlnlp.errors import InputError
 from tlnlp.settings import Settings
 from tlnlp.transfer.groups import Group
+
+# The group of the weights that an adapter adds.
+ADAPTER = "adapter"
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """New weights beside frozen ones.
+
+    Args:
+        kind: "lora", "ia3", "prefix", "prompt" or "bottleneck".
+        options: of that kind, see `tlnlp.transfer.adapters`.
+    """
+
+    kind: str
+    options: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -22,26 +43,24 @@ class Phase:
         epochs: passes over the train rows.
         rates: group name to peak learning rate. A group that is not named stays as it is, in evaluation mode.
         redraw: groups whose weights are drawn at random before the phase begins.
+        only_biases: groups of which nothing but the biases learns.
+        adapter: what is added to the network, the same in all phases of a run; its group is called `ADAPTER`.
     """
 
     name: str
     epochs: int
     rates: Mapping[str, float]
     redraw: Sequence[str] = field(default=())
+    only_biases: Sequence[str] = field(default=())
+    adapter: Adapter | None = None
 
 
-Strategy = Callable[[Sequence[Group], Settings], list[Phase]]
+Strategy = Callable[..., list[Phase]]
 
 
 def full(groups: Sequence[Group], settings: Settings) -> list[Phase]:
     """Fine-tuning: all groups learn, at one rate (Devlin et al. 2019, section 3.2). The default where rows abound."""
     return [Phase("all layers", settings.epochs, {group.name: settings.learning_rate for group in groups})]
-
-
-def head_only(groups: Sequence[Group], settings: Settings) -> list[Phase]:
-    """Feature extraction: the pre-trained layers stay as they are, a new head learns to read them (Peters et al. 2019,
-    "To tune or not to tune?"). Cheap; best where the task is near the pre-training. Wants a higher rate than `full`."""
-    return [Phase("head", settings.epochs, {groups[-1].name: settings.learning_rate})]
 
 
 def from_scratch(groups: Sequence[Group], settings: Settings) -> list[Phase]:
@@ -50,19 +69,163 @@ def from_scratch(groups: Sequence[Group], settings: Settings) -> list[Phase]:
     return [Phase("all layers, from random weights", phase.epochs, phase.rates, [group.name for group in groups])]
 
 
-STRATEGIES: dict[str, Strategy] = {strategy.__name__: strategy for strategy in (full, head_only, from_scratch)}
+def head_only(groups: Sequence[Group], settings: Settings, *, factor: float = 10.0) -> list[Phase]:
+    """Feature extraction: the pre-trained layers stay as they are, a new head learns to read them (Peters et al. 2019,
+    "To tune or not to tune?"). Cheap; best where the task is near the pre-training.
 
-
-def find_strategy(name: str) -> Strategy:
-    """The strategy called `name`.
-
-    Raises:
-        InputError: there is none of that name.
+    Args:
+        factor: the head's rate over `--learning-rate`.
     """
-    if name not in STRATEGIES:
+    rate = _raised("head_only", "factor", settings, factor)
+    return [Phase("head", settings.epochs, {groups[-1].name: rate})]
+
+
+def top_layers(groups: Sequence[Group], settings: Settings, *, k: int = 2) -> list[Phase]:
+    """The last layers and the head learn, the lower ones stay (Lee et al. 2019, "What would Elsa do?": a quarter of the
+    layers brings 90 % of the score). Saves time and memory.
+
+    Args:
+        k: how many layers, counted from the top.
+    """
+    learning = [*_layers_from_top("top_layers", groups, k), groups[-1]]
+    name = f"last {k} layers and head" if k > 1 else "last layer and head"
+    return [Phase(name, settings.epochs, {group.name: settings.learning_rate for group in learning})]
+
+
+def head_then_full(
+    groups: Sequence[Group],
+    settings: Settings,
+    *,
+    head_epochs: int | None = None,
+    factor: float = 10.0,
+    full_factor: float = 1.0,
+) -> list[Phase]:
+    """The new head first, then everything at a small rate: a random head sends large and senseless gradients into
+    layers that know something (Kumar et al. 2022, LP-FT; better where dev rows are unlike the train rows).
+
+    Args:
+        head_epochs: passes in which the head alone learns; as many as `--epochs` if unset.
+        factor: the head's rate in them, over `--learning-rate`.
+        full_factor: the rate of all layers afterwards, over `--learning-rate`.
+    """
+    _at_least("head_then_full", "head_epochs", head_epochs, 1)
+    head_rate = _raised("head_then_full", "factor", settings, factor)
+    rate = _raised("head_then_full", "full_factor", settings, full_factor)
+    return [
+        Phase("head", settings.epochs if head_epochs is None else head_epochs, {groups[-1].name: head_rate}),
+        Phase("all layers", settings.epochs, {group.name: rate for group in groups}),
+    ]
+
+
+def gradual_unfreezing(
+    groups: Sequence[Group], settings: Settings, *, layers: int = 1, phase_epochs: int = 1, decay: float = 1.0
+) -> list[Phase]:
+    """The head, then one more layer in each phase, from the top; then all for `--epochs` (Howard and Ruder 2018,
+    ULMFiT, section 3.3). Against forgetting, where rows are few.
+
+    Args:
+        layers: unfrozen in each phase.
+        phase_epochs: passes of each phase but the last.
+        decay: rate of a group over that of the group above it (in ULMFiT 1 / 2.6).
+    """
+    _at_least("gradual_unfreezing", "layers", layers, 1)
+    _at_least("gradual_unfreezing", "phase_epochs", phase_epochs, 1)
+    rates = _decayed("gradual_unfreezing", groups, settings, decay)
+    phases = []
+    for lowest in range(len(groups) - 1, 0, -layers):
+        learning = {group.name: rates[group.name] for group in groups[lowest:]}
+        name = "head" if lowest == len(groups) - 1 else f"from {groups[lowest].name} up"
+        phases.append(Phase(name, phase_epochs, learning))
+    return [*phases, Phase("all layers", settings.epochs, rates)]
+
+
+def layer_decay(groups: Sequence[Group], settings: Settings, *, decay: float = 0.8) -> list[Phase]:
+    """Discriminative rates: the lower a layer, the more general what it knows, the slower it learns (Howard and Ruder
+    2018, section 3.2, with 1 / 2.6; Clark et al. 2020, ELECTRA, appendix B, with 0.8). Steadier where rows are few.
+
+    Args:
+        decay: rate of a group over that of the group above it; the head has `--learning-rate`.
+    """
+    return [Phase("all layers", settings.epochs, _decayed("layer_decay", groups, settings, decay))]
+
+
+def bias_only(groups: Sequence[Group], settings: Settings, *, factor: float = 10.0) -> list[Phase]:
+    """BitFit: the biases and the head learn, a thousandth of the weights (Ben Zaken et al. 2022). For few rows, or many
+    tasks on one network.
+
+    Args:
+        factor: their rate over `--learning-rate` (in the paper 1e-4 to 1e-3).
+    """
+    *body, head = groups
+    with_biases = [group.name for group in body if group.biases]
+    if not with_biases:
         raise InputError(
-            expected=f"--strategy {' | '.join(STRATEGIES)}",
-            found=f"{name}{did_you_mean(name, STRATEGIES)}",
-            change="the name of the strategy",
+            expected="--strategy bias_only on a network that has biases (BERT, RoBERTa, GPT-2)",
+            found="one whose layers have none",
+            change="--strategy lora or ia3, or another --model",
         )
-    return STRATEGIES[name]
+    rate = _raised("bias_only", "factor", settings, factor)
+    return [Phase("biases and head", settings.epochs, dict.fromkeys([*with_biases, head.name], rate), (), with_biases)]
+
+
+def reinit_top(groups: Sequence[Group], settings: Settings, *, k: int = 1) -> list[Phase]:
+    """The top layers are drawn anew before fine-tuning: they are the most bound to what the pre-training asked (Zhang
+    et al. 2021, "Revisiting few-sample BERT fine-tuning", section 5). Steadier where rows are few.
+
+    Args:
+        k: how many layers, counted from the top; the head is drawn anew with them.
+    """
+    redrawn = [group.name for group in (*_layers_from_top("reinit_top", groups, k), groups[-1])]
+    (phase,) = full(groups, settings)
+    return [Phase(f"all layers, last {k} from random weights", phase.epochs, phase.rates, redrawn)]
+
+
+STRATEGIES: dict[str, Strategy] = {
+    strategy.__name__: strategy
+    for strategy in (
+        full, head_only, from_scratch, top_layers, head_then_full, gradual_unfreezing, layer_decay, bias_only,
+        reinit_top,
+    )
+}  # fmt: skip
+
+
+def _layers_from_top(strategy: str, groups: Sequence[Group], k: int) -> Sequence[Group]:
+    layers = groups[1:-1]
+    if not 1 <= k <= len(layers):
+        raise InputError(
+            expected=f"--strategy {strategy}:k=1 to {strategy}:k={len(layers)}, the layers of this network",
+            found=f"{strategy}:k={k}",
+            change="k",
+        )
+    return layers[-k:]
+
+
+def _decayed(strategy: str, groups: Sequence[Group], settings: Settings, decay: float) -> dict[str, float]:
+    """Each group's rate: that of the group above it, times `decay`."""
+    if not 0 < decay <= 1:
+        raise InputError(
+            expected=f"--strategy {strategy}:decay=D with D above 0 and at most 1",
+            found=f"{strategy}:decay={decay:g}",
+            change="decay (ULMFiT's division by 2.6 is decay=0.385)",
+        )
+    return {group.name: settings.learning_rate * decay**above for above, group in enumerate(reversed(groups))}
+
+
+def _raised(strategy: str, option: str, settings: Settings, factor: float) -> float:
+    """`--learning-rate` times `factor`."""
+    if not factor > 0:
+        raise InputError(
+            expected=f"--strategy {strategy}:{option}=F with F above 0",
+            found=f"{strategy}:{option}={factor:g}",
+            change=option,
+        )
+    return settings.learning_rate * factor
+
+
+def _at_least(strategy: str, option: str, value: float | None, least: float) -> None:
+    if value is not None and value < least:
+        raise InputError(
+            expected=f"--strategy {strategy}:{option}=N with N at least {least:g}",
+            found=f"{strategy}:{option}={value:g}",
+            change=option,
+        )

@@ -1,0 +1,96 @@
+"""`--strategy name:option=value,option=value`: the strategy, with its options in the types that it declares."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tlnlp.errors import InputError, did_you_mean
+from tlnlp.settings import Settings
+from tlnlp.transfer.groups import Group
+from tlnlp.transfer.strategies import STRATEGIES, Phase, Strategy
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A strategy and the options that were given for it."""
+
+    name: str
+    strategy: Strategy
+    options: dict[str, Any]
+
+    def plan(self, groups: Sequence[Group], settings: Settings) -> list[Phase]:
+        """The phases for this network.
+
+        Raises:
+            InputError: options that this network or these settings cannot have.
+        """
+        return self.strategy(groups, settings, **self.options)
+
+
+def find_strategy(text: str) -> Chosen:
+    """The strategy that `text` names.
+
+    Raises:
+        InputError: there is none of that name, or it has no such option, or the value is of another type.
+    """
+    name, _, rest = text.partition(":")
+    if name not in STRATEGIES:
+        raise InputError(
+            expected=f"--strategy {' | '.join(STRATEGIES)}",
+            found=f"{name}{did_you_mean(name, STRATEGIES)}",
+            change="the name of the strategy",
+        )
+    strategy = STRATEGIES[name]
+    known = options_of(strategy)
+    options: dict[str, Any] = {}
+    for each in filter(None, rest.split(",")):
+        option, equals, value = each.partition("=")
+        if option not in known or not equals:
+            like = ", ".join(f"{other}={parameter.default}" for other, parameter in known.items())
+            raise InputError(
+                expected=f"--strategy {name}" + (f" with any of {like}" if known else ", which has no options"),
+                found=f"{each}{did_you_mean(option, known)}",
+                change=f"what stands after {name}:",
+            )
+        options[option] = _read(name, option, value, known[option].annotation)
+    return Chosen(name, strategy, options)
+
+
+def options_of(strategy: Strategy) -> dict[str, inspect.Parameter]:
+    """The options of `strategy`: its keyword arguments, with type and default."""
+    hints = typing.get_type_hints(strategy)
+    return {
+        name: parameter.replace(annotation=hints[name])
+        for name, parameter in inspect.signature(strategy).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+
+
+def _read(strategy: str, option: str, value: str, kind: Any) -> Any:
+    """`value` as the type that the option declares; of `int | None` the first."""
+    if isinstance(kind, types.UnionType):
+        kind = typing.get_args(kind)[0]
+    choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
+    if choices:
+        if value in choices:
+            return value
+        wanted, hint = " or ".join(choices), did_you_mean(value, choices)
+    else:
+        try:
+            read = kind(value)
+            if not isinstance(read, float) or math.isfinite(read):
+                return read
+        except ValueError:
+            pass
+        wanted, hint = {int: "a whole number", float: "a number"}[kind], ""
+    raise InputError(
+        expected=f"--strategy {strategy}:{option}={wanted}",
+        found=f"{option}={value}{hint}",
+        change=f"the value of {option}",
+    )
