@@ -35,6 +35,8 @@ FLOW = (
     "tlnlp.packing",
     "tlnlp.compact",
     "tlnlp.model",
+    "tlnlp.training.folder",
+    "tlnlp.frozen",
     "tlnlp.training.",
     "tlnlp.evaluation.measure",
     "tlnlp.evaluation.predict",

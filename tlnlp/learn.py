@@ -41,6 +41,7 @@ class Record:
         best: updates done and score of the best epoch so far.
         stale_epochs: passes of the phase at hand since its best one.
         phase_best: dev score of that one.
+        frozen_bytes: what was kept on disk of the answers of frozen layers.
         resumed: how often the run was gone on with.
     """
 
@@ -57,6 +58,7 @@ class Record:
     best: dict[str, Any] | None = None
     stale_epochs: int = 0
     phase_best: float | None = None
+    frozen_bytes: int = 0
     resumed: int = 0
 
     @property
@@ -91,6 +93,7 @@ class Learner:
         rows_done = int(epochs_done * len(self.training.encoded)) + int(epochs_done) * len(work.watched)
         record.startup_seconds = time.time() - psutil.Process().create_time()
         with self.screen.bar(rows, rows_done) as bar:
+            self.training.say = bar.say
             with stop_requests(self.accelerator) as stop_asked:
                 steps = train(self.training, record.updates_done)
                 while (step := self._next(steps)) is not None:
@@ -104,10 +107,18 @@ class Learner:
                         raise Interrupted(record.updates_done, step.updates)
             if self.settings.chooses_on_dev:
                 checkpoint.load_weights(self.folder / BEST, self.training.model)
+                self._run_all_layers()  # those that the last phase froze may be those of an earlier one now
             bar.say("answering")
             answers = self._answer(work.reported, work.reported_rows, bar)
             also = {name: self._answer(encoded, rows, bar) for name, (encoded, rows) in work.also.items()}
+            self._run_all_layers()
             return record, answers, also
+
+    def _run_all_layers(self) -> None:
+        frozen, self.training.frozen = self.training.frozen, None
+        if frozen is not None:
+            self.record.frozen_bytes = max(self.record.frozen_bytes, frozen.bytes)
+            frozen.remove()
 
     def _next(self, steps: Any) -> Step | None:
         began = time.perf_counter()
@@ -133,7 +144,9 @@ class Learner:
 
     def _end_epoch(self, step: Step, bar: Bar) -> None:
         """Notes the epoch's loss and, but for the last one, which is reported anyway, its dev scores."""
-        updates = self.training.updates_per_epoch
+        updates, frozen = self.training.updates_per_epoch, self.training.frozen
+        if frozen is not None:
+            self.record.frozen_bytes = max(self.record.frozen_bytes, frozen.bytes)
         entry: dict[str, Any] = {"epoch": step.epoch + 1, "updates": step.updates_done}
         entry["loss"] = float(self._loss_sum) / updates
         self._loss_sum.zero_()
@@ -179,7 +192,7 @@ class Learner:
         training, began = self.training, time.perf_counter()
         answers = predict(
             training.model, encoded, rows, training.task, training.tokenizer, self.settings, self.accelerator,
-            bar.advance,
+            bar.advance, training.frozen,
         )  # fmt: skip
         training.set_learning()  # the epochs that follow learn on
         self.record.evaluate_seconds += time.perf_counter() - began

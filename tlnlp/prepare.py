@@ -19,10 +19,12 @@ from tlnlp.data.rows import Rows, Splits
 from tlnlp.data.vocabulary import train_vocabulary
 from tlnlp.dropout import CheapDropout
 from tlnlp.errors import InputError, did_you_mean
-from tlnlp.heads.encoded import Encoded
+from tlnlp.frozen import FrozenLayers, frozen_layers
+from tlnlp.heads.encoded import Encoded, model_inputs
 from tlnlp.packing import Packing
 from tlnlp.recipe import NEW, Recipe, Task
 from tlnlp.settings import Settings
+from tlnlp.training.folder import FROZEN
 from tlnlp.training.loop import Training
 from tlnlp.training.optimizer import build_optimizer
 from tlnlp.training.plan import updates_per_epoch
@@ -178,6 +180,19 @@ def prepare(
         if redrawn:
             models.redraw(network, redrawn, task.head.auto_class, settings.seed, compact)
 
+    def freeze(phase: Phase) -> FrozenLayers | None:
+        count = frozen_layers([group.name for group in groups], phase.rates)
+        if settings.recompute_frozen or phase.epochs == 1 or count == 0 or _is_drawn_anew(encoded, task, tokenizer):
+            return None
+        cut_tables = {} if compact is None else {compact.parameter: compact.whole}
+        return FrozenLayers.install(
+                network, count, encoded, folder=settings.frozen_dir or folder / FROZEN, packing=packing,
+                collate=lambda encoded, items: task.head.collate(encoded, items, tokenizer, np.random.default_rng(0)),
+                ask=lambda batch: task.head.loss(network, _on(batch, accelerator), task),
+                accelerator=accelerator, max_tokens=settings.max_tokens, whole=cut_tables,
+                say=lambda text: training.say(text),
+            )  # fmt: skip
+
     training = Training(
         task=task,
         head=task.head,
@@ -189,6 +204,7 @@ def prepare(
         settings=settings,
         accelerator=accelerator,
         begin_phase=begin_phase,
+        freeze=freeze,
         packing=packing,
     )
     return Work(
@@ -213,6 +229,17 @@ def pack(network: Any, encoded: Encoded, task: Task, tokenizer: Any) -> Packing 
     if encoded.lengths[items].min() == encoded.lengths[items].max():
         return None
     return Packing.install(network, _ask(encoded, items, task, tokenizer))
+
+
+def _is_drawn_anew(encoded: Encoded, task: Task, tokenizer: Any) -> bool:
+    """Whether what the network reads of an item differs from epoch to epoch (masked words)."""
+    some = np.arange(min(8, len(encoded)))
+    one, other = (task.head.collate(encoded, some, tokenizer, np.random.default_rng(seed)) for seed in (0, 1))
+    return not all(torch.equal(one[name], other[name]) for name in model_inputs(one))
+
+
+def _on(batch: dict[str, Any], accelerator: Accelerator) -> dict[str, Any]:
+    return {name: value.to(accelerator.device) for name, value in batch.items()}
 
 
 def _ask(encoded: Encoded, items: np.ndarray, task: Task, tokenizer: Any) -> Callable[[Any], Any]:

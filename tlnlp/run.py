@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import sys
 from contextlib import ExitStack
 from dataclasses import replace
@@ -56,10 +57,13 @@ def run_seeds(
     if settings.seeds == 1:
         result = run_once(recipe, settings, folder, accelerator, screen)
     else:
-        seeds = [replace(settings, seed=seed, seeds=1) for seed in range(settings.seeds)]
+        frozen = settings.frozen_dir or folder / folders.FROZEN  # the same for all of them
+        seeds = [replace(settings, seed=seed, seeds=1, frozen_dir=frozen) for seed in range(settings.seeds)]
         runs = [run_once(recipe, each, folder / f"seed{each.seed}", accelerator, screen) for each in seeds]
         result = report.join_seeds(runs, folder)
         on_main(accelerator, lambda: folders.write_json(folder / folders.RESULT, result))
+    if accelerator.is_local_main_process:
+        shutil.rmtree(folder / folders.FROZEN, ignore_errors=True)
     report.show(recipe, result, screen)
     return result
 

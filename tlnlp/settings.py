@@ -127,6 +127,13 @@ class Settings:
     max_answer: Annotated[
         int, _flag("TOKENS", "Question answering only: longest answer. Source: the code of Devlin et al. 2019 (30).")
     ] = 30
+    recompute_frozen: Annotated[
+        bool, _flag("", "Run frozen layers anew in each epoch, instead of once with what they answer kept on disk.")
+    ] = False
+    frozen_dir: Annotated[
+        Path | None,
+        _flag("FOLDER", "Where that is kept for other runs too. If unset: in the output folder, removed at the end."),
+    ] = None
     output_dir: Annotated[Path | None, _flag("FOLDER", "Where the run goes; runs/TASK/NAME if unset.")] = None
     resume: Annotated[bool, _flag("", "Go on from the newest whole checkpoint of this run.")] = False
     overwrite: Annotated[bool, _flag("", "Delete what is in the output folder and start anew.")] = False
@@ -162,7 +169,7 @@ SMALL_DATA: dict[str, Any] = {"epochs": 20, "warmup_fraction": 0.1, "schedule": 
 # Which part of a text goes where a row is too long.
 SIDES = ("end", "start", "never")
 # Flags that say where and how a run is kept, not what it is: they may change when a run is resumed.
-NOT_OF_THE_RUN = ("output_dir", "resume", "overwrite", "save_every", "tracker", "quiet", "seeds")
+NOT_OF_THE_RUN = ("output_dir", "frozen_dir", "resume", "overwrite", "save_every", "tracker", "quiet", "seeds")
 
 _AT_LEAST = {
     **dict.fromkeys(

@@ -227,7 +227,7 @@ def test_the_identity_is_made_of_all_that_decides_a_result_and_of_nothing_else()
         "max_tokens": 999, "micro_batches": 9, "precision": "bf16", "seed": 9, "train_rows": 9, "new_head": True,
         "keep": "best", "mask_fraction": 0.9, "window_overlap": 9, "truncate": ("text=start",), "max_answer": 9,
         "lm_weight": 0.9, "fix_answers": True, "class_weights": "balanced",
-        "schedule": "cosine", "patience": 9, "least_updates": 9, "small_data": True,
+        "schedule": "cosine", "patience": 9, "least_updates": 9, "small_data": True, "recompute_frozen": True,
     }  # fmt: skip
     others = {name: value for name, value in others.items() if hasattr(SETTINGS, name)}
     assert set(others) | set(NOT_OF_THE_RUN) == set(vars(SETTINGS)), "a new flag must be told apart here too"
@@ -239,7 +239,16 @@ def test_the_identity_is_made_of_all_that_decides_a_result_and_of_nothing_else()
     assert identity_of("mnli", SETTINGS, "data", "model") != base
     assert identity_of("sst2", SETTINGS, "x", "model") != base
     assert identity_of("sst2", SETTINGS, "data", "x") != base
-    kept = replace(SETTINGS, output_dir=Path("x"), resume=True, save_every=3, tracker="x", quiet=True, seeds=4)
+    kept = replace(
+        SETTINGS,
+        output_dir=Path("x"),
+        frozen_dir=Path("x"),
+        resume=True,
+        save_every=3,
+        tracker="x",
+        quiet=True,
+        seeds=4,
+    )
     assert identity_of("sst2", kept, "data", "model") == base
 
 

@@ -36,7 +36,12 @@ def _begin(recipe: str, strategy: str, model: Path, rows: dict[str, Any], folder
     return work
 
 
-STRATEGIES = ["full", "head_only", "from_scratch", "two phases", "two phases with a redraw"]
+STRATEGIES = [
+    "full", "head_only", "from_scratch", "two phases", "two phases with a redraw", "head_then_full", "top_layers:k=1",
+    "gradual_unfreezing:phase_epochs=2", "layer_decay", "bias_only", "reinit_top",
+]  # fmt: skip
+OF_OTHER_HEADS = ["full", "two phases with a redraw", "top_layers:k=1"]
+WITHOUT_BIASES = ("modernbert", "bias_only")
 WITH_ALL = [
     ("sst2", "bert"), ("sst2", "modernbert"), ("sst2", "gpt2"), ("pretrain", "bert"), ("pretrain", "modernbert"),
 ]  # fmt: skip
@@ -48,8 +53,10 @@ OTHER_HEADS = [
 
 @pytest.mark.parametrize(
     ("recipe", "architecture", "strategy"),
-    [(*each, strategy) for each in WITH_ALL for strategy in STRATEGIES]
-    + [(*each, strategy) for each in OTHER_HEADS for strategy in ("full", "two phases with a redraw")],
+    [(*each, strategy) for each in WITH_ALL for strategy in STRATEGIES if (each[1], strategy) != WITHOUT_BIASES]
+    + [
+        (*each, strategy) for each in OTHER_HEADS for strategy in ("full", "two phases with a redraw", "top_layers:k=1")
+    ],
 )
 def test_a_run_stopped_after_any_update_ends_with_the_same_bits(
     recipe: str,
@@ -129,6 +136,8 @@ def assert_same_run(one: Ended, other: Ended) -> None:
         ("pretrain", ["--strategy", "from_scratch", "--max-tokens", 100]),
         ("copa", []),
         ("conll2003", ["--strategy", "head_only"]),
+        ("sst2", ["--strategy", "gradual_unfreezing:phase_epochs=3", "--schedule", "slanted"]),
+        ("sst2", ["--strategy", "head_then_full:head_epochs=6", "--patience", 2]),
         ("squad_v2", []),
         ("gpt_copa", []),
     ],

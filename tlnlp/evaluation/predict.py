@@ -12,6 +12,7 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from tlnlp.data.rows import Rows
+from tlnlp.frozen import FrozenLayers, answered_by
 from tlnlp.heads.encoded import Encoded
 from tlnlp.recipe import Task
 from tlnlp.settings import Settings
@@ -27,6 +28,7 @@ def predict(
     settings: Settings,
     accelerator: Accelerator,
     advance: Callable[[int], None] = lambda items: None,
+    frozen: FrozenLayers | None = None,
 ) -> list[dict[str, Any]]:
     """One answer for each row, in the rows' order; the same list on every process.
 
@@ -34,17 +36,20 @@ def predict(
 
     Args:
         advance: told the number of items after each micro-batch, for a progress bar.
+        frozen: answers for the frozen layers, where they need not run again.
     """
     micro_batches = cut(np.arange(len(encoded)), encoded.lengths, settings.max_tokens)
     found: list[tuple[int, np.ndarray]] = []
     model.eval()
+    if frozen is not None:
+        frozen.keep(encoded)
     for _, items in deal(micro_batches, accelerator.process_index, accelerator.num_processes):
         if items is None:
             continue
         # Not by seed, nor by micro-batch: masked words are the same at every evaluation, for every seed and budget.
         batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
         batch = {name: value.to(accelerator.device) for name, value in batch.items()}
-        with torch.no_grad(), accelerator.autocast():
+        with torch.no_grad(), accelerator.autocast(), answered_by(frozen, encoded, items, batch) as batch:
             outputs = task.head.forward(model, batch).float().cpu().numpy()
         found.extend(zip(items.tolist(), outputs, strict=True))
         advance(len(items))

@@ -86,6 +86,7 @@ def describe(
         "rows_per_second": record.rows_seen / record.train_seconds,
         "tokens_per_second": record.tokens / record.train_seconds,
         "padding_fraction": record.padding_fraction,
+        "frozen_bytes": record.frozen_bytes,
         "peak_mib": _peak_mib(),
         "updates": record.updates_taken,
         "history": record.history,
@@ -225,6 +226,8 @@ def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
     if result.get("degenerate"):
         lines.append(("degenerate runs", f"seeds {', '.join(map(str, result['degenerate']))}: one answer for all rows"))
     lines.append(("rows per second", f"{result['rows_per_second']:,.0f}, padding {result['padding_fraction']:.1%}"))
+    if result["frozen_bytes"]:
+        lines.append(("frozen layers", f"ran once, {result['frozen_bytes'] / 2**20:,.1f} MiB on disk meanwhile"))
     seconds = result["seconds"]
     lines.append(("seconds", f"{seconds['train']:.1f} training, {seconds['evaluate']:.1f} evaluating"))
     return lines

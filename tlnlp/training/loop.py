@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedType
 from torch import nn
 
+from tlnlp.frozen import FrozenLayers, answered_by
 from tlnlp.heads import Head
 from tlnlp.heads.encoded import Encoded
 from tlnlp.packing import Packing
@@ -21,6 +23,9 @@ from tlnlp.settings import Settings
 from tlnlp.training.optimizer import schedule_factor, set_rates
 from tlnlp.training.plan import Update, deal, plan_updates, updates_per_epoch
 from tlnlp.transfer.strategies import Phase
+
+# Where a backward pass is torch's own and nothing else.
+PLAIN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,12 @@ class Training:
 
     Args:
         begin_phase: what a phase asks for before its first update (new random weights).
+        freeze: what runs the frozen layers of a phase once; None where they run each time.
         packing: runs the layers without padding; None where they run padded.
+        frozen: what `freeze` gave for the phase at hand.
+        say: told what takes its time.
         phase: the one at hand.
+        learning: the parameters that learn in it.
         phase_is_over: set by whoever takes the steps, to go on with the next phase after this update.
     """
 
@@ -70,14 +79,19 @@ class Training:
     settings: Settings
     accelerator: Accelerator
     begin_phase: Callable[[Phase], None]
+    freeze: Callable[[Phase], FrozenLayers | None] = lambda phase: None
     packing: Packing | None = None
+    frozen: FrozenLayers | None = None
+    say: Callable[[str], None] = lambda text: None
     phase: Phase | None = None
+    learning: Sequence[nn.Parameter] = ()
     phase_is_over: bool = False
 
     def set_learning(self) -> None:
         """Puts the network in the state in which the phase at hand learns: after an evaluation, too."""
         if self.phase is not None:
             set_learning(self.model, self.optimizer, self.phase)
+            self.learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     @property
     def updates_per_epoch(self) -> int:
@@ -108,6 +122,10 @@ def train(training: Training, updates_done: int = 0) -> Iterator[Step]:
             training.begin_phase(phase)
         training.phase = phase
         training.set_learning()
+        if training.frozen is not None:
+            training.frozen.remove()
+        training.frozen = training.freeze(phase)
+        training.set_learning()  # what was asked on the way was asked without dropout
         model = _shared(accelerator, training.model)
         for update in plan_updates(
             training.encoded.lengths,
@@ -139,7 +157,7 @@ def take_update(training: Training, model: nn.Module, optimizer: Any, update: Up
     mine = deal(update.micro_batches, accelerator.process_index, processes)
     total = torch.zeros((), device=accelerator.device)
     for turn, (number, items) in enumerate(mine):
-        torch.manual_seed(_dropout_seed(settings.seed, update.number, number))
+        _seed_dropout(accelerator, _dropout_seed(settings.seed, update.number, number))
         # The same for each micro-batch, so that the cut plays no part in what is drawn: see `Head.collate`.
         draw = np.random.default_rng([settings.seed, update.number])
         weight = scale
@@ -148,11 +166,11 @@ def take_update(training: Training, model: nn.Module, optimizer: Any, update: Up
         batch = training.head.collate(training.encoded, items, training.tokenizer, draw)
         batch = {name: value.to(accelerator.device) for name, value in batch.items()}
         apart = nullcontext() if turn == len(mine) - 1 else accelerator.no_sync(model)
-        with accelerator.autocast(), apart:
+        with accelerator.autocast(), apart, answered_by(training.frozen, training.encoded, items, batch) as batch:
             loss = training.head.loss(model, batch, training.task) * weight
-            accelerator.backward(loss)
+            _backward(accelerator, loss)
         total += loss.detach()
-    accelerator.clip_grad_norm_([p for p in model.parameters() if p.requires_grad], settings.max_grad_norm)
+    accelerator.clip_grad_norm_(training.learning, settings.max_grad_norm)
     optimizer.step()
     optimizer.zero_grad()
     return accelerator.reduce(total, "mean") if processes > 1 else total
@@ -192,6 +210,23 @@ def _shared(accelerator: Accelerator, model: nn.Module) -> nn.Module:
     shared = accelerator.prepare_model(model)
     model.__dict__.pop("forward", None)  # accelerate's wrapper for mixed precision
     return shared
+
+
+def _seed_dropout(accelerator: Accelerator, seed: int) -> None:
+    """Seeds the generators that dropout on this device draws from."""
+    if accelerator.device.type == "cpu":
+        # torch.manual_seed also notes the call, with a traceback, for a GPU that may be used one day: a millisecond and
+        # some memory for each micro-batch.
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
+
+
+def _backward(accelerator: Accelerator, loss: torch.Tensor) -> None:
+    if accelerator.scaler is None and accelerator.distributed_type in PLAIN:
+        loss.backward()  # all that accelerate would do, but for a search of the disk for packages at each call
+    else:
+        accelerator.backward(loss)
 
 
 def _dropout_seed(seed: int, update: int, micro_batch: int) -> int:

@@ -1,0 +1,412 @@
+"""Frozen layers run once: what they answer to each row is kept on disk, and the epochs that follow start from there.
+
+While a phase freezes the lower part of a network, that part runs without dropout and answers a row the same each time.
+Its answers are computed in one pass, in large micro-batches, and read back where the last frozen layer would have given
+them. Where the head reads one token of a row and nothing else learns (feature extraction), that token's state is all
+that is kept: 1.5 KB a row in a network of width 384. Heads, loop and the network's own code stay as they are.
+
+What is kept is named after all that it follows from (weights, token ids, precision, ...), so that nothing stale can be
+read; and the network is asked a few rows both ways before it is relied upon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import transformers
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+from torch import nn
+
+from tlnlp.heads.encoded import MODEL_INPUTS, Encoded, model_inputs
+from tlnlp.packing import Packing
+from tlnlp.training.folder import room_wanted
+from tlnlp.training.plan import cut, deal
+from tlnlp.transfer.groups import layer_stack
+from tlnlp.transfer.strategies import ADAPTER
+
+# Which tokens' states are kept.
+Reads = Literal["first", "last", "all"]
+# More than this on disk is no longer a help; nor is a disk that is left fuller than this.
+MOST_BYTES, LEAST_FREE_BYTES = 64 << 30, 1 << 30
+
+Collate = Callable[[Encoded, np.ndarray], dict[str, Any]]
+
+
+class _Reached(Exception):
+    """The last frozen layer has answered: what follows need not run."""
+
+
+@dataclass(frozen=True)
+class States:
+    """What the last frozen layer answers: one line for each sequence, or for each of its tokens.
+
+    Args:
+        lines: [sequences or tokens, width], on disk.
+        offsets: [sequences + 1] each sequence's first line; None: one line each.
+        dtype: what the layer gave.
+    """
+
+    lines: np.ndarray
+    offsets: np.ndarray | None
+    dtype: torch.dtype
+
+    def read(self, sequences: np.ndarray) -> torch.Tensor:
+        """[sequences, longest or 1, width], zeros behind the shorter ones."""
+        if self.offsets is None:
+            return torch.from_numpy(self.lines[sequences]).to(self.dtype).unsqueeze(1)
+        lengths = self.offsets[sequences + 1] - self.offsets[sequences]
+        padded = np.zeros((len(sequences), int(lengths.max()), self.lines.shape[1]), dtype=self.lines.dtype)
+        for place, sequence, length in zip(padded, sequences, lengths, strict=True):
+            place[:length] = self.lines[self.offsets[sequence] : self.offsets[sequence] + length]
+        return torch.from_numpy(padded).to(self.dtype)
+
+
+class FrozenLayers:
+    """The lowest `count` layers of a network (and its embeddings), which a phase freezes.
+
+    Args:
+        collate: the model inputs, and what the loss needs, of some items; the same each time.
+        ask: the loss of such a batch, summed.
+        whole: tables that are cut to the pieces in use, by parameter name, as they are when whole.
+        say: told how far the pass over all rows is.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        count: int,
+        *,
+        folder: Path,
+        collate: Collate,
+        ask: Callable[[dict[str, Any]], torch.Tensor],
+        packing: Packing | None,
+        accelerator: Accelerator,
+        max_tokens: int,
+        whole: Mapping[str, torch.Tensor],
+        say: Callable[[str], None],
+    ) -> None:
+        self.network, self.count, self.folder = network, count, folder
+        with room_wanted(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.packing, self.accelerator, self.max_tokens = packing, accelerator, max_tokens
+        self.layers = layer_stack(network)
+        self.reads: Reads = "all"
+        self.bytes = 0
+        self._collate, self._ask, self._say = collate, ask, say
+        self._states: torch.Tensor | None = None
+        self._dtype = torch.float32
+        self._stores: dict[int, tuple[Encoded, States]] = {}
+        self._patched: list[nn.Module] = []
+        self._digest = self._digest_of_weights(whole)
+
+    # --- what there is to keep
+
+    @classmethod
+    def install(cls, network: Any, count: int, encoded: Encoded, **how: Any) -> FrozenLayers | None:
+        """Prepares `network`, or gives None where its frozen layers must run each time: the states would fill the disk,
+        or the network does not answer as before."""
+        frozen = cls(network, count, **how)
+        some = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
+        batch = frozen._collate(encoded, some)
+        training = network.training
+        network.eval()
+        try:
+            expected = frozen._ask(batch).detach()
+            if frozen.count == len(frozen.layers):
+                frozen.reads = frozen._find_reads(batch, encoded.sequence_lengths(some))
+            frozen._patch(batch)
+            states = frozen._states_kept(frozen._answer(batch), encoded, some)
+            with torch.no_grad(), frozen._answering(states):
+                found = frozen._ask(frozen._shortened(batch, encoded, some))
+            # In the precision of the run, which rounds what is kept.
+            with frozen.accelerator.autocast():
+                frozen._dtype = frozen._answer(batch).dtype
+        finally:
+            network.train(training)
+        helps = frozen._has_room(encoded) and torch.allclose(expected, found, rtol=1e-4, atol=1e-5)
+        # All processes or none.
+        if frozen.accelerator.reduce(torch.tensor(float(helps), device=expected.device), "mean") == 1:
+            frozen.keep(encoded)
+            return frozen
+        frozen.remove()
+        return None
+
+    def _find_reads(self, batch: dict[str, Any], lengths: np.ndarray) -> Reads:
+        """Which tokens the rest of the network reads: those on which its loss depends."""
+        leaf: list[torch.Tensor] = []
+
+        def cut_off(layer: nn.Module, arguments: Any, output: Any) -> Any:
+            states = output[0] if isinstance(output, tuple) else output
+            leaf.append(states.detach().requires_grad_())
+            return (leaf[0], *output[1:]) if isinstance(output, tuple) else leaf[0]
+
+        # The last hook sees what the head sees, whatever ran packed below.
+        hook = self.layers[-1].register_forward_hook(cut_off)
+        try:
+            with torch.enable_grad():
+                (gradient,) = torch.autograd.grad(self._ask(batch), leaf, allow_unused=True)
+        finally:
+            hook.remove()
+        if gradient is None or gradient.shape[1] == 1:
+            return "all"
+        read = (gradient != 0).any(-1)
+        places = torch.arange(read.shape[1], device=read.device).expand_as(read)
+        last = torch.from_numpy(lengths).to(read.device)[:, None] - 1
+        if not (read & (places != 0)).any():
+            return "first"
+        return "last" if not (read & (places != last)).any() else "all"
+
+    def _lines(self, encoded: Encoded) -> int:
+        ids = encoded.features["input_ids"]
+        return int(ids.offsets[-1]) if self.reads == "all" else len(ids)
+
+    def _width(self) -> int:
+        return int(self.network.config.hidden_size)
+
+    def _has_room(self, encoded: Encoded) -> bool:
+        wanted = self._bytes_of(encoded)
+        there = self._path(encoded).is_file()
+        return wanted <= MOST_BYTES and (there or wanted <= shutil.disk_usage(self.folder).free - LEAST_FREE_BYTES)
+
+    # --- the pass over all rows
+
+    def keep(self, encoded: Encoded) -> None:
+        """Sees to it that the states of `encoded` are at hand. To be called by all processes together."""
+        if id(encoded) not in self._stores:
+            self._stores[id(encoded)] = encoded, self._find_or_compute(encoded)
+
+    def _find_or_compute(self, encoded: Encoded) -> States:
+        """The states on disk, or computed now, each process of a machine its share."""
+        path, shape = self._path(encoded), (self._lines(encoded), self._width())
+        accelerator = self.accelerator
+        offsets = encoded.features["input_ids"].offsets if self.reads == "all" else None
+        aside = path.with_name(f".writing-{path.name}-{self._name_of_run()}")
+        accelerator.wait_for_everyone()  # all look at the same disk
+        present = path.is_file()
+        if not present:
+            if accelerator.is_local_main_process:
+                # Room is taken before: a mapped file for which there is none would end the process, without a word.
+                with room_wanted(self.folder), aside.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, self._bytes_of(encoded))
+            accelerator.wait_for_everyone()
+            lines = np.memmap(aside, dtype=self._kept_as, mode="r+", shape=shape)
+            self._fill(lines, offsets, encoded)
+            lines.flush()
+            accelerator.wait_for_everyone()
+            if accelerator.is_local_main_process:
+                with aside.open("rb") as written:
+                    os.fsync(written.fileno())
+                aside.rename(path)
+            accelerator.wait_for_everyone()
+        lines = np.memmap(path, dtype=self._kept_as, mode="r", shape=shape)
+        self.bytes += lines.nbytes
+        return States(lines, offsets, self._dtype)
+
+    @property
+    def _kept_as(self) -> np.dtype[Any]:
+        return np.dtype(np.float64 if self._dtype == torch.float64 else np.float32)
+
+    def _bytes_of(self, encoded: Encoded) -> int:
+        return self._lines(encoded) * self._width() * self._kept_as.itemsize
+
+    def _name_of_run(self) -> str:
+        """The same for all processes of a run, and no other's: runs that share a folder write side by side."""
+        name = [f"{socket.gethostname()}-{os.getpid()}"]
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(name)
+        return name[0]
+
+    def _fill(self, file: np.ndarray, offsets: np.ndarray | None, encoded: Encoded) -> None:
+        micro_batches = cut(np.arange(len(encoded)), encoded.lengths, self.max_tokens)
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        done = 0
+        for _, items in deal(micro_batches, self.accelerator.local_process_index, processes):
+            if items is None:
+                continue
+            with self.accelerator.autocast():
+                answered = self._answer(self._collate(encoded, items)).cpu()
+            states = (answered.float() if answered.dtype == torch.bfloat16 else answered).numpy()
+            lengths = encoded.sequence_lengths(items)
+            for state, sequence, length in zip(states, encoded.sequences_of(items), lengths, strict=True):
+                if offsets is not None:
+                    file[offsets[sequence] : offsets[sequence] + length] = state[:length]
+                else:
+                    file[sequence] = state[0 if self.reads == "first" else length - 1]
+            done += len(items) * processes
+            self._say(f"frozen layers, once: {min(1.0, done / len(encoded)):.0%}")
+
+    def _answer(self, batch: dict[str, Any]) -> torch.Tensor:
+        """What the last frozen layer answers to a padded batch: [sequences, longest, width]."""
+        layer, found = self.layers[self.count - 1], []
+
+        def reach(module: nn.Module, arguments: Any, output: Any) -> None:
+            states = output[0] if isinstance(output, tuple) else output
+            packed = self.packing.now if self.packing else None
+            # The last layer's states have been unpacked for the head.
+            found.append(packed.unpack(states) if packed and module is not self.layers[-1] else states)
+            raise _Reached
+
+        hook = layer.register_forward_hook(reach)
+        training = self.network.training
+        self.network.eval()
+        try:
+            with torch.no_grad(), contextlib.suppress(_Reached):
+                self.network.base_model(**self._inputs(batch))
+        finally:
+            hook.remove()
+            self.network.train(training)
+        return found[0]
+
+    def _inputs(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """[sequences, longest] each."""
+        return {name: value.to(self.accelerator.device) for name, value in model_inputs(batch).items()}
+
+    def _states_kept(self, states: torch.Tensor, encoded: Encoded, items: np.ndarray) -> torch.Tensor:
+        """Those of the tokens that are read: [sequences, longest or 1, width]."""
+        if self.reads == "all":
+            return states
+        return states[torch.arange(len(states)), self._places(encoded, items)].unsqueeze(1)
+
+    def _places(self, encoded: Encoded, items: np.ndarray) -> torch.Tensor:
+        """[sequences] which token of each is read."""
+        last = torch.from_numpy(encoded.sequence_lengths(items) - 1)
+        return torch.zeros_like(last) if self.reads == "first" else last
+
+    # --- read back
+
+    @contextlib.contextmanager
+    def instead(self, encoded: Encoded, items: np.ndarray, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """While it is open the frozen layers answer `items` from what was kept; gives the batch to be read then."""
+        states = self._stores[id(encoded)][1].read(encoded.sequences_of(items))
+        with self._answering(states.to(self.accelerator.device)):
+            yield self._shortened(batch, encoded, items)
+
+    @contextlib.contextmanager
+    def _answering(self, states: torch.Tensor) -> Iterator[None]:
+        self._states = states
+        try:
+            yield
+        finally:
+            self._states = None
+
+    def _shortened(self, batch: dict[str, Any], encoded: Encoded, items: np.ndarray) -> dict[str, Any]:
+        """The batch with the token that is read and no other, where it is one."""
+        if self.reads == "all":
+            return batch
+        places = self._places(encoded, items).unsqueeze(1)
+        return {n: v.gather(1, places.to(v.device)) if n in MODEL_INPUTS else v for n, v in batch.items()}
+
+    def _patch(self, batch: dict[str, Any]) -> None:
+        """Lets the frozen layers, and what runs before them, answer without computing while states are at hand."""
+        for module, size in self._kinds_of_output(batch).items():
+            self._patch_one(module, size, gives=module is self.layers[self.count - 1])
+
+    def _patch_one(self, module: nn.Module, size: int, *, gives: bool) -> None:
+        own, is_layer = module.forward, any(module is layer for layer in self.layers)
+
+        def forward(*arguments: Any, **named: Any) -> Any:
+            if self._states is None:
+                return own(*arguments, **named)
+            states = self._states
+            if gives:
+                packed = self.packing.now if self.packing else None
+                states = packed.pack(states) if packed else states
+            elif is_layer:
+                states = arguments[0] if arguments else named["hidden_states"]
+            return states if size == 0 else (states, *[None] * (size - 1))
+
+        module.forward = forward
+        self._patched.append(module)
+
+    def _kinds_of_output(self, batch: dict[str, Any]) -> dict[nn.Module, int]:
+        """The modules to be patched, in order, and how many values each gives (0: no tuple): the frozen layers, and the
+        module that makes the first one's input, where there is one that holds weights."""
+        outputs: list[tuple[nn.Module, Any]] = []
+        first: list[torch.Tensor] = []
+        layers = list(self.layers)[: self.count]
+
+        def note_input(layer: nn.Module, arguments: Any, named: dict[str, Any]) -> None:
+            first.append(arguments[0] if arguments else named["hidden_states"])
+
+        hooks = [
+            module.register_forward_hook(lambda module, given, output: outputs.append((module, output)))
+            for module in self.network.base_model.modules()
+        ]
+        # Before the packing's own hook, which was there first.
+        hooks.append(layers[0].register_forward_pre_hook(note_input, with_kwargs=True, prepend=True))
+        try:
+            with torch.no_grad():
+                self.network.base_model(**self._inputs(batch))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        makers = [module for module, output in outputs if output is first[0] and any(True for _ in module.parameters())]
+        of_layers = {module: output for module, output in outputs if any(module is layer for layer in layers)}
+        kinds = {module: len(output) if isinstance(output, tuple) else 0 for module, output in of_layers.items()}
+        return {**dict.fromkeys(makers[-1:], 0), **kinds}
+
+    def remove(self) -> None:
+        """Gives the network its own layers back. What is on disk stays, for other runs and for a resume."""
+        for module in self._patched:
+            del module.forward
+        self._patched, self._stores = [], {}
+
+    # --- its name
+
+    def _digest_of_weights(self, whole: Mapping[str, torch.Tensor]) -> str:
+        digest = hashlib.sha256(self.network.config.to_json_string(use_diff=False).encode())
+        conditions = (
+            self.count, self.max_tokens, self.accelerator.mixed_precision, self.accelerator.device.type,
+            self.packing is not None and self.packing.firsts_only, self.packing is not None,
+            torch.__version__, transformers.__version__,
+        )  # fmt: skip
+        digest.update(repr(conditions).encode())
+        for name, tensor in self._frozen_weights():
+            digest.update(name.encode())
+            digest.update(whole.get(name, tensor).detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _frozen_weights(self) -> Sequence[tuple[str, torch.Tensor]]:
+        """All weights but those of the layers above: the head's play no part, but they are few and cannot harm."""
+        above = {parameter for layer in list(self.layers)[self.count :] for parameter in layer.parameters()}
+        return [(n, p) for n, p in self.network.named_parameters() if p not in above and not p.requires_grad]
+
+    def _path(self, encoded: Encoded) -> Path:
+        digest = hashlib.sha256(f"{self._digest} {self.reads}".encode())
+        for name, ragged in sorted(encoded.features.items()):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(ragged.flat).tobytes())
+            digest.update(np.ascontiguousarray(ragged.offsets).tobytes())
+        if encoded.first_sequences is not None:
+            digest.update(encoded.first_sequences.tobytes())
+        return self.folder / f"{digest.hexdigest()[:24]}.states"
+
+
+def frozen_layers(names: Sequence[str], learning: Mapping[str, float]) -> int:
+    """How many of the lowest layers there are no weight of which learns: none if the embeddings do, or an adapter.
+
+    Args:
+        names: of all groups, from input to output: "embeddings", "layer 1", ..., "head".
+        learning: groups that learn.
+    """
+    frozen = itertools.takewhile(lambda name: name not in learning and ADAPTER not in learning, names)
+    return sum(name.startswith("layer ") for name in frozen)
+
+
+def answered_by(
+    frozen: FrozenLayers | None, encoded: Encoded, items: np.ndarray, batch: dict[str, Any]
+) -> contextlib.AbstractContextManager[dict[str, Any]]:
+    """The batch to be read while it is open: `frozen.instead` where there is one."""
+    return contextlib.nullcontext(batch) if frozen is None else frozen.instead(encoded, items, batch)
