@@ -1,4 +1,5 @@
-"""One run of transformers' Trainer, the rival in sst2_throughput.py: as run_glue.py calls it, or tuned by hand.
+"""One run of transformers' Trainer, the rival in sst2_throughput.py and frozen_layers.py: as run_glue.py calls it, or
+tuned by hand.
 
 It takes the flags of a recipe and leaves a result.json of the same shape, so that all arms are read alike.
 """
@@ -46,6 +47,11 @@ def main() -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(asked.model)
     model = AutoModelForSequenceClassification.from_pretrained(asked.model, num_labels=2)
+    if asked.frozen:
+        head = set(model.classifier.parameters())
+        head |= {parameter for name, parameter in model.named_parameters() if ".pooler." in name}
+        for parameter in model.parameters():
+            parameter.requires_grad_(parameter in head)
     train, dev = (load_encoded(asked, tokenizer, split) for split in ("train", "validation"))
     clock = Clock()
     trainer = Trainer(
@@ -67,6 +73,7 @@ def main() -> None:
 def read_flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tuned", action="store_true", help="dynamic padding, batches of similar length, bf16")
+    parser.add_argument("--frozen", action="store_true", help="only the head learns (see frozen_layers.py)")
     parser.add_argument("--model", required=True, metavar="FOLDER")
     parser.add_argument("--data", required=True, type=Path, metavar="FOLDER")
     parser.add_argument("--epochs", required=True, type=int)

@@ -129,6 +129,18 @@ def test_a_flag_that_is_given_wins_over_full(parse: Callable[..., Settings], ord
     assert settings.learning_rate == 2e-5
 
 
+@pytest.mark.parametrize("order", [("--small-data", "--epochs", "5"), ("--epochs", "5", "--small-data")])
+def test_the_preset_for_few_rows_gives_way_to_what_is_given(
+    parse: Callable[..., Settings], order: tuple[str, ...]
+) -> None:
+    """Mosbach et al. 2021, section 6: 20 epochs, the first tenth of the updates with a rising rate, then linear."""
+    settings = parse("--small-data")
+    assert (settings.epochs, settings.warmup_fraction, settings.schedule) == (20, 0.1, "linear")
+    assert settings.small_data
+    assert settings.learning_rate == parse().learning_rate
+    assert parse(*order).epochs == 5
+
+
 def test_every_kind_of_flag_is_read_from_the_command_line(parse: Callable[..., Settings]) -> None:
     settings = parse(
         "--model", "folder/bert", "--data", "mine.csv", "--columns", "text=review", "label=stars", "--epochs", "2",

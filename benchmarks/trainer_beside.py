@@ -1,0 +1,99 @@
+"""The Trainer's score beside ours: the same model, rows and settings as in real_data.py, by transformers' own loop.
+
+    python benchmarks/trainer_beside.py cola                # three seeds; prints mean and standard deviation
+
+For recipes of the sentence head. Rows are read and judged as a recipe does it; tokenizer, network, padding, optimiser
+and schedule are the Trainer's (linear, the same warm-up and decay). What is printed is kept in recipes/results.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import runpy
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import transformers
+from datasets import Dataset
+from real_data import REPOSITORY, RUNS, SHARED, minilm
+
+from tlnlp.calm import calm_libraries
+from tlnlp.data import load_splits
+from tlnlp.data.rows import Rows
+from tlnlp.evaluation.measure import measure
+from tlnlp.heads.encoded import Encoded, Ragged
+from tlnlp.recipe import Recipe, Score
+from tlnlp.settings import Settings, parse_settings
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared" / "data", metavar="FOLDER")
+    parser.add_argument("--model", default=minilm(), metavar="FOLDER")
+    asked = parser.parse_args()
+    calm_libraries()
+    recipe: Recipe = runpy.run_path(str(REPOSITORY / "recipes" / f"{asked.recipe}.py"))["recipe"]
+    data, flags = RUNS[asked.recipe]
+    told = [*flags.split(), *SHARED.split(), "--model", asked.model, "--data", str(asked.data / data)]
+    settings = parse_settings(recipe, told, "")
+    scores = [score(recipe, settings, seed) for seed in range(asked.seeds)]
+    kept = {}
+    for name in scores[0]:
+        values = [each[name] for each in scores]
+        kept[name] = {"mean": statistics.fmean(values), "std": statistics.stdev(values), "seeds": values}
+        print(f"{asked.recipe}, Trainer: {name} {kept[name]['mean']:.4f} +- {kept[name]['std']:.4f} {values}")
+    place = REPOSITORY / "recipes" / "results" / "trainer.json"
+    there = json.loads(place.read_text()) if place.exists() else {}
+    place.write_text(json.dumps(there | {asked.recipe: kept}, indent=1) + "\n")
+
+
+def score(recipe: Recipe, settings: Settings, seed: int) -> dict[str, float]:
+    """The metrics of the recipe's task on the dev rows after a run of the Trainer."""
+    transformers.set_seed(seed)
+    splits = load_splits(recipe.task, settings)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(settings.model)
+    labels = 1 if isinstance(recipe.task.labels, Score) else len(splits.train.labels or ())
+    network = transformers.AutoModelForSequenceClassification.from_pretrained(settings.model, num_labels=labels)
+    train, dev = (encode(rows, tokenizer, settings.max_length) for rows in (splits.train, splits.dev))
+    trainer = transformers.Trainer(
+        model=network,
+        args=transformers.TrainingArguments(
+            output_dir=str(REPOSITORY / "runs" / "trainer"),
+            num_train_epochs=settings.epochs,
+            per_device_train_batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
+            warmup_steps=settings.warmup_fraction,
+            weight_decay=settings.weight_decay,
+            bf16=settings.precision == "bf16",
+            train_sampling_strategy="group_by_length",
+            seed=seed,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        ),
+        train_dataset=train,
+        processing_class=tokenizer,
+        data_collator=transformers.DataCollatorWithPadding(tokenizer),
+    )
+    trainer.train()
+    logits = np.asarray(trainer.predict(dev).predictions)
+    nothing: dict[str, Any] = {"input_ids": Ragged.from_lists([])}
+    answers = recipe.task.head.decode(list(logits), Encoded(nothing, np.arange(0), np.ones(0)), splits.dev, recipe.task)
+    return measure(recipe.task, answers, splits.dev)
+
+
+def encode(rows: Rows, tokenizer: Any, max_length: int) -> Dataset:
+    """Token ids as transformers' examples make them, and the labels as numbers."""
+    texts = [rows.columns[role] for role in ("text", "text_pair") if role in rows.columns]
+    return Dataset.from_dict(
+        {**tokenizer(*texts, truncation=True, max_length=max_length), "labels": rows.columns["label"]}
+    )
+
+
+if __name__ == "__main__":
+    main()
