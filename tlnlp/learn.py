@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from tlnlp.data.rows import Rows
@@ -68,9 +67,10 @@ class Record:
 
 
 class Learner:
-    """A run under way in `folder`."""
+    """A run under way in `folder`, which was set about at the time `began`, in seconds of `time.time()`."""
 
-    def __init__(self, work: Work, folder: Path, identity: str, screen: Screen) -> None:
+    def __init__(self, work: Work, folder: Path, identity: str, screen: Screen, began: float) -> None:
+        self.began = began
         self.work, self.training, self.settings = work, work.training, work.training.settings
         self.folder, self.identity, self.screen = folder / CHECKPOINTS, identity, screen
         self.accelerator = self.training.accelerator
@@ -91,7 +91,7 @@ class Learner:
         rows += sum(len(encoded) for encoded, _ in work.also.values())
         epochs_done = record.updates_done / self.training.updates_per_epoch
         rows_done = int(epochs_done * len(self.training.encoded)) + int(epochs_done) * len(work.watched)
-        record.startup_seconds = time.time() - psutil.Process().create_time()
+        record.startup_seconds = time.time() - self.began
         with self.screen.bar(rows, rows_done) as bar:
             self.training.say = bar.say
             with stop_requests(self.accelerator) as stop_asked:

@@ -6,11 +6,13 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 from accelerate import Accelerator
 
 from tlnlp.calm import calm_libraries
@@ -59,7 +61,10 @@ def run_seeds(
     else:
         frozen = settings.frozen_dir or folder / folders.FROZEN  # the same for all of them
         seeds = [replace(settings, seed=seed, seeds=1, frozen_dir=frozen) for seed in range(settings.seeds)]
-        runs = [run_once(recipe, each, folder / f"seed{each.seed}", accelerator, screen) for each in seeds]
+        runs = [
+            run_once(recipe, each, folder / f"seed{each.seed}", accelerator, screen, first_of_process=each.seed == 0)
+            for each in seeds
+        ]
         result = report.join_seeds(runs, folder)
         on_main(accelerator, lambda: folders.write_json(folder / folders.RESULT, result))
     if accelerator.is_local_main_process:
@@ -69,9 +74,17 @@ def run_seeds(
 
 
 def run_once(
-    recipe: Recipe, settings: Settings, folder: Path, accelerator: Accelerator, screen: Screen
+    recipe: Recipe,
+    settings: Settings,
+    folder: Path,
+    accelerator: Accelerator,
+    screen: Screen,
+    *,
+    first_of_process: bool = True,
 ) -> dict[str, Any]:
     """One run of one seed in `folder`: its result. What is already there and finished is not run again."""
+    # The first run of a process has waited for the imports, too.
+    began = psutil.Process().create_time() if first_of_process else time.time()
     find_strategy(settings.strategy)
     splits = load_splits(recipe.task, settings)
     source = find_source(recipe, settings, splits)
@@ -93,7 +106,7 @@ def run_once(
         for note in work.notes:
             screen.note(note)
         screen.strategy(settings.strategy, work.groups, work.training.phases)
-        record, answers, also = Learner(work, folder, identity, screen).learn()
+        record, answers, also = Learner(work, folder, identity, screen, began).learn()
         result = report.describe(work, record, answers, also, folder, identity, splits.fingerprint)
         result["command"] = how_started(sys.argv[1:])
         on_main(accelerator, write)
