@@ -35,7 +35,6 @@ def main() -> None:
             "rows": results["full"]["rows"],
             "seeds": asked.seeds,
             "majority": results["full"]["majority"].get(metric),
-            "seconds": sum(results["full"]["seconds"].values()) / asked.seeds,
             **{
                 strategy: {"mean": result["metrics"][metric], "std": result["spread"][metric]["std"]}
                 for strategy, result in results.items()
@@ -68,8 +67,8 @@ def run(name: str, strategy: str, seeds: int, folder: Path) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> list[str]:
     lines = [
-        "| recipe | rows | metric | one answer for all | from random weights | from `mini` | seconds a run |",
-        "|---|---|---|---:|---:|---:|---:|",
+        "| recipe | rows | metric | one answer for all | from random weights | from `mini` |",
+        "|---|---|---|---:|---:|---:|",
     ]
     for name, each in found.items():
         majority = "" if each["majority"] is None else f"{each['majority']:.3f}"
