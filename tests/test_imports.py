@@ -35,6 +35,7 @@ FLOW = (
     "tlnlp.packing",
     "tlnlp.compact",
     "tlnlp.model",
+    "tlnlp.adapted",
     "tlnlp.training.",
     "tlnlp.evaluation.measure",
     "tlnlp.evaluation.predict",
