@@ -141,7 +141,7 @@ def write(work: Work, result: dict[str, Any], answers: list[dict[str, Any]], fol
     place = folder / folders.MODEL
     adapted, head = work.adapted, training.head
     if adapted is not None and training.settings.merge:
-        adapted.installed.merge(training.model)
+        adapted.installed.merge()
         adapted = None
     write_network = (
         None if adapted is None else partial(adapted.write, model=training.model, auto_class=head.auto_class)

@@ -57,12 +57,11 @@ class Installed:
         """What peft's files call the network's own parameter `name`."""
         return f"base_model.{name}" if self.adapter.kind in ("prompt", "prefix") else f"base_model.model.{name}"
 
-    def merge(self, network: Any) -> None:
+    def merge(self) -> None:
         """Adds the new weights to the network's own and leaves nothing else of them. Only of `MERGEABLE` kinds."""
         if self.tuner is None:
             raise ValueError(f"{self.adapter.kind} has no place in the network's own weights")
         self.tuner.merge_and_unload()
-        del network.peft_config  # else transformers would take it for a network with an adapter
 
 
 def tokens_added(adapter: Adapter) -> int:
@@ -103,6 +102,7 @@ def install(network: Any, adapter: Adapter, seed: int) -> Installed:
     torch.manual_seed(seed)
     config, tuner = _INSTALL[adapter.kind](network, adapter)
     added = tuple(name for name, parameter in network.named_parameters() if parameter not in before)
+    network.train(network.training)  # what is new, too
     return Installed(adapter, added, config, tuner)
 
 
