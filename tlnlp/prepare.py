@@ -260,9 +260,15 @@ def _adapt(
 
 def pack(network: Any, encoded: Encoded, task: Task, tokenizer: Any) -> Packing | None:
     """Padding-free layers where the rows differ in length and the network allows it, seen on some of them."""
-    items = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
-    if encoded.lengths[items].min() == encoded.lengths[items].max():
+    sequences = encoded.features["input_ids"].lengths
+    if sequences.min() == sequences.max():
         return None
+    items = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
+    # Of an item of several sequences the length says little: without padding among them nothing would be seen.
+    extremes = np.array([sequences.argmin(), sequences.argmax()])
+    if encoded.first_sequences is not None:
+        extremes = np.searchsorted(encoded.first_sequences, extremes, side="right") - 1
+    items = np.union1d(items, extremes)
     return Packing.install(network, _ask(encoded, items, task, tokenizer))
 
 

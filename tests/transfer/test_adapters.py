@@ -256,6 +256,14 @@ def test_rows_are_packed_beside_an_adapter(kind: str, packs: bool, bert: Path, r
     assert (begin_adapted(kind, bert, reviews, tmp_path).training.packing is not None) is packs
 
 
+def test_a_prefix_is_not_packed_where_most_sequences_are_cut_to_one_length(bert: Path, tmp_path: Path) -> None:
+    """Packing must have been tried on padding: here only few of the rows' many endings have any."""
+    work = begin("copa", tmp_path, model=str(bert), data="sample", train_rows=41, strategy="prefix")
+    lengths = work.training.encoded.features["input_ids"].lengths
+    assert np.median(lengths) == lengths.max() > lengths.min()
+    assert work.training.packing is None
+
+
 def test_every_option_shapes_what_is_put_in(bert: Path, reviews: Path, tmp_path: Path) -> None:
     sizes = {}
     for strategy in (
