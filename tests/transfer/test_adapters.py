@@ -29,7 +29,7 @@ from tlnlp.prepare import Work
 from tlnlp.saved import load_network
 from tlnlp.settings import Settings
 from tlnlp.training.loop import train
-from tlnlp.transfer.adapters import check, install
+from tlnlp.transfer.adapters import Bottleneck, check, install
 from tlnlp.transfer.groups import Group
 from tlnlp.transfer.options import find_strategy
 from tlnlp.transfer.strategies import ADAPTERS, MERGEABLE, Adapter
@@ -107,6 +107,15 @@ def test_padding_changes_nothing_with_an_adapter(kind: str, architecture: str, r
 def test_every_token_has_an_answer_and_the_prompt_has_none(bert: Path) -> None:
     model, _ = adapted(bert, "prompt", auto_class="AutoModelForTokenClassification")
     assert answer(model).shape[:2] == IDS.shape
+
+
+def test_a_layer_may_answer_with_more_than_its_states() -> None:
+    bottleneck = Bottleneck(4, 2)
+    nn.init.ones_(bottleneck.up.bias)
+    states = torch.randn(1, 3, 4)
+    assert torch.equal(bottleneck.add_to(bottleneck, (), states), states + 1)
+    found, other = bottleneck.add_to(bottleneck, (), (states, "attention"))
+    assert torch.equal(found, states + 1) and other == "attention"
 
 
 def test_the_same_seed_draws_the_same_weights(bert: Path) -> None:
@@ -189,6 +198,8 @@ def test_logits_and_gradients_are_those_of_peft(kind: str, architecture: str, re
     theirs = as_peft_has_it(folder, kind, model, installed)
     # With a prompt peft's GPT-2 reads the last place of the rectangle, padding or not.
     batch = {name: value[:1] for name, value in BATCH.items()} if architecture == "gpt2" else BATCH
+    if architecture == "bert":  # a pair: the second text begins behind the first separator
+        batch = {**batch, "token_type_ids": (IDS == 13).long().cumsum(1)}
     for parameter in model.parameters():
         parameter.requires_grad_(True)
     found, expected = answer(model, batch), answer(theirs, batch)
