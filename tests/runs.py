@@ -26,7 +26,7 @@ from tlnlp.recipe import Recipe
 from tlnlp.training.processes import start_accelerator
 
 ROOT = Path(__file__).parents[1]
-CHECKPOINTS, WEIGHTS = "checkpoints", "model/model.safetensors"
+CHECKPOINTS = "checkpoints"
 # No test's process needs longer; a process that hangs is killed and the test fails.
 PATIENCE_SECONDS = 180.0
 
@@ -79,8 +79,9 @@ class Ended:
 
     @property
     def weights(self) -> bytes:
-        """The bytes of the trained model's file."""
-        return (self.folder / WEIGHTS).read_bytes()
+        """The bytes of the trained model's file: of the whole network, or of an adapter and the head."""
+        (file,) = (self.folder / "model").glob("*.safetensors")
+        return file.read_bytes()
 
     @property
     def predictions(self) -> str:

@@ -37,6 +37,7 @@ FLOW = (
     "tlnlp.model",
     "tlnlp.training.folder",
     "tlnlp.frozen",
+    "tlnlp.adapted",
     "tlnlp.training.",
     "tlnlp.evaluation.measure",
     "tlnlp.evaluation.predict",

@@ -6,7 +6,7 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from tlnlp.settings import Settings
 # Networks whose first position is that after the padding piece's number: RoBERTa's 514 positions hold 512 tokens.
 COUNTS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "mpnet")
 BUNDLED = Path(__file__).parent / "bundled"
+# What peft calls the weights of an adapter, and all that a run of one writes in place of whole weights.
+ADAPTER_FILE = "adapter_model.safetensors"
 
 
 def bundled_models() -> dict[str, Path]:
@@ -63,6 +65,10 @@ def _check_folder(folder: Path, weights_needed: bool) -> None:
 
     if not (folder / "config.json").is_file():
         raise refuse("a checkpoint (config.json, model.safetensors, tokenizer)", "the path after --model")
+    if (folder / ADAPTER_FILE).is_file():
+        raise refuse(
+            "a whole checkpoint", "--model to the checkpoint that the adapter belongs to, or train with --merge"
+        )
     if list(folder.glob("*.safetensors")) or not weights_needed:
         return
     if list(folder.glob("*.bin")) or list(folder.glob("*.pt")):
@@ -94,8 +100,11 @@ def _not_readable(model: str, error: Exception) -> InputError:
     )
 
 
-def check_length(config: Any, settings: Settings) -> None:
+def check_length(config: Any, settings: Settings, *, added: int = 0) -> None:
     """Refuses rows that are longer than the network has positions for.
+
+    Args:
+        added: positions that a prompt or a prefix takes.
 
     Raises:
         InputError: `--max-length` is above what the checkpoint can read.
@@ -105,11 +114,13 @@ def check_length(config: Any, settings: Settings) -> None:
         return
     if config.model_type in COUNTS_FROM_PADDING:
         positions -= (config.pad_token_id or 0) + 1
-    if settings.max_length > positions:
+    room = positions - added
+    if settings.max_length > room:
+        without = f" without the {added} of --strategy {settings.strategy}" if added else ""
         raise InputError(
-            expected=f"--max-length of at most {positions}, the positions of {settings.model}",
+            expected=f"--max-length of at most {room}, the positions of {settings.model}{without}",
             found=f"--max-length {settings.max_length}",
-            change=f"--max-length {positions}, or a checkpoint that reads longer rows",
+            change=f"--max-length {room}, or a checkpoint that reads longer rows",
         )
 
 
@@ -247,11 +258,17 @@ def redraw(
             own[name].copy_(compact.take(new[name]) if compact and is_cut else new[name])
 
 
-def save_model(folder: Path, model: Any, tokenizer: Any, card: str) -> None:
-    """Writes model, tokenizer and card in Hugging Face form, aside first: `folder` is there whole or not at all."""
+def save_model(
+    folder: Path, model: Any, tokenizer: Any, card: str, write: Callable[[Path], None] | None = None
+) -> None:
+    """Writes model, tokenizer and card in Hugging Face form, aside first: `folder` is there whole or not at all.
+
+    Args:
+        write: writes the network into a folder, where it is to be no whole checkpoint.
+    """
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as parent:
         aside = Path(parent) / folder.name
-        model.save_pretrained(aside)
+        (write or model.save_pretrained)(aside)
         tokenizer.save_pretrained(aside)
         spm = Path(str(tokenizer.name_or_path)) / SOURCE_FILE
         if spm.is_file():  # the tokenizer's source; transformers does not know of it
@@ -262,13 +279,22 @@ def save_model(folder: Path, model: Any, tokenizer: Any, card: str) -> None:
         aside.rename(folder)
 
 
-def check_saved(folder: Path, model: Any, head: Head, batch: dict[str, torch.Tensor]) -> None:
+def check_saved(
+    folder: Path,
+    model: Any,
+    head: Head,
+    batch: dict[str, torch.Tensor],
+    load: Callable[[Path, Head], Any] | None = None,
+) -> None:
     """Loads `folder` afresh and compares its logits on `batch` with those of `model`.
+
+    Args:
+        load: loads what is no whole checkpoint; by transformers if unset.
 
     Raises:
         RuntimeError: they differ by more than rounding.
     """
-    loaded = getattr(transformers, head.auto_class).from_pretrained(folder, dtype=torch.float32)
+    loaded = (load or load_whole)(folder, head)
     device = next(model.parameters()).device
     with torch.no_grad():
         expected = head.logits(model.eval(), {name: value.to(device) for name, value in batch.items()}).cpu()
@@ -276,6 +302,11 @@ def check_saved(folder: Path, model: Any, head: Head, batch: dict[str, torch.Ten
     if not torch.allclose(expected, found, rtol=1e-3, atol=1e-4):
         difference = (expected - found).abs().max().item()
         raise RuntimeError(f"{folder} does not answer as the trained model does: logits differ by {difference:.3g}")
+
+
+def load_whole(folder: Path, head: Head) -> Any:
+    """The network of a folder that transformers wrote, in fp32."""
+    return getattr(transformers, head.auto_class).from_pretrained(folder, dtype=torch.float32)
 
 
 def fingerprint(source: str, config: Any) -> str:

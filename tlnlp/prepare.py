@@ -14,6 +14,7 @@ import transformers
 from accelerate import Accelerator
 
 from tlnlp import model as models
+from tlnlp.adapted import Adapted
 from tlnlp.compact import CompactVocabulary, pieces_used
 from tlnlp.data.rows import Rows, Splits
 from tlnlp.data.vocabulary import train_vocabulary
@@ -29,9 +30,10 @@ from tlnlp.training.loop import Training
 from tlnlp.training.optimizer import build_optimizer
 from tlnlp.training.plan import updates_per_epoch
 from tlnlp.training.processes import on_main
+from tlnlp.transfer import adapters
 from tlnlp.transfer.groups import Group, layer_groups
 from tlnlp.transfer.options import find_strategy
-from tlnlp.transfer.strategies import Phase
+from tlnlp.transfer.strategies import ADAPTERS, MERGEABLE, Adapter, Phase
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Work:
         reported: what the result is about: dev, or test where dev was used to choose.
         also: encoded rows and rows of further splits to report on, by name.
         compact: the piece table cut to the pieces that occur; to be restored before saving. None: it is whole.
+        adapted: the adapter in the network, if there is one, and how it is saved.
     """
 
     recipe: Recipe
@@ -73,14 +76,17 @@ class Work:
     labels: tuple[str, ...]
     notes: list[str]
     compact: CompactVocabulary | None
+    adapted: Adapted | None
 
 
 def find_source(recipe: Recipe, settings: Settings, splits: Splits) -> Source:
     """The checkpoint that the settings name, checked against the task's labels; its weights are not read yet."""
     labels = splits.train.labels or ()
+    _refuse_merge(settings)
     _refuse_unused_flags(recipe.task, settings, splits.train)
     if recipe.new_model is not None and settings.model == NEW:
         new = recipe.new_model
+        _refuse_adapter_of_new(settings)
         config = transformers.AutoConfig.for_model(new.architecture, **new.config, vocab_size=new.pieces)
         return Source(NEW, config, labels, repr(new))
     place = models.find_checkpoint(settings.model, weights_needed=settings.strategy != "from_scratch")
@@ -110,6 +116,25 @@ def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
         )
 
 
+def _refuse_merge(settings: Settings) -> None:
+    if settings.merge and find_strategy(settings.strategy).name not in MERGEABLE:
+        raise InputError(
+            expected=f"--merge with --strategy {' or '.join(MERGEABLE)}, whose weights are added to the network's own",
+            found=f"--merge with --strategy {settings.strategy}",
+            change="leave --merge out",
+        )
+
+
+def _refuse_adapter_of_new(settings: Settings) -> None:
+    """An adapter is saved without the network around it, which must then be found elsewhere."""
+    if find_strategy(settings.strategy).name in ADAPTERS:
+        raise InputError(
+            expected=f"--strategy {settings.strategy} on a checkpoint that has learnt something",
+            found=f"--model {NEW}, whose weights are drawn at random",
+            change="--strategy full, or --model to a checkpoint",
+        )
+
+
 def _check_strategy(config: Any, task: Task, settings: Settings) -> None:
     """Refuses what the strategy cannot do with such a network, whose weights are not read for it."""
     with torch.device("meta"):
@@ -119,7 +144,10 @@ def _check_strategy(config: Any, task: Task, settings: Settings) -> None:
         # What a network of another build trips over without weights: it is asked once it is loaded.
         except (RuntimeError, TypeError, ValueError, LookupError, AttributeError, NotImplementedError):
             return
-    find_strategy(settings.strategy).plan(groups, settings)
+    phases = find_strategy(settings.strategy).plan(groups, settings)
+    if (adapter := phases[0].adapter) is not None:
+        adapters.check(network, adapter)
+        models.check_length(config, settings, added=adapters.tokens_added(adapter))
 
 
 def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:
@@ -159,8 +187,18 @@ def prepare(
     also = {name: (task.head.encode(rows, task, tokenizer, settings), rows) for name, rows in splits.also.items()}
     everything = (encoded, watched, reported, *(each for each, _ in also.values()))
     special = [*tokenizer.all_special_ids, tokenizer.pad_token_id]
+    pieces = source.config.vocab_size
     network = models.load_model(place, source.config, task, settings, source.labels, tokenizer)
-    groups = layer_groups(network, _ask(encoded, np.arange(1), task, tokenizer))
+    ask_once = _ask(encoded, np.arange(1), task, tokenizer)
+    groups = layer_groups(network, ask_once)
+    # Few rows make few updates: as many epochs as `--least-updates` asks for.
+    epochs = math.ceil((settings.least_updates or 0) / updates_per_epoch(len(encoded), settings.batch_size))
+    phases = find_strategy(settings.strategy).plan(groups, replace(settings, epochs=max(settings.epochs, epochs)))
+    adapted = None
+    if (adapter := phases[0].adapter) is not None:
+        # Before all that tries the network out: compact vocabulary, packing.
+        adapted = _adapt(network, adapter, groups, settings, source, resized=len(tokenizer) > pieces)
+        groups = layer_groups(network, ask_once, added=set(adapted.installed.parameters))
     used = pieces_used(*(each.features["input_ids"].flat for each in everything), always=special)
     # The table of a causal network is also what its language model says.
     compact = None if task.head.causal else CompactVocabulary.install(network, used)
@@ -169,11 +207,6 @@ def prepare(
     if accelerator.device.type == "cpu":
         CheapDropout.install(network)
         packing = pack(network, encoded, task, tokenizer)
-
-    # Few rows make few updates: as many epochs as `--least-updates` asks for.
-    epochs = math.ceil((settings.least_updates or 0) / updates_per_epoch(len(encoded), settings.batch_size))
-    planned = replace(settings, epochs=max(settings.epochs, epochs))
-    phases = find_strategy(settings.strategy).plan(groups, planned)
 
     def begin_phase(phase: Phase) -> None:
         redrawn = [name for group in groups if group.name in phase.redraw for name in group.parameters]
@@ -219,15 +252,39 @@ def prepare(
         also=also,
         labels=source.labels,
         compact=compact,
+        adapted=adapted,
         notes=list(dict.fromkeys([*splits.notes, *(note for each in everything for note in each.notes)])),
     )
 
 
+def _adapt(
+    network: Any, adapter: Adapter, groups: list[Group], settings: Settings, source: Source, *, resized: bool
+) -> Adapted:
+    """Puts `adapter` into the network.
+
+    Args:
+        resized: whether tokens were added to the piece table, which is then saved with the head.
+    """
+    installed = adapters.install(network, adapter, settings.seed)
+    modules = adapters.modules_of(network, groups[-1].parameters)
+    if resized:
+        table = network.get_input_embeddings()
+        modules.append(next(name for name, module in network.named_modules() if module is table))
+    place = str(Path(source.place).resolve()) if Path(source.place).is_dir() else source.place
+    return Adapted(installed, settings.model, place, source.fingerprint, tuple(modules))
+
+
 def pack(network: Any, encoded: Encoded, task: Task, tokenizer: Any) -> Packing | None:
     """Padding-free layers where the rows differ in length and the network allows it, seen on some of them."""
-    items = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
-    if encoded.lengths[items].min() == encoded.lengths[items].max():
+    sequences = encoded.features["input_ids"].lengths
+    if sequences.min() == sequences.max():
         return None
+    items = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
+    # Of an item of several sequences the length says little: without padding among them nothing would be seen.
+    extremes = np.array([sequences.argmin(), sequences.argmax()])
+    if encoded.first_sequences is not None:
+        extremes = np.searchsorted(encoded.first_sequences, extremes, side="right") - 1
+    items = np.union1d(items, extremes)
     return Packing.install(network, _ask(encoded, items, task, tokenizer))
 
 

@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from tlnlp import heads
+from tlnlp.adapted import load_adapted
 from tlnlp.errors import InputError
+from tlnlp.heads import Head
+from tlnlp.model import load_whole
 from tlnlp.recipe import Columns, Data, Labels, Score, Several, Task
 from tlnlp.settings import Settings
 
@@ -17,12 +20,20 @@ FILE = "tlnlp.json"
 ENCODED_WITH = ("max_length", "truncate", "window_overlap", "max_answer")
 
 
-def write_task(folder: Path, task: Task, labels: tuple[str, ...], settings: Settings, threshold: float | None) -> None:
+def write_task(
+    folder: Path,
+    task: Task,
+    labels: tuple[str, ...],
+    settings: Settings,
+    threshold: float | None,
+    adapter: dict[str, Any] | None = None,
+) -> None:
     """Writes `folder`/tlnlp.json.
 
     Args:
         labels: names in the order of the network's outputs.
         threshold: of question answering, see `span.apply_threshold`; None where there is none.
+        adapter: what `load_network` must know where the folder holds an adapter and not the whole network.
     """
     given = asdict(settings)
     record = {
@@ -34,6 +45,7 @@ def write_task(folder: Path, task: Task, labels: tuple[str, ...], settings: Sett
         "unanswerable": task.unanswerable,
         "threshold": threshold,
         "settings": {name: given[name] for name in ENCODED_WITH},
+        "adapter": adapter,
     }
     (folder / FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -65,6 +77,18 @@ def read_task(folder: Path) -> tuple[Task, Settings, float | None]:
         name: tuple(value) if isinstance(value, list) else value for name, value in record["settings"].items()
     }
     return task, Settings(**given, model=str(folder), max_tokens=max(4096, given["max_length"])), record["threshold"]
+
+
+def load_network(folder: Path, head: Head) -> Any:
+    """The network that a run saved, in fp32: whole, or an adapter in the checkpoint that it belongs to.
+
+    Raises:
+        InputError: that checkpoint is not there any more, or is another one.
+    """
+    record = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    if record.get("adapter"):
+        return load_adapted(folder, record["adapter"], head)
+    return load_whole(folder, head)
 
 
 def _plain(kind: Labels, names: tuple[str, ...]) -> Any:

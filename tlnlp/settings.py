@@ -96,6 +96,9 @@ class Settings:
         Literal["none", "balanced"],
         _flag("none|balanced", "Rare labels count more: rows / (labels x rows of the label). Source: King, Zeng 2001."),
     ] = "none"
+    merge: Annotated[bool, _flag("", "lora and ia3 only: the saved model has the adapter merged into its weights.")] = (
+        False
+    )
     new_head: Annotated[
         bool, _flag("", "Drop the checkpoint's own head, whatever its labels, and begin a new one.")
     ] = False

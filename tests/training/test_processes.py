@@ -64,6 +64,11 @@ def train_in_float64(recipe: str, folder: Path, phased: bool, settings: dict[str
         ("conll2003", "bert", False, {"micro_batches": 4}),
         ("squad_v2", "bert", False, {"micro_batches": 3}),
         ("gpt_copa", "gpt2", False, {"micro_batches": 3}),
+        ("sst2", "bert", False, {"micro_batches": 3, "strategy": "lora"}),
+        ("sst2", "gpt2", False, {"micro_batches": 3, "strategy": "prefix"}),
+        ("sst2", "modernbert", False, {"micro_batches": 3, "strategy": "prompt"}),
+        ("conll2003", "gpt2", False, {"micro_batches": 3, "strategy": "ia3"}),
+        ("copa", "bert", False, {"micro_batches": 3, "strategy": "adapter"}),
     ],
 )
 def test_the_number_of_processes_changes_nothing_but_rounding(

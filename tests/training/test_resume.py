@@ -24,6 +24,7 @@ from tlnlp.prepare import Work
 from tlnlp.training.checkpoint import checkpoints_in, restore, save_checkpoint
 from tlnlp.training.loop import train
 from tlnlp.training.stopping import stop_requests
+from tlnlp.transfer.strategies import ADAPTERS
 
 # --- in this process: every update of every kind of run
 
@@ -49,14 +50,20 @@ OTHER_HEADS = [
     ("pretrain_gpt", "gpt2"), ("copa", "bert"), ("conll2003", "bert"), ("squad", "bert"), ("squad_v2", "gpt2"),
     ("gpt_sst2", "gpt2"), ("gpt_copa", "gpt2"),
 ]  # fmt: skip
+# Every adapter on BERT and GPT-2, and on another head.
+ADAPTED = [("sst2", architecture, strategy) for architecture in ("bert", "gpt2") for strategy in ADAPTERS]
+ADAPTED += [("sst2", "modernbert", strategy) for strategy in ADAPTERS if strategy != "prefix"]
+ADAPTED += [
+    ("pretrain", "bert", "lora"), ("pretrain_gpt", "gpt2", "prompt"), ("copa", "bert", "prefix"),
+    ("conll2003", "bert", "ia3"), ("squad_v2", "gpt2", "prefix"), ("gpt_sst2", "gpt2", "adapter"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("recipe", "architecture", "strategy"),
     [(*each, strategy) for each in WITH_ALL for strategy in STRATEGIES if (each[1], strategy) != WITHOUT_BIASES]
-    + [
-        (*each, strategy) for each in OTHER_HEADS for strategy in ("full", "two phases with a redraw", "top_layers:k=1")
-    ],
+    + [(*each, strategy) for each in OTHER_HEADS for strategy in OF_OTHER_HEADS]
+    + ADAPTED,
 )
 def test_a_run_stopped_after_any_update_ends_with_the_same_bits(
     recipe: str,
@@ -140,6 +147,8 @@ def assert_same_run(one: Ended, other: Ended) -> None:
         ("sst2", ["--strategy", "head_then_full:head_epochs=6", "--patience", 2]),
         ("squad_v2", []),
         ("gpt_copa", []),
+        ("sst2", ["--strategy", "lora"]),
+        ("conll2003", ["--strategy", "prompt", "--micro-batches", 2]),
     ],
 )
 def test_a_run_killed_at_random_moments_ends_with_the_same_bits(

@@ -13,6 +13,7 @@ from tests.runs import begin
 from tests.training.test_loop import without_dropout
 from tlnlp.evaluation.predict import predict
 from tlnlp.training.loop import train
+from tlnlp.transfer.strategies import ADAPTERS
 
 # (--max-tokens, --micro-batches): everything at once, a few rows at a time, one row at a time, and so many pieces.
 BUDGETS = [(10_000, 1), (200, 1), (33, 1), (10_000, 3), (150, 5)]
@@ -39,32 +40,43 @@ def gradients_of_each_update(
     return found, [float(step.loss) for step in steps], [len(step.update.micro_batches) for step in steps]
 
 
+ALL_HEADS = [
+    ("sst2", "bert"),
+    ("sst2", "modernbert"),
+    ("sst2", "gpt2"),
+    ("pretrain", "bert"),
+    ("pretrain", "modernbert"),
+    ("pretrain_gpt", "gpt2"),
+    ("stsb", "bert"),
+    ("copa", "bert"),
+    ("copa", "modernbert"),
+    ("conll2003", "bert"),
+    ("conll2003", "gpt2"),
+    ("squad", "bert"),
+    ("squad_v2", "gpt2"),
+    ("gpt_sst2", "gpt2"),
+    ("gpt_rte", "gpt2"),
+    ("gpt_copa", "gpt2"),
+]
+# One of each kind of adapter, in the order of ADAPTERS.
+ADAPTED = [("sst2", "bert"), ("sst2", "gpt2"), ("squad_v2", "gpt2"), ("sst2", "modernbert"), ("conll2003", "bert")]
+
+
 @pytest.mark.usefixtures("full_precision")
 @pytest.mark.parametrize(
-    ("recipe", "architecture"),
-    [
-        ("sst2", "bert"),
-        ("sst2", "modernbert"),
-        ("sst2", "gpt2"),
-        ("pretrain", "bert"),
-        ("pretrain", "modernbert"),
-        ("pretrain_gpt", "gpt2"),
-        ("stsb", "bert"),
-        ("copa", "bert"),
-        ("copa", "modernbert"),
-        ("conll2003", "bert"),
-        ("conll2003", "gpt2"),
-        ("squad", "bert"),
-        ("squad_v2", "gpt2"),
-        ("gpt_sst2", "gpt2"),
-        ("gpt_rte", "gpt2"),
-        ("gpt_copa", "gpt2"),
-    ],
+    ("recipe", "architecture", "strategy"),
+    [(*each, strategy) for each, strategy in zip(ADAPTED, ADAPTERS, strict=True)]
+    + [(*each, "full") for each in ALL_HEADS],
 )
 def test_any_budget_gives_the_same_gradients(
-    recipe: str, architecture: str, rows_for: Callable[[str], Any], tmp_path: Path, request: pytest.FixtureRequest
+    recipe: str,
+    architecture: str,
+    strategy: str,
+    rows_for: Callable[[str], Any],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
-    model, rows = request.getfixturevalue(architecture), rows_for(recipe)
+    model, rows = request.getfixturevalue(architecture), rows_for(recipe) | {"strategy": strategy}
     expected, losses, counts = gradients_of_each_update(recipe, model, rows, tmp_path, *BUDGETS[0])
     assert len(expected) >= 2
     assert set(counts) == {1}

@@ -7,6 +7,7 @@ import resource
 import statistics
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from tlnlp.heads.span import tune_threshold
 from tlnlp.learn import Record
 from tlnlp.prepare import Work, sample_batch
 from tlnlp.recipe import Recipe, Task
-from tlnlp.saved import write_task
+from tlnlp.saved import load_network, write_task
 from tlnlp.settings import NOT_OF_THE_RUN
 from tlnlp.training import folder as folders
 from tlnlp.transfer.groups import Group
@@ -63,6 +64,7 @@ def describe(
         "model": settings.model,
         "data": settings.data,
         "strategy": settings.strategy,
+        "adapter": None if work.adapted is None or settings.merge else work.adapted.installed.adapter.kind,
         "seed": settings.seed,
         "metrics": measure(task, answers, rows),
         "also": {
@@ -138,12 +140,21 @@ def write(work: Work, result: dict[str, Any], answers: list[dict[str, Any]], fol
     if work.compact is not None:
         work.compact.restore()
     place = folder / folders.MODEL
-    models.save_model(
-        place, training.model, training.tokenizer, write_card(result, training.head, work.labels, command)
+    adapted, head = work.adapted, training.head
+    if adapted is not None and training.settings.merge:
+        adapted.installed.merge()
+        adapted = None
+    write_network = (
+        None if adapted is None else partial(adapted.write, model=training.model, auto_class=head.auto_class)
     )
+    card = write_card(result, head, work.labels, command)
+    models.save_model(place, training.model, training.tokenizer, card, write_network)
     threshold = result["null_threshold"]
-    write_task(place, training.task, work.labels, training.settings, threshold and threshold["threshold"])
-    models.check_saved(place, training.model, training.head, sample_batch(work))
+    write_task(
+        place, training.task, work.labels, training.settings, threshold and threshold["threshold"],
+        None if adapted is None else adapted.record(),
+    )  # fmt: skip
+    models.check_saved(place, training.model, head, sample_batch(work), load_network)
     folders.write_text(folder / folders.PREDICTIONS, _predictions(work, answers))
     folders.write_json(folder / folders.RESULT, result)
     folders.drop_checkpoints(folder)
@@ -179,7 +190,7 @@ def show(recipe: Recipe, result: dict[str, Any], screen: Screen) -> None:
     screen.result(f"{recipe.task.name}: {result['model']}, strategy {result['strategy']}", summary(result))
     model = folder / (f"seed{result['seed'][0]}" if "runs" in result else "") / folders.MODEL
     screen.note(f"\nmodel: {model}\n")
-    for line in usage(recipe.task, model):
+    for line in usage(recipe.task, model, is_whole=not result.get("adapter")):
         screen.note(f"  {line}")
     screen.when_quiet(f"{scores}  {folder}")
 
@@ -188,7 +199,7 @@ def find_control(result: dict[str, Any]) -> dict[str, Any] | None:
     """The result of the same run from random weights, where its folder stands beside this one's."""
 
     def but_strategy(settings: dict[str, Any]) -> dict[str, Any]:
-        return {k: v for k, v in settings.items() if k not in (*NOT_OF_THE_RUN, "strategy", "new_head")}
+        return {k: v for k, v in settings.items() if k not in (*NOT_OF_THE_RUN, "strategy", "new_head", "merge")}
 
     for path in sorted(Path(result["output"]).parent.glob(f"*/{folders.RESULT}")):
         other = json.loads(path.read_text())
@@ -241,10 +252,14 @@ def _number(value: float, spread: dict[str, float] | None) -> str:
     )
 
 
-def usage(task: Task, folder: Path) -> list[str]:
-    """Lines that use the model: transformers' pipeline for it where there is one, and our own command."""
+def usage(task: Task, folder: Path, *, is_whole: bool = True) -> list[str]:
+    """Lines that use the model: transformers' pipeline for it where there is one, and our own command.
+
+    Args:
+        is_whole: whether the network is there, and not its adapter alone.
+    """
     kind = PIPELINES[task.head.auto_class]
-    if kind not in EXAMPLES or "extra_special_tokens" in task.head.tokenizer_options:
+    if not is_whole or kind not in EXAMPLES or "extra_special_tokens" in task.head.tokenizer_options:
         return [f"tlnlp predict {folder} rows.jsonl"]
     example = EXAMPLES[kind] if "text_pair" not in task.columns.by_role() else 'dict(text="Hello.", text_pair="Hi.")'
     return [f'from transformers import pipeline; ask = pipeline("{kind}", "{folder}")', f"ask({example})"]
@@ -299,7 +314,7 @@ def write_card(result: dict[str, Any], head: Head, labels: Sequence[str], comman
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     return f"""---
-library_name: transformers
+library_name: {"peft" if result["adapter"] else "transformers"}
 pipeline_tag: {PIPELINES[head.auto_class]}
 tags: [tlnlp]
 ---

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tlnlp.settings import Settings
-from tlnlp.transfer.groups import Group
+from tlnlp.transfer.groups import ADAPTER, Group
 
 # Highest rate over lowest in slanted triangles: Howard and Ruder 2018, section 3.2.
 SLANTED_RATIO = 32
@@ -32,9 +32,12 @@ def build_optimizer(
         biases = {parameters[name] for name in group.biases} if biases_apart else set()
         members = [parameters[name] for name in group.parameters]
         rest = [p for p in members if p not in biases]
+        matrices = {p for p in rest if p.dim() >= 2 and p not in tables}
+        if group.name == ADAPTER:  # the vectors of IA3 have two dimensions, and would fade from one to nothing
+            matrices = {p for p in matrices if min(p.shape) > 1}
         for decay, of_kind in (
-            (settings.weight_decay, [p for p in rest if p.dim() >= 2 and p not in tables]),
-            (0.0, [p for p in rest if p.dim() < 2 or p in tables]),
+            (settings.weight_decay, [p for p in rest if p in matrices]),
+            (0.0, [p for p in rest if p not in matrices]),
             (0.0, [p for p in members if p in biases]),
         ):
             if of_kind:

@@ -29,11 +29,18 @@ class Group:
     bias_size: int = 0
 
 
-def layer_groups(model: nn.Module, ask: Callable[[nn.Module], object] | None = None) -> list[Group]:
+# The group of the weights that an adapter adds.
+ADAPTER = "adapter"
+
+
+def layer_groups(
+    model: nn.Module, ask: Callable[[nn.Module], object] | None = None, *, added: Set[str] = frozenset()
+) -> list[Group]:
     """The groups of `model` from input to output.
 
     Args:
         ask: runs the network once; on one row of two tokens if unset.
+        added: names of the parameters of an adapter: a group of their own before the head, wherever they stand.
 
     The layers are the longest ModuleList. What runs after the last of them is the head (a pooler and a last norm too:
     they serve the answer); the rest are embeddings. What runs after is found by running: names and the order of
@@ -42,13 +49,14 @@ def layer_groups(model: nn.Module, ask: Callable[[nn.Module], object] | None = N
     stack = layer_stack(model)
     groups: dict[str, list[str]] = {"embeddings": []}
     groups |= {f"layer {number}": [] for number in range(1, len(stack) + 1)}
-    groups |= {"head": []}
+    groups |= {ADAPTER: [], "head": []}
     layer_of = {p: f"layer {i}" for i, layer in enumerate(stack, start=1) for p in layer.parameters()}
     after = _parameters_after(model, stack, ask or _ask_two_tokens)
     bias_parameters = {module._parameters.get("bias") for module in model.modules()}
     named = dict(model.named_parameters())
     for name, parameter in named.items():
-        groups[layer_of.get(parameter) or ("head" if parameter in after else "embeddings")].append(name)
+        where = layer_of.get(parameter) or ("head" if parameter in after else "embeddings")
+        groups[ADAPTER if name in added else where].append(name)
     return [_group(name, members, named, bias_parameters) for name, members in groups.items() if members]
 
 

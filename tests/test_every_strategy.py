@@ -1,0 +1,120 @@
+"""Every strategy with every head, on networks of BERT's kind and of GPT's: it runs, and its model answers again; or it
+is refused in words before a weight is read. Nothing is left out by silence."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.runs import ROOT, load_recipe
+from tlnlp import heads
+from tlnlp.errors import InputError
+from tlnlp.evaluation.screen import Screen
+from tlnlp.recipe import Recipe
+from tlnlp.run import run_once
+from tlnlp.saved import load_network
+from tlnlp.settings import Settings
+from tlnlp.training.processes import start_accelerator
+from tlnlp.transfer.strategies import ADAPTERS, MERGEABLE, STRATEGIES
+
+RECIPE_OF = {
+    "sentence": "sst2", "choice": "copa", "tag": "conll2003", "span": "squad", "word": "pretrain",
+    "next_word": "pretrain_gpt", "gpt": "gpt_sst2",
+}  # fmt: skip
+ARCHITECTURES = ("bert", "gpt2")
+# Whatever the strategy: transformers has no such head for such a network, or it reads in the wrong direction.
+REFUSED = {
+    ("choice", "gpt2"): "transformers has an AutoModelForMultipleChoice",
+    ("word", "gpt2"): "transformers has an AutoModelForMaskedLM",
+    ("next_word", "bert"): "reads in both directions",
+    ("gpt", "bert"): "reads in both directions",
+}
+CASES = list(itertools.product(STRATEGIES, RECIPE_OF, ARCHITECTURES))
+RAN: set[tuple[str, str, str]] = set()
+
+
+def few_rows(recipe: Recipe, head: str, folder: Path, rows_for: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
+    """Settings that give a recipe the tests' own rows, or a dozen of its sample's for training and as many for dev."""
+    given = rows_for(RECIPE_OF[head])
+    if given["data"] != "sample":
+        return given
+    sample = ROOT / "tlnlp" / "bundled" / "samples"
+    for split, rows in (("train", 12), ("validation", 6)):
+        lines = (sample / str(recipe.task.data.sample) / f"{split}.jsonl").read_text().splitlines(keepends=True)
+        (folder / f"{split}.jsonl").write_text("".join(lines[:rows]))
+    return {**{name: value for name, value in given.items() if name != "train_rows"}, "data": str(folder)}
+
+
+def settings_of(
+    strategy: str, head: str, model: Path, folder: Path, rows_for: Callable[[str], dict[str, Any]]
+) -> tuple[Recipe, Settings]:
+    recipe, data = load_recipe(RECIPE_OF[head]), folder / "data"
+    data.mkdir()
+    asked = {"model": str(model), "strategy": strategy, "max_length": 32, "batch_size": 32, "epochs": 1, "quiet": True}
+    return recipe, recipe.settings(**(asked | few_rows(recipe, head, data, rows_for)))
+
+
+def run(recipe: Recipe, settings: Settings, folder: Path) -> dict[str, Any]:
+    return run_once(recipe, settings, folder, start_accelerator(settings), Screen(speaks=False, quiet=True))
+
+
+@pytest.mark.parametrize(("strategy", "head", "architecture"), CASES, ids=lambda each: each)
+def test_a_strategy_runs_and_its_model_is_loaded_again_or_it_is_refused(
+    strategy: str,
+    head: str,
+    architecture: str,
+    rows_for: Callable[[str], dict[str, Any]],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    model, folder = request.getfixturevalue(architecture), tmp_path / "run"
+    recipe, settings = settings_of(strategy, head, model, tmp_path, rows_for)
+    if (head, architecture) in REFUSED:
+        with pytest.raises(InputError, match=REFUSED[head, architecture]):
+            run(recipe, settings, folder)
+    else:
+        # The saved model was loaded and its logits compared before there was a result.
+        result = run(recipe, settings, folder)
+        assert result["adapter"] == (strategy if strategy in ADAPTERS else None)
+        names = {path.name for path in (folder / "model").iterdir()}
+        assert ("model.safetensors" in names) is (strategy not in ADAPTERS)
+        assert ("adapter_model.safetensors" in names) is (strategy in ADAPTERS)
+        assert load_network(folder / "model", getattr(heads, head)) is not None
+        saved = json.loads((folder / "model" / "tlnlp.json").read_text())["adapter"]
+        assert (saved is None) is (strategy not in ADAPTERS)
+    RAN.add((strategy, head, architecture))
+
+
+@pytest.mark.parametrize("strategy", MERGEABLE)
+@pytest.mark.parametrize(
+    ("head", "architecture"), [("sentence", "bert"), ("word", "bert"), ("tag", "gpt2"), ("gpt", "gpt2")]
+)
+def test_a_merged_adapter_leaves_a_whole_model(
+    strategy: str,
+    head: str,
+    architecture: str,
+    rows_for: Callable[[str], dict[str, Any]],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    model = request.getfixturevalue(architecture)
+    recipe, settings = settings_of(strategy, head, model, tmp_path, rows_for)
+    result = run(recipe, Settings(**{**vars(settings), "merge": True}), tmp_path / "run")
+    assert result["adapter"] is None
+    names = {path.name for path in (tmp_path / "run" / "model").iterdir()}
+    assert "model.safetensors" in names
+    assert not any(name.startswith("adapter") for name in names)
+
+
+def test_all_combinations_were_tried(request: pytest.FixtureRequest) -> None:
+    name = test_a_strategy_runs_and_its_model_is_loaded_again_or_it_is_refused.__name__
+    asked = sum(getattr(item, "originalname", None) == name for item in request.session.items)
+    if asked != len(CASES):
+        pytest.skip("only some were asked for")
+    assert set(CASES) == RAN
+    assert {head for _, head, _ in CASES} == {each for each in vars(heads) if each in RECIPE_OF}

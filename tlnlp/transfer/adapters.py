@@ -1,0 +1,228 @@
+"""Adapters: few new weights in a network that stays as it is. LoRA, IA3, prefix and prompt are peft's; a bottleneck is
+ours, since peft has none.
+
+They are put into the network where it stands: it keeps its transformers class, so that heads, packing and all else that
+hooks into it work as before. Where they go is found by structure, not by a table of architectures.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.pytorch_utils import Conv1D
+
+from tlnlp.errors import InputError
+from tlnlp.lazy import lazy_module
+from tlnlp.transfer.groups import ADAPTER, layer_stack
+from tlnlp.transfer.prompts import Prefix, Prompt, takes_prefix
+from tlnlp.transfer.strategies import Adapter
+
+# Takes most of a second to import, and most strategies do without.
+peft: Any = lazy_module("peft")
+
+# What peft calls an adapter where there is but one.
+PEFT_NAME = "default"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An adapter in a network.
+
+    Args:
+        adapter: what was asked for.
+        parameters: names of the new weights in `network.named_parameters()`.
+        config: what peft's own files say of it; None where peft has no such adapter.
+        tuner: peft's, where it has replaced parts of the network.
+    """
+
+    adapter: Adapter
+    parameters: tuple[str, ...]
+    config: Any | None
+    tuner: Any | None = None
+
+    def tensors(self, network: nn.Module) -> dict[str, torch.Tensor]:
+        """The new weights, by the names that peft's files have for them."""
+        own = dict(network.named_parameters())
+        if self.adapter.kind in ("prompt", "prefix"):
+            (name,) = self.parameters
+            return {"prompt_embeddings": own[name]}
+        return {self.key_of(_without_name(name)): own[name] for name in self.parameters}
+
+    def key_of(self, name: str) -> str:
+        """What peft's files call the network's own parameter `name`."""
+        return f"base_model.{name}" if self.adapter.kind in ("prompt", "prefix") else f"base_model.model.{name}"
+
+    def merge(self) -> None:
+        """Adds the new weights to the network's own and leaves nothing else of them. Only of `MERGEABLE` kinds."""
+        if self.tuner is None:
+            raise ValueError(f"{self.adapter.kind} has no place in the network's own weights")
+        self.tuner.merge_and_unload()
+
+
+def tokens_added(adapter: Adapter) -> int:
+    """Positions that the adapter takes from the rows."""
+    return int(adapter.options.get("tokens", 0))
+
+
+def check(network: Any, adapter: Adapter) -> None:
+    """Refuses an adapter for which the network has no place; its weights are not looked at.
+
+    Raises:
+        InputError: what is missing, and what to take instead.
+    """
+    found = None
+    if adapter.kind == "prefix" and not takes_prefix(network.base_model):
+        found = "one whose layers take no keys and values from elsewhere"
+    elif adapter.kind == "lora" and not _lora_targets(network, adapter):
+        found = "one whose layers have no linear parts"
+    elif adapter.kind == "ia3" and not all(_ia3_targets(network)):
+        found = "one whose keys, values or feed-forward part cannot be told apart"
+    if found is not None:
+        raise InputError(
+            expected=f"--strategy {adapter.kind} on a network that has a place for it (BERT, GPT-2)",
+            found=f"{found} ({network.config.model_type})",
+            change="--strategy lora or adapter, or another --model" if adapter.kind != "lora" else "--strategy adapter",
+        )
+
+
+def install(network: Any, adapter: Adapter, seed: int) -> Installed:
+    """Puts the adapter into `network`, its weights drawn from `seed`. Answers stay as they were, but for a prompt and a
+    prefix, which cannot be there and say nothing.
+
+    Raises:
+        InputError: see `check`.
+    """
+    check(network, adapter)
+    before = set(network.parameters())
+    torch.manual_seed(seed)
+    config, tuner = _INSTALL[adapter.kind](network, adapter)
+    added = tuple(name for name, parameter in network.named_parameters() if parameter not in before)
+    network.train(network.training)  # what is new, too
+    return Installed(adapter, added, config, tuner)
+
+
+def _install_lora(network: Any, adapter: Adapter) -> tuple[Any, Any]:
+    targets = _lora_targets(network, adapter)
+    config = peft.LoraConfig(
+        r=adapter.options["r"],
+        lora_alpha=adapter.options["alpha"],
+        lora_dropout=adapter.options["dropout"],
+        target_modules=targets,
+        fan_in_fan_out=isinstance(network.get_submodule(targets[0]), Conv1D),
+    )
+    return config, peft.LoraModel(network, copy.deepcopy(config), PEFT_NAME)  # which rewrites it
+
+
+def _install_ia3(network: Any, adapter: Adapter) -> tuple[Any, Any]:
+    attention, feed_forward = _ia3_targets(network)
+    config = peft.IA3Config(
+        target_modules=[*attention, *feed_forward],
+        feedforward_modules=feed_forward,
+        fan_in_fan_out=isinstance(network.get_submodule(feed_forward[0]), Conv1D),
+    )
+    return config, peft.IA3Model(network, copy.deepcopy(config), PEFT_NAME)
+
+
+def _install_prompt(network: Any, adapter: Adapter) -> tuple[Any, None]:
+    prompt = Prompt(network, adapter.options["tokens"])
+    network.add_module(ADAPTER, prompt)
+    return prompt.config, None
+
+
+def _install_prefix(network: Any, adapter: Adapter) -> tuple[Any, None]:
+    prefix = Prefix(network, adapter.options["tokens"])
+    network.add_module(ADAPTER, prefix)
+    return prefix.config, None
+
+
+def _install_bottlenecks(network: Any, adapter: Adapter) -> tuple[None, None]:
+    for layer in layer_stack(network):
+        bottleneck = Bottleneck(network.config.hidden_size, adapter.options["size"])
+        layer.add_module(ADAPTER, bottleneck)  # the last child: the first is still the attention block
+        layer.register_forward_hook(bottleneck.add_to)
+    return None, None
+
+
+_INSTALL: dict[str, Callable[[Any, Adapter], tuple[Any, Any]]] = {
+    "lora": _install_lora,
+    "ia3": _install_ia3,
+    "prompt": _install_prompt,
+    "prefix": _install_prefix,
+    "adapter": _install_bottlenecks,
+}
+
+
+class Bottleneck(nn.Module):
+    """Down to a narrow width and up again, beside what goes through (Houlsby et al. 2019, section 2.1). It stands
+    behind the whole layer, its last norm included, so that it suits any architecture."""
+
+    def __init__(self, width: int, size: int) -> None:
+        super().__init__()
+        self.down, self.up = nn.Linear(width, size), nn.Linear(size, width)
+        # Nearly nothing to begin with (section 2.1): here nothing at all.
+        nn.init.normal_(self.down.weight, std=0.02)
+        for start in (self.down.bias, self.up.weight, self.up.bias):
+            nn.init.zeros_(start)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        """[..., width], kept."""
+        return states + self.up(nn.functional.gelu(self.down(states)))
+
+    def add_to(self, layer: nn.Module, arguments: Any, output: Any) -> Any:
+        """The hook of a layer: its answer, which may stand first in a tuple, goes through."""
+        return (self(output[0]), *output[1:]) if isinstance(output, tuple) else self(output)
+
+
+# --- where adapters go
+
+
+def _linear_parts(network: nn.Module) -> Iterator[tuple[str, nn.Module, bool]]:
+    """Name, module and whether it belongs to attention, of each linear part of the layers, in order."""
+    stack = set(layer_stack(network))
+    for layer_name, layer in [(name, module) for name, module in network.named_modules() if module in stack]:
+        # By the name of the class, which all of transformers keeps to: none says by its build what it is.
+        blocks = [name for name, part in layer.named_modules() if "attention" in type(part).__name__.lower()]
+        for name, part in layer.named_modules():
+            if isinstance(part, nn.Linear | Conv1D):
+                yield f"{layer_name}.{name}", part, any(name.startswith(f"{block}.") for block in blocks if block)
+
+
+def _lora_targets(network: nn.Module, adapter: Adapter) -> list[str]:
+    everywhere = adapter.options["targets"] == "all"
+    return [name for name, _, attends in _linear_parts(network) if everywhere or attends]
+
+
+def _ia3_targets(network: Any) -> tuple[list[str], list[str]]:
+    """Names of the parts that give keys and values, and of those that lead back from the feed-forward width. Where one
+    part gives queries, keys and values together (GPT-2, ModernBERT), all three are scaled, as in peft's own tables."""
+    parts = list(_linear_parts(network))
+    attention = [name for name, _, attends in parts if attends and name.rpartition(".")[2][0] in "kv"]
+    if not attention:
+        attention = [name for name, part, attends in parts if attends and _outputs(part) > _inputs(part)]
+    width = network.config.hidden_size
+    back = [n for n, part, attends in parts if not attends and _outputs(part) == width != _inputs(part)]
+    return attention, back
+
+
+def _inputs(part: Any) -> int:
+    return part.weight.shape[0] if isinstance(part, Conv1D) else part.in_features
+
+
+def _outputs(part: Any) -> int:
+    return part.weight.shape[1] if isinstance(part, Conv1D) else part.out_features
+
+
+def _without_name(name: str) -> str:
+    """`name` as peft writes it: "a.lora_A.default.weight" is "a.lora_A.weight" in a file."""
+    return ".".join(part for part in name.split(".") if part != PEFT_NAME)
+
+
+def modules_of(network: nn.Module, parameters: Sequence[str]) -> list[str]:
+    """The modules that hold `parameters`, none of them inside another: what peft saves whole."""
+    owners = list(dict.fromkeys(name.rpartition(".")[0] for name in parameters))
+    return [each for each in owners if not any(each.startswith(f"{other}.") for other in owners)]
