@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
-import transformers
 import tyro
 from accelerate import Accelerator
 from rich.console import Console
@@ -25,7 +24,7 @@ from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, Reading, read_rows
 from tlnlp.data.rows import Rows
 from tlnlp.data.table import Table
 from tlnlp.evaluation.predict import predict
-from tlnlp.model import load_tokenizer
+from tlnlp.model import load_saved, load_tokenizer
 from tlnlp.prepare import pack
 from tlnlp.recipe import Task
 from tlnlp.saved import read_task
@@ -71,7 +70,7 @@ class Answerer:
         self.accelerator: Accelerator = start_accelerator(self.settings)
         head = self.task.head
         self.tokenizer = load_tokenizer(str(folder), str(folder), **head.tokenizer_options)
-        self.model = getattr(transformers, head.auto_class).from_pretrained(folder).eval().to(self.accelerator.device)
+        self.model = load_saved(folder, head).to(self.accelerator.device)
         self._is_packed = self.accelerator.device.type != "cpu"
 
     def answer(self, table: Table, chosen: dict[str, str], advance: Any = lambda items: None) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from tlnlp.dropout import CheapDropout
 from tlnlp.errors import InputError, did_you_mean
 from tlnlp.heads.encoded import Encoded
 from tlnlp.packing import Packing
+from tlnlp.reader import check_pooling, check_shallow, read_by_classifier
 from tlnlp.recipe import NEW, Recipe, Task
 from tlnlp.settings import Settings
 from tlnlp.training.loop import Training
@@ -77,6 +78,7 @@ def find_source(recipe: Recipe, settings: Settings, splits: Splits) -> Source:
     """The checkpoint that the settings name, checked against the task's labels; its weights are not read yet."""
     labels = splits.train.labels or ()
     _refuse_unused_flags(recipe.task, settings, splits.train)
+    check_shallow(recipe.task, settings)
     if recipe.new_model is not None and settings.model == NEW:
         new = recipe.new_model
         config = transformers.AutoConfig.for_model(new.architecture, **new.config, vocab_size=new.pieces)
@@ -117,7 +119,9 @@ def _check_strategy(config: Any, task: Task, settings: Settings) -> None:
         # What a network of another build trips over without weights: it is asked once it is loaded.
         except (RuntimeError, TypeError, ValueError, LookupError, AttributeError, NotImplementedError):
             return
-    find_strategy(settings.strategy).plan(groups, settings)
+    for phase in find_strategy(settings.strategy).plan(groups, settings):
+        if phase.fit is not None:
+            check_pooling(config, phase.fit)
 
 
 def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:
@@ -159,19 +163,21 @@ def prepare(
     special = [*tokenizer.all_special_ids, tokenizer.pad_token_id]
     network = models.load_model(place, source.config, task, settings, source.labels, tokenizer)
     groups = layer_groups(network, _ask(encoded, np.arange(1), task, tokenizer))
+    # Few rows make few updates: as many epochs as `--least-updates` asks for.
+    epochs = math.ceil((settings.least_updates or 0) / updates_per_epoch(len(encoded), settings.batch_size))
+    planned = replace(settings, epochs=max(settings.epochs, epochs))
+    phases = find_strategy(settings.strategy).plan(groups, planned)
+    if phases[0].fit is not None:
+        network, groups = read_by_classifier(network, groups, phases[0].fit, task)
     used = pieces_used(*(each.features["input_ids"].flat for each in everything), always=special)
-    # The table of a causal network is also what its language model says.
-    compact = None if task.head.causal else CompactVocabulary.install(network, used)
+    # The table of a causal network is also what its language model says; a frozen one costs nothing.
+    whole = task.head.causal or phases[0].fit is not None
+    compact = None if whole else CompactVocabulary.install(network, used)
     network.to(accelerator.device)
     packing = None
     if accelerator.device.type == "cpu":
         CheapDropout.install(network)
         packing = pack(network, encoded, task, tokenizer)
-
-    # Few rows make few updates: as many epochs as `--least-updates` asks for.
-    epochs = math.ceil((settings.least_updates or 0) / updates_per_epoch(len(encoded), settings.batch_size))
-    planned = replace(settings, epochs=max(settings.epochs, epochs))
-    phases = find_strategy(settings.strategy).plan(groups, planned)
 
     def begin_phase(phase: Phase) -> None:
         redrawn = [name for group in groups if group.name in phase.redraw for name in group.parameters]
