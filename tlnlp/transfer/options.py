@@ -75,7 +75,9 @@ def options_of(strategy: Strategy) -> dict[str, inspect.Parameter]:
 def _read(strategy: str, option: str, value: str, kind: Any) -> Any:
     """`value` as the type that the option declares: a number, one of some words, or either; None is never given."""
     kinds = typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
-    choices = [choice for each in kinds if typing.get_origin(each) is typing.Literal for choice in typing.get_args(each)]
+    choices = [
+        choice for each in kinds if typing.get_origin(each) is typing.Literal for choice in typing.get_args(each)
+    ]
     if value in choices:
         return value
     wanted, hint = " or ".join(choices), did_you_mean(value, choices)
