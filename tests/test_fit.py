@@ -17,13 +17,13 @@ from safetensors.numpy import load_file
 from tests.conftest import DEV_ROWS, TRAIN_ROWS
 from tests.runs import Ended, begin, load_recipe, run_recipe, start_recipe
 from tests.test_answering import SAMPLE_OF, SAMPLES, told
-from tests.test_refused_before_loading import Place, place, run  # noqa: F401
 from tests.transfer.test_shallow import softmax
 from tlnlp import cli
 from tlnlp.evaluation.report import summary
 from tlnlp.evaluation.screen import Screen
 from tlnlp.fit import Fitter
 from tlnlp.prepare import Work
+from tlnlp.reader import Reader
 from tlnlp.transfer.shallow import fit_classifier
 
 
@@ -210,8 +210,6 @@ def test_a_saved_model_answers_as_at_the_end_of_its_run(
 def test_a_model_that_was_spoilt_on_its_way_to_the_disk_is_no_result(
     flags: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tlnlp.reader import Reader  # noqa: PLC0415
-
     save = Reader.save_pretrained
 
     def spoil(reader: Reader, folder: Path) -> None:
@@ -226,40 +224,6 @@ def test_a_model_that_was_spoilt_on_its_way_to_the_disk_is_no_result(
 
 
 # --- refused
-
-
-SAMPLE = ["--data", "sample"]
-
-
-@pytest.mark.parametrize(
-    ("recipe", "strategy", "flags", "said"),
-    [
-        ("copa", "shallow", SAMPLE, "no labels (head choice)"),
-        ("squad", "shallow", SAMPLE, "no labels (head span)"),
-        ("gpt_copa", "shallow", SAMPLE, "gpt_copa, whose answers are no labels"),
-        ("pretrain", "shallow", ["--columns", "text=sentence"], "no labels (head word)"),
-        ("pretrain_gpt", "shallow", ["--columns", "text=sentence"], "no labels (head next_word)"),
-        ("stsb", "shallow:classifier=linear_svm", SAMPLE, "ridge regression"),
-        ("conll2003", "shallow:pooling=last", SAMPLE, "a word is read at its first piece"),
-        ("sst2", "shallow", ["--keep", "best"], "--keep best"),
-        ("sst2", "shallow", ["--patience", "2"], "--patience"),
-        ("sst2", "shallow", ["--least-updates", "100"], "--least-updates"),
-        ("sst2", "shallow", ["--small-data"], "--small-data"),
-        ("sst2", "shallow:layer=3", [], "layer=0 to shallow:layer=2"),
-    ],
-)
-def test_what_it_cannot_do_or_would_not_hear_is_refused_before_loading(
-    recipe: str,
-    strategy: str,
-    flags: list[str],
-    said: str,
-    place: Place,
-    capsys: pytest.CaptureFixture[str],  # noqa: F811
-) -> None:
-    assert run(recipe, place, ["--strategy", strategy, *flags]) == 2
-    lines = capsys.readouterr().err.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["expected", "found", "change"]
-    assert said in "\n".join(lines)
 
 
 def test_a_first_token_that_sees_no_other_is_not_read(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,6 @@ def test_a_pair_in_both_orders_is_read_as_their_mean_and_answered_as_fitted(gpt2
     rows = {"data": "sample", "train_rows": 20}
     work = begin("gpt_rte", tmp_path, model=str(gpt2), strategy="shallow", max_length=96, **rows)
     task = work.training.task
-    from dataclasses import replace  # noqa: PLC0415
-
     symmetric = replace(task, symmetric=True)
     encoded = task.head.encode(work.train_rows, symmetric, work.training.tokenizer, work.training.settings)
     work.training.encoded = encoded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import psutil
@@ -16,6 +16,7 @@ from tlnlp.evaluation.screen import Bar, Screen
 from tlnlp.heads.encoded import NOT_SCORED, Encoded, Ragged, model_inputs
 from tlnlp.learn import Record
 from tlnlp.prepare import Work
+from tlnlp.reader import Reader
 from tlnlp.recipe import Score, Several
 from tlnlp.training.plan import cut, deal, padded_places
 from tlnlp.training.processes import on_main
@@ -32,6 +33,7 @@ class Fitter:
     def __init__(self, work: Work, screen: Screen) -> None:
         self.work, self.training, self.screen = work, work.training, screen
         self.accelerator, self.settings = work.training.accelerator, work.training.settings
+        self.reader: Reader = cast(Reader, work.training.model)
         self.record = Record()
 
     def learn(self) -> tuple[Record, list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
@@ -62,10 +64,9 @@ class Fitter:
 
         The cut into micro-batches does not depend on the number of processes; each computes its share of them.
         """
-        training, encoded, reader = self.training, self.training.encoded, self.training.model.eval()
-        targets, first_lines = _lines(encoded)
-        width = reader.weight.shape[2]
-        features = np.zeros((first_lines[-1], len(reader.layers), width), dtype=np.float32)
+        encoded, (targets, first_lines) = self.training.encoded, _lines(self.training.encoded)
+        self.reader.eval()
+        features = np.zeros((first_lines[-1], *self.reader.weight.shape[1:]), dtype=np.float32)
         seen = np.zeros((first_lines[-1], 1), dtype=np.int32)
         micro_batches = cut(np.arange(len(encoded)), encoded.lengths, self.settings.max_tokens)
         bar.say("reading")
@@ -93,8 +94,8 @@ class Fitter:
         batch = training.head.collate(training.encoded, items, training.tokenizer, np.random.default_rng(0))
         batch = {name: value.to(self.accelerator.device) for name, value in batch.items()}
         with torch.no_grad(), self.accelerator.autocast():
-            found = training.model.read(model_inputs(batch)).float()
-        if training.model.pooling is None:
+            found = self.reader.read(model_inputs(batch))
+        if self.reader.pooling is None:
             found = found[batch["labels"] != NOT_SCORED]
         features = found.cpu().numpy()
         if training.encoded.first_sequences is not None:
@@ -120,12 +121,12 @@ class Fitter:
         (phase,), labels = self.training.phases, self.training.task.labels
         assert phase.fit is not None
         kind: Kind = "score" if isinstance(labels, Score) else "several" if isinstance(labels, Several) else "one"
-        outputs = len(self.training.model.bias)
+        outputs = len(self.reader.bias)
         return fit_classifier(features, targets, weights, kind, outputs, phase.fit, self.settings.seed)
 
     def _take(self, classifier: Classifier) -> None:
         firsts = self.training.encoded.first_sequences
-        self.training.model.take(classifier, 1 if firsts is None else int(firsts[1]))
+        self.reader.take(classifier, 1 if firsts is None else int(firsts[1]))
         if classifier.shares is not None:
             note = f"shares of layers 0 to {len(classifier.shares) - 1}: "
             note += ", ".join(f"{share:.3f}" for share in classifier.shares)

@@ -174,7 +174,7 @@ def check_shallow(task: Task, settings: Settings) -> None:
     options = {name: each.default for name, each in options_of(shallow).items()} | chosen.options
     if _head_of(task) not in (*OF_ROWS, *OF_WORDS) or "endings" in task.columns.by_role():
         raise InputError(
-            expected="--strategy shallow for a task that gives each row a label, several or a score, or each word a tag",
+            expected="--strategy shallow where each row has a label, several or a score, or each word a tag",
             found=f"{task.name}, whose answers are no labels (head {_head_of(task)})",
             change="another --strategy; head_only is the nearest",
         )

@@ -263,7 +263,7 @@ def _check_classifier(layer: int | str | None, classifier: str, pooling: str, st
         )
     if layer == 0 and pooling == "first":
         raise InputError(
-            expected="pooling=first of layer 1 or above: before the first layer a row's first token knows nothing of it",
+            expected="pooling=first of layer 1 or above: below it a first token knows nothing of its row",
             found="shallow:layer=0,pooling=first",
             change="pooling=mean, or another layer",
         )
