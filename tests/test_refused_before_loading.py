@@ -189,6 +189,13 @@ def test_data_that_a_task_does_not_have_are_refused(
         ("conll2003", ["--data", "sample", "--truncate", "words=start"], "leave --truncate out"),
         ("conll2003", ["--data", "sample", "--class-weights", "balanced"], "leave --class-weights out"),
         ("copa", ["--data", "sample", "--class-weights", "balanced"], "leave --class-weights out"),
+        ("sst2", ["--strategy", "shallow", "--keep", "best"], "--keep best"),
+        ("sst2", ["--strategy", "shallow", "--patience", "2"], "--patience"),
+        ("sst2", ["--strategy", "shallow", "--least-updates", "100"], "--least-updates"),
+        ("sst2", ["--strategy", "shallow", "--small-data"], "--small-data"),
+        ("sst2", ["--strategy", "shallow:layer=3"], "layer=0 to shallow:layer=2"),
+        ("stsb", ["--data", "sample", "--strategy", "shallow:classifier=linear_svm"], "ridge regression"),
+        ("conll2003", ["--data", "sample", "--strategy", "shallow:pooling=last"], "read at its first piece"),
     ],
 )
 def test_a_flag_that_the_task_would_leave_unheard_is_refused(
@@ -196,3 +203,17 @@ def test_a_flag_that_the_task_would_leave_unheard_is_refused(
 ) -> None:
     assert run(recipe, place, flags) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("recipe", "head"),
+    [("copa", "choice"), ("squad", "span"), ("gpt_copa", "gpt"), ("pretrain", "word"), ("pretrain_gpt", "next_word")],
+)
+def test_a_classifier_on_features_is_refused_where_answers_are_no_labels(
+    recipe: str, head: str, place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--columns", "text=sentence"] if recipe.startswith("pretrain") else ["--data", "sample"]
+    assert run(recipe, place, [*data, "--strategy", "shallow"]) == 2
+    said = capsys.readouterr().err
+    assert f"{recipe}, whose answers are no labels (head {head})" in said
+    assert "head_only is the nearest" in said

@@ -24,16 +24,17 @@ class InputError(Exception):
 
 
 class Interrupted(Exception):
-    """The run was asked to stop (Ctrl-C, SIGTERM); a checkpoint has been written.
+    """The run was asked to stop (Ctrl-C, SIGTERM); a checkpoint has been written, where there are updates.
 
     Args:
-        updates_done: optimiser updates in the checkpoint.
-        updates: optimiser updates of the whole run.
+        done: optimiser updates in the checkpoint; or so many of the rows, where nothing is kept of so short a run.
+        whole: optimiser updates, or rows, of the whole run.
+        unit: "update" or "row".
     """
 
-    def __init__(self, updates_done: int, updates: int) -> None:
-        super().__init__(updates_done, updates)
-        self.updates_done, self.updates = updates_done, updates
+    def __init__(self, done: int, whole: int, unit: str = "update") -> None:
+        super().__init__(done, whole, unit)
+        self.done, self.whole, self.unit = done, whole, unit
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

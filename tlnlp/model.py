@@ -19,6 +19,8 @@ from tlnlp.compact import CompactVocabulary
 from tlnlp.data.vocabulary import SOURCE_FILE
 from tlnlp.errors import InputError, did_you_mean
 from tlnlp.heads import Head
+from tlnlp.reader import FILE as READER_FILE
+from tlnlp.reader import Reader
 from tlnlp.recipe import NEW, Task
 from tlnlp.settings import Settings
 
@@ -298,15 +300,16 @@ def check_saved(
     device = next(model.parameters()).device
     with torch.no_grad():
         expected = head.logits(model.eval(), {name: value.to(device) for name, value in batch.items()}).cpu()
-        found = head.logits(loaded.eval(), batch)
+        found = head.logits(loaded, batch)
     if not torch.allclose(expected, found, rtol=1e-3, atol=1e-4):
         difference = (expected - found).abs().max().item()
         raise RuntimeError(f"{folder} does not answer as the trained model does: logits differ by {difference:.3g}")
 
 
 def load_whole(folder: Path, head: Head) -> Any:
-    """The network of a folder that transformers wrote, in fp32."""
-    return getattr(transformers, head.auto_class).from_pretrained(folder, dtype=torch.float32)
+    """The network of a folder that transformers wrote, in fp32; with the classifier beside it, where there is one."""
+    kind = Reader if (folder / READER_FILE).is_file() else getattr(transformers, head.auto_class)
+    return kind.from_pretrained(folder, dtype=torch.float32)
 
 
 def fingerprint(source: str, config: Any) -> str:

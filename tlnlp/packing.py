@@ -253,6 +253,13 @@ class Packing:
 _CURRENT: list[Packed | None] = []
 
 
+def unpacked(states: torch.Tensor) -> torch.Tensor:
+    """The states of any layer in the micro-batch at hand as [rows, longest, width], packed or not."""
+    packed = _CURRENT[-1] if _CURRENT else None
+    # Only several rows are packed, and then they are one.
+    return states if packed is None or len(states) == packed.rows else packed.unpack(states)
+
+
 def packed_attention(
     module: nn.Module,
     query: torch.Tensor,  # [1, heads, tokens, width of a head], as are key and value

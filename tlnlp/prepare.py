@@ -23,6 +23,7 @@ from tlnlp.errors import InputError, did_you_mean
 from tlnlp.frozen import FrozenLayers, frozen_layers
 from tlnlp.heads.encoded import Encoded, model_inputs
 from tlnlp.packing import Packing
+from tlnlp.reader import check_pooling, check_shallow, read_by_classifier
 from tlnlp.recipe import NEW, Recipe, Task
 from tlnlp.settings import Settings
 from tlnlp.training.folder import FROZEN
@@ -84,6 +85,7 @@ def find_source(recipe: Recipe, settings: Settings, splits: Splits) -> Source:
     labels = splits.train.labels or ()
     _refuse_merge(settings)
     _refuse_unused_flags(recipe.task, settings, splits.train)
+    check_shallow(recipe.task, settings)
     if recipe.new_model is not None and settings.model == NEW:
         new = recipe.new_model
         _refuse_adapter_of_new(settings)
@@ -148,6 +150,8 @@ def _check_strategy(config: Any, task: Task, settings: Settings) -> None:
     if (adapter := phases[0].adapter) is not None:
         adapters.check(network, adapter)
         models.check_length(config, settings, added=adapters.tokens_added(adapter))
+    if phases[0].fit is not None:
+        check_pooling(config, phases[0].fit)
 
 
 def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:
@@ -199,9 +203,12 @@ def prepare(
         # Before all that tries the network out: compact vocabulary, packing.
         adapted = _adapt(network, adapter, groups, settings, source, resized=len(tokenizer) > pieces)
         groups = layer_groups(network, ask_once, added=set(adapted.installed.parameters))
+    if phases[0].fit is not None:
+        network, groups = read_by_classifier(network, groups, phases[0].fit, task)
     used = pieces_used(*(each.features["input_ids"].flat for each in everything), always=special)
-    # The table of a causal network is also what its language model says.
-    compact = None if task.head.causal else CompactVocabulary.install(network, used)
+    # The table of a causal network is also what its language model says; a frozen one costs nothing.
+    whole = task.head.causal or phases[0].fit is not None
+    compact = None if whole else CompactVocabulary.install(network, used)
     network.to(accelerator.device)
     packing = None
     if accelerator.device.type == "cpu":

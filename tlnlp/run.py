@@ -20,6 +20,7 @@ from tlnlp.data import load_splits
 from tlnlp.errors import InputError, Interrupted, say_error
 from tlnlp.evaluation import report
 from tlnlp.evaluation.screen import Screen
+from tlnlp.fit import Fitter
 from tlnlp.learn import Learner
 from tlnlp.prepare import find_source, follow_labels, prepare
 from tlnlp.recipe import Recipe
@@ -47,7 +48,7 @@ def run_command(recipe: Recipe, settings: Settings) -> int:
         # What was to be overwritten is gone by now; what there is, is to be gone on with.
         flags = [flag for flag in sys.argv[1:] if flag not in ("--overwrite", "--resume")]
         command = how_started([*flags, "--resume"])
-        screen.always(f"Stopped after update {stop.updates_done:,} of {stop.updates:,}. To go on:\n  {command}")
+        screen.always(f"Stopped after {stop.unit} {stop.done:,} of {stop.whole:,}. To go on:\n  {command}")
         return 130
     return 0
 
@@ -106,7 +107,9 @@ def run_once(
         for note in work.notes:
             screen.note(note)
         screen.strategy(settings.strategy, work.groups, work.training.phases)
-        record, answers, also = Learner(work, folder, identity, screen, began).learn()
+        by_updates = work.training.phases[0].fit is None
+        way = Learner(work, folder, identity, screen, began) if by_updates else Fitter(work, screen, began)
+        record, answers, also = way.learn()
         result = report.describe(work, record, answers, also, folder, identity, splits.fingerprint)
         result["command"] = how_started(sys.argv[1:])
         on_main(accelerator, write)

@@ -10,7 +10,7 @@ from tlnlp.errors import InputError
 from tlnlp.settings import Settings
 from tlnlp.transfer.groups import Group
 from tlnlp.transfer.options import find_strategy, options_of
-from tlnlp.transfer.strategies import ADAPTER, STRATEGIES, Phase
+from tlnlp.transfer.strategies import ADAPTER, STRATEGIES, STRENGTH, Fit, Phase
 
 NAMES = ["embeddings", "layer 1", "layer 2", "layer 3", "head"]
 GROUPS = [Group(name, (f"{name}.weight", f"{name}.bias"), 12, (f"{name}.bias",), 2) for name in NAMES]
@@ -30,6 +30,8 @@ def refusal(text: str) -> InputError:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_every_strategy_names_only_groups_that_are_there_and_ends_with_a_head_that_learnt(name: str) -> None:
     phases = plan(name)
+    if phases[-1].fit is not None:  # a classifier stands in the head's place
+        return
     assert all(set(phase.rates) <= {*NAMES, ADAPTER} and set(phase.redraw) <= set(NAMES) for phase in phases)
     assert all(set(phase.only_biases) <= set(phase.rates) - {"head"} for phase in phases)
     assert all(phase.epochs >= 1 and min(phase.rates.values()) > 0 for phase in phases)
@@ -106,6 +108,16 @@ def test_reinit_top_draws_the_top_anew_and_lets_all_learn() -> None:
     assert phase.rates == dict.fromkeys(NAMES, 2e-5)
 
 
+def test_shallow_fits_a_classifier_to_the_last_layer_unless_told_otherwise_and_makes_no_update() -> None:
+    (phase,) = plan("shallow")
+    assert (phase.epochs, dict(phase.rates)) == (0, {})
+    assert phase.fit == Fit((3,), False, "logistic_regression", "mean", STRENGTH)
+    (phase,) = plan("shallow:layer=0,classifier=linear_svm,pooling=last,strength=2")
+    assert phase.fit == Fit((0,), False, "linear_svm", "last", 2.0)
+    (phase,) = plan("shallow:layer=mix")
+    assert phase.fit == Fit((0, 1, 2, 3), True, "logistic_regression", "mean", STRENGTH)
+
+
 @pytest.mark.parametrize(
     ("text", "found", "expected"),
     [
@@ -124,6 +136,14 @@ def test_reinit_top_draws_the_top_anew_and_lets_all_learn() -> None:
         ("head_then_full:head_epochs=0", "head_epochs=0", "at least 1"),
         ("full:k=1", "k=1", "has no options"),
         ("head_only:factor=-1", "factor=-1", "above 0"),
+        ("shallow:layer=4", "layer=4", "layer=0 to shallow:layer=3"),
+        ("shallow:layer=-1", "layer=-1", "or layer=mix"),
+        ("shallow:layer=mux", "did you mean mix?", "a whole number or mix"),
+        ("shallow:classifier=svm", "classifier=svm", "linear_svm or nearest_centroid"),
+        ("shallow:strength=0", "strength=0", "above 0"),
+        ("shallow:classifier=nearest_centroid,strength=1", "strength=1", "regularised"),
+        ("shallow:layer=mix,classifier=linear_svm", "layer=mix,classifier=linear_svm", "logistic_regression"),
+        ("shallow:layer=0,pooling=first", "pooling=first", "layer 1 or above"),
     ],
 )
 def test_what_a_strategy_cannot_be_is_refused_in_words(text: str, found: str, expected: str) -> None:

@@ -21,12 +21,13 @@ from tlnlp.heads import Head
 from tlnlp.heads.span import tune_threshold
 from tlnlp.learn import Record
 from tlnlp.prepare import Work, sample_batch
+from tlnlp.reader import FILE as READER_FILE
 from tlnlp.recipe import Recipe, Task
 from tlnlp.saved import load_network, write_task
 from tlnlp.settings import NOT_OF_THE_RUN
 from tlnlp.training import folder as folders
 from tlnlp.transfer.groups import Group
-from tlnlp.transfer.strategies import Phase
+from tlnlp.transfer.strategies import CLASSIFIER, Phase
 
 # What the Hub calls each kind of network.
 PIPELINES = {
@@ -108,6 +109,7 @@ def describe(
 def learning_weights(groups: Sequence[Group], phases: Sequence[Phase]) -> int:
     """Weights that learn in any of the phases."""
     whole = {name for phase in phases for name in phase.rates if name not in phase.only_biases}
+    whole |= {CLASSIFIER for phase in phases if phase.fit}
     biases = {name for phase in phases for name in phase.only_biases} - whole
     return sum(g.size if g.name in whole else g.bias_size if g.name in biases else 0 for g in groups)
 
@@ -259,7 +261,8 @@ def usage(task: Task, folder: Path, *, is_whole: bool = True) -> list[str]:
         is_whole: whether the network is there, and not its adapter alone.
     """
     kind = PIPELINES[task.head.auto_class]
-    if not is_whole or kind not in EXAMPLES or "extra_special_tokens" in task.head.tokenizer_options:
+    is_known = is_whole and not (folder / READER_FILE).is_file()  # to transformers: a classifier beside it is not
+    if not is_known or kind not in EXAMPLES or "extra_special_tokens" in task.head.tokenizer_options:
         return [f"tlnlp predict {folder} rows.jsonl"]
     example = EXAMPLES[kind] if "text_pair" not in task.columns.by_role() else 'dict(text="Hello.", text_pair="Hi.")'
     return [f'from transformers import pipeline; ask = pipeline("{kind}", "{folder}")', f"ask({example})"]
@@ -302,14 +305,14 @@ def write_card(result: dict[str, Any], head: Head, labels: Sequence[str], comman
     """The model card, all of it from the run's record."""
     settings = result["settings"]
     scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in result["metrics"].items())
+    updates = f"{settings['epochs']} epochs, batch {settings['batch_size']}, rate {settings['learning_rate']:g}, "
     facts = {
         "task": result["task"],
         "started from": f"{result['model']}, strategy {result['strategy']}",
         "rows": f"{result['rows']['train']:,} train, {result['rows']['dev']:,} dev, from {result['data']}",
         "labels": ", ".join(labels) or "none",
-        "hyperparameters": f"{settings['epochs']} epochs, batch {settings['batch_size']}, "
-        f"rate {settings['learning_rate']:g}, length {settings['max_length']}, {settings['precision']}, "
-        f"seed {result['seed']}",
+        "hyperparameters": (updates if result["updates"] else "")
+        + f"length {settings['max_length']}, {settings['precision']}, seed {result['seed']}",
         "weights": f"{result['parameters']['total']:,}, of which {result['parameters']['learning']:,} learnt",
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in facts.items())

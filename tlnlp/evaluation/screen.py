@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tlnlp.transfer.groups import Group
-from tlnlp.transfer.strategies import Phase
+from tlnlp.transfer.strategies import CLASSIFIER, Phase
 
 # Numbers on the bar change at most this often: a person reads no faster, and reading a loss waits for the device.
 REFRESH_SECONDS = 0.5
@@ -50,7 +50,8 @@ class Screen:
         table.add_column("layer group")
         table.add_column("weights", justify="right")
         for phase in phases:
-            table.add_column(f"{phase.name} ({phase.epochs} epochs)", justify="right")
+            epochs = f" ({phase.epochs} epochs)" if phase.fit is None else ""
+            table.add_column(phase.name + epochs, justify="right")
         for run in _alike(groups, phases):
             name = run[0].name if len(run) == 1 else f"{run[0].name} to {run[-1].name.split()[-1]}"
             size = f"{run[0].size:,}" if len(run) == 1 else f"{len(run)} x {run[0].size:,}"
@@ -117,6 +118,8 @@ def _alike(groups: Sequence[Group], phases: Sequence[Phase]) -> list[list[Group]
 
 
 def _rate(phase: Phase, name: str) -> str:
+    if phase.fit is not None and name == CLASSIFIER:
+        return "fitted"
     if name not in phase.rates:
         return "frozen"
     return f"{'biases' if name in phase.only_biases else 'learns'}, {phase.rates[name]:.3g}"

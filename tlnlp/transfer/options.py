@@ -73,22 +73,22 @@ def options_of(strategy: Strategy) -> dict[str, inspect.Parameter]:
 
 
 def _read(strategy: str, option: str, value: str, kind: Any) -> Any:
-    """`value` as the type that the option declares; of `int | None` the first."""
-    if isinstance(kind, types.UnionType):
-        kind = typing.get_args(kind)[0]
-    choices = typing.get_args(kind) if typing.get_origin(kind) is typing.Literal else ()
-    if choices:
-        if value in choices:
-            return value
-        wanted, hint = " or ".join(choices), did_you_mean(value, choices)
-    else:
+    """`value` as the type that the option declares: a number, one of some words, or either; None is never given."""
+    kinds = typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
+    choices = [
+        choice for each in kinds if typing.get_origin(each) is typing.Literal for choice in typing.get_args(each)
+    ]
+    if value in choices:
+        return value
+    wanted, hint = " or ".join(choices), did_you_mean(value, choices)
+    for number in (each for each in kinds if each in (int, float)):
         try:
-            read = kind(value)
+            read = number(value)
             if not isinstance(read, float) or math.isfinite(read):
                 return read
         except ValueError:
             pass
-        wanted, hint = {int: "a whole number", float: "a number"}[kind], ""
+        wanted = {int: "a whole number", float: "a number"}[number] + (f" or {wanted}" if wanted else "")
     raise InputError(
         expected=f"--strategy {strategy}:{option}={wanted}",
         found=f"{option}={value}{hint}",
