@@ -75,7 +75,9 @@ def table(found: dict[str, Any]) -> list[str]:
         majority = "" if each["majority"] is None else f"{each['majority']:.3f}"
         scores = [f"{each[s]['mean']:.3f} ± {each[s]['std']:.3f}" for s in ("from_scratch", "full")]
         rows = f"{each['rows']['train']:,} / {each['rows']['dev']:,}"
-        lines.append(f"| {name} | {rows} | {each['metric']} | {majority} | {' | '.join(scores)} | {each['seconds']:.0f} |")
+        lines.append(
+            f"| {name} | {rows} | {each['metric']} | {majority} | {' | '.join(scores)} | {each['seconds']:.0f} |"
+        )
     return lines
 
 

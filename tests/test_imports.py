@@ -39,6 +39,7 @@ FLOW = (
     "tlnlp.evaluation.measure",
     "tlnlp.evaluation.predict",
     "tlnlp.evaluation.statistics",
+    "tlnlp.evaluation.curves",
     "tlnlp.evaluation.screen",
     "tlnlp.prepare",
     "tlnlp.learn",
@@ -47,6 +48,7 @@ FLOW = (
     "tlnlp.run",
     "tlnlp.bundle",
     "tlnlp.answering",
+    "tlnlp.comparing.",
     "tlnlp.demo.",
     "tlnlp.cli",
 )
