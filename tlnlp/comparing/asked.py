@@ -63,7 +63,7 @@ class Asked:
     seeds: Annotated[
         int,
         tyro.conf.arg(metavar="COUNT", help="Runs of each kind, seeds 0 to COUNT-1: each draws rows and head anew."),
-    ] = 3
+    ] = 5
     workers: Annotated[
         int | None, tyro.conf.arg(metavar="COUNT", help="Runs at a time; one for each GPU, or one on a CPU if unset.")
     ] = None

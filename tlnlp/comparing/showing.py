@@ -20,16 +20,15 @@ def score_table(content: dict[str, Any]) -> list[list[str]]:
     return lines
 
 
-def cost_table(content: dict[str, Any]) -> list[list[str]]:
-    """What the runs at the largest size cost."""
-    size = content["sizes"][-1]
-    lines = [[f"cost at {size:,} rows", "learning weights", "seconds", "peak MiB", "saved MB"]]
+def cost_table(content: dict[str, Any], size: int) -> list[list[str]]:
+    """What the runs at one size cost, beside what they score."""
+    lines = [[f"at {size:,} rows", content["metric"], "learning", "seconds", "peak MiB", "saved MB"]]
     for curve in content["curves"]:
         for point in curve["points"]:
             if point["rows"] == size:
                 saved = "-" if point["saved_bytes"] is None else f"{point['saved_bytes'] / 1e6:,.1f}"
                 numbers = [f"{point['learning_parameters']:,}", f"{point['seconds']:,.1f}", f"{point['peak_mib']:,.0f}"]
-                lines.append([curve["arm"], *numbers, saved])
+                lines.append([curve["arm"], show_score(point["mean"]), *numbers, saved])
     return lines
 
 
@@ -59,7 +58,10 @@ def for_terminal(content: dict[str, Any]) -> str:
     """All of it in 80 columns."""
     parts = [title(content)]
     parts += ["\n".join(block) for block in _blocks(score_table(content))]
-    parts += ["\n".join(_wrap(explanation(content))), *("\n".join(block) for block in _blocks(cost_table(content)))]
+    parts += [
+        "\n".join(_wrap(explanation(content))),
+        *("\n".join(block) for block in _blocks(cost_table(content, content["sizes"][-1]))),
+    ]
     for heading, lines in said(content):
         parts.append("\n".join([heading, *(line for each in lines for line in _wrap(each, "  "))]))
     return "\n\n".join(parts)
@@ -68,7 +70,8 @@ def for_terminal(content: dict[str, Any]) -> str:
 def for_page(content: dict[str, Any], picture: str, command: str) -> str:
     """The same as Markdown, with the picture and the command that made it."""
     parts = [f"# {title(content)}", f"![learning curves]({picture})"]
-    parts += [_markdown(score_table(content)), explanation(content), _markdown(cost_table(content))]
+    parts += [_markdown(score_table(content)), explanation(content)]
+    parts += [_markdown(cost_table(content, size)) for size in content["sizes"]]
     for heading, lines in said(content):
         parts.append("\n".join([f"## {heading}", "", *(f"- {each}" for each in lines)]))
     return "\n\n".join([*parts, "## Made by", f"    {command}"]) + "\n"

@@ -73,7 +73,7 @@ def _say_end(name: str, judged: dict[str, Any], arm: str, control: str, rows: in
         return f"{name} not distinguishable from {control}, {show_score(found['advantage'])} at {rows:,} rows" + (
             f" ({_between(found['low'], found['high'])})."
         )
-    return f"{'higher' if found['advantage'] > 0 else 'LOWER'} {name} than {control}, {by}."
+    return f"{'higher' if found['advantage'] > 0 else 'lower'} {name} than {control}, {by}."
 
 
 def _say_slope(found: dict[str, Any], control: str) -> str:
@@ -87,20 +87,20 @@ def _say_slope(found: dict[str, Any], control: str) -> str:
 def _say_saved(saved: dict[str, Any], arm: str, control: str) -> str | None:
     """How many rows of `control` the arm's rows are worth; None where it is worth no more than itself for certain."""
     rows, point, low, high = (saved[name] for name in ("rows", "needed", "low", "high"))
-    most = f"more than {saved['largest']:,}"
+    over = saved["largest"] - rows
     if low is None:
         return (
             f"{arm}: {rows:,} rows score what {control} does not reach with {saved['largest']:,}: "
-            f"more than {saved['largest'] - rows:,} labelled rows saved."
+            f"more than {over:,} labelled rows saved."
         )
     if low <= rows:
         return None
-    needed = most if point is None else f"about {_round(point):,}"
-    until = most if high is None else f"{_round(high):,}"
-    count = f"more than {saved['largest'] - rows:,}" if point is None else f"about {_round(point - rows):,}"
+    worth = f"more than {saved['largest']:,}" if point is None else f"about {_round(point):,}"
+    most = f"more than {over:,}" if point is None else f"about {_round(point - rows):,}"
+    until = f"more than {over:,}" if high is None else f"{_round(high - rows):,}"
     return (
-        f"{arm}: {rows:,} rows are worth {needed} of {control} ({_round(low):,} to {until}): "
-        f"{count} labelled rows saved."
+        f"{arm}: {rows:,} rows are worth {worth} of {control}: "
+        f"{most} labelled rows saved ({_round(low - rows):,} to {until})."
     )
 
 

@@ -202,6 +202,7 @@ def _outcome(run: Run, status: int | None, stopping: bool) -> Outcome:
         _log(run).unlink(missing_ok=True)
         return Outcome(DONE)
     if stopping:
+        _log(run).unlink(missing_ok=True)
         return Outcome(STOPPED)
     if status == 2:
         return Outcome(REFUSED, said)
