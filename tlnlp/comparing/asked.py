@@ -93,11 +93,10 @@ def load_recipe(path: Path) -> Recipe:
         InputError: there is no such file, or no recipe in it.
     """
     if not path.is_file():
-        beside = [each.as_posix() for each in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
+        beside = [each.name for each in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
         raise InputError(
             expected="the file of a recipe, e.g. recipes/sst2.py",
-            found=f"{path}, which is {'a folder' if path.is_dir() else 'not there'}"
-            f"{did_you_mean(path.as_posix(), beside)}",
+            found=f"{path}, which is {'a folder' if path.is_dir() else 'not there'}{did_you_mean(path.name, beside)}",
             change="the path after tlnlp compare",
         )
     if (folder := str(path.parent.resolve())) not in sys.path:

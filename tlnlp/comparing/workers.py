@@ -24,7 +24,7 @@ import torch
 
 from tlnlp.comparing.asked import load_recipe
 from tlnlp.comparing.grid import Run
-from tlnlp.errors import InputError
+from tlnlp.errors import InputError, say_error
 from tlnlp.training.folder import RESULT, locked
 
 PRELOADED = [
@@ -174,7 +174,12 @@ def _act(start: str, recipe: str, flags: list[str], folder: str, log: str, place
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _wait_until_free(Path(folder))
     sys.argv = [recipe, *flags]
-    load_recipe(Path(recipe)).main([*flags, "--quiet"])
+    try:
+        declared = load_recipe(Path(recipe))
+    except InputError as error:
+        say_error(error)
+        sys.exit(2)
+    declared.main([*flags, "--quiet"])
 
 
 def _end_with_parent() -> None:
