@@ -21,7 +21,7 @@ CONTROL_COLOUR = "#555555"
 GRID_COLOUR = "#E2E2E2"
 # Curves stand beside each other at each size, or their intervals would hide each other: this share of the way to the
 # next size for all of them together.
-BESIDE = 0.16
+BESIDE = 0.12
 
 
 def draw(content: dict[str, Any], title: str, folder: Path) -> list[Path]:

@@ -93,7 +93,7 @@ def _say_saved(saved: dict[str, Any], arm: str, control: str) -> str | None:
             f"{arm}: {rows:,} rows score what {control} does not reach with {saved['largest']:,}: "
             f"more than {over:,} labelled rows saved."
         )
-    if low <= rows:
+    if _round(low - rows) <= 0:
         return None
     worth = f"more than {saved['largest']:,}" if point is None else f"about {_round(point):,}"
     most = f"more than {over:,}" if point is None else f"about {_round(point - rows):,}"
@@ -106,6 +106,7 @@ def _say_saved(saved: dict[str, Any], arm: str, control: str) -> str | None:
 
 def _round(rows: float) -> int:
     """Two digits: more would promise what no such estimate holds."""
+    rows = max(rows, 0)
     digits = 10 ** max(0, len(str(int(rows))) - 2)
     return int(round(rows / digits) * digits)
 
@@ -166,7 +167,9 @@ def _say_unclear(judged: dict[str, Any]) -> list[str]:
         elif each["seeds_needed"]:
             lines.append(f"{pair}; about {each['seeds_needed']:,} seeds would tell.")
         elif each["dev_rows_needed"] > 0 and _is_hidden_by_rows(each):
-            lines.append(f"{pair}; not more seeds but about {_round(each['dev_rows_needed']):,} dev rows would tell.")
+            lines.append(
+                f"{pair}; seeds alone would not tell, it takes above {_round(each['dev_rows_needed']):,} dev rows."
+            )
         else:
             lines.append(f"{pair}; more than {MOST_SEEDS:,} seeds: take them for equal.")
     if lines:
