@@ -43,6 +43,7 @@ FLOW = (
     "tlnlp.evaluation.measure",
     "tlnlp.evaluation.predict",
     "tlnlp.evaluation.statistics",
+    "tlnlp.evaluation.curves",
     "tlnlp.evaluation.screen",
     "tlnlp.prepare",
     "tlnlp.learn",
@@ -52,6 +53,7 @@ FLOW = (
     "tlnlp.run",
     "tlnlp.bundle",
     "tlnlp.answering",
+    "tlnlp.comparing.",
     "tlnlp.demo.",
     "tlnlp.cli",
 )

@@ -11,6 +11,7 @@ from tlnlp.lazy import lazy_module
 # Name to what it does, and the module whose `main` does it: heavy imports wait until it is called.
 COMMANDS = {
     "predict": ("answers of a saved model to new rows: jsonl in, jsonl out", lazy_module("tlnlp.answering")),
+    "compare": ("does transfer help, and which way of it: a grid of runs", lazy_module("tlnlp.comparing.command")),
 }
 
 

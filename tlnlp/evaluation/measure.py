@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tlnlp.data.rows import Rows
@@ -21,6 +23,31 @@ def measure(task: Task, answers: list[dict[str, Any]] | None, rows: Rows) -> dic
         metric = kind(config_name=_find_config(kind, task, rows), keep_in_memory=True)
         found |= {name: float(value) for name, value in (metric.compute(**judged) or {}).items()}
     return found
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A task's first metric on plain lists: without what `evaluate` does around it, for thousands of resamples.
+
+    Args:
+        compute: (predictions, references) to the score, on what the head's `judged` gives.
+        is_mean: whether the score is the mean of the rows' own scores.
+    """
+
+    compute: Callable[[Sequence[Any], Sequence[Any]], float]
+    lower_is_better: bool
+    is_mean: bool
+
+
+def headline(task: Task, rows: Rows) -> Headline:
+    """The first metric of `task`, as `measure` has it for `rows`."""
+    kind = _metric_of(task.metrics[0])
+    metric = kind(config_name=_find_config(kind, task, rows), keep_in_memory=True)
+
+    def compute(predictions: Sequence[Any], references: Sequence[Any]) -> float:
+        return float(next(iter(metric._compute(predictions, references).values())))
+
+    return Headline(compute, getattr(kind, "lower_is_better", False), getattr(kind, "is_mean", False))
 
 
 def is_better(task: Task, score: float, than: float) -> bool:

@@ -158,6 +158,7 @@ def write(work: Work, result: dict[str, Any], answers: list[dict[str, Any]], fol
     )  # fmt: skip
     models.check_saved(place, training.model, head, sample_batch(work), load_network)
     folders.write_text(folder / folders.PREDICTIONS, _predictions(work, answers))
+    result["saved_bytes"] = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     folders.write_json(folder / folders.RESULT, result)
     folders.drop_checkpoints(folder)
 

@@ -13,6 +13,7 @@ class Accuracy(evaluate.Metric):
     """`compute(predictions=[labels], references=[labels])["accuracy"]`, 0 to 1."""
 
     configs = ("multilabel",)
+    is_mean = True
 
     def _info(self) -> evaluate.MetricInfo:
         value = datasets.Value("int32")

@@ -27,6 +27,8 @@ class Squad(evaluate.Metric):
     Source: evaluate-v1.1.py (Rajpurkar et al. 2016, section 6.1) and evaluate-v2.0.py (Rajpurkar et al. 2018).
     """
 
+    is_mean = True
+
     def _info(self) -> evaluate.MetricInfo:
         value = datasets.Value("string")
         features = datasets.Features({"predictions": value, "references": datasets.Sequence(value)})

@@ -1,0 +1,177 @@
+"""What `tlnlp compare` is asked: its own flags, and those that it passes on to the recipe."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from tlnlp.errors import InputError, did_you_mean
+from tlnlp.recipe import Recipe
+from tlnlp.settings import Settings, parse_settings
+
+CONTROL = "from_scratch"
+# Flags of the recipe that the grid sets itself, and what to write instead.
+SET_BY_THE_GRID = {
+    "strategy": "--strategies",
+    "train-rows": "--rows, the numbers of train rows to compare at",
+    "seed": "--seeds N, which stands for the seeds 0 to N-1",
+    "resume": "nothing: what was begun is always gone on with",
+    "overwrite": "another --output-dir, or delete the folder",
+    "quiet": "nothing",
+    "tracker": "nothing: the runs leave no room for a tracker beside each other",
+}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Does transfer help, which way of it is best, and from how few labelled rows on? Runs a grid of strategies (or
+    checkpoints), numbers of train rows and seeds, and says in words what the runs can tell and what they cannot.
+
+    tlnlp compare recipes/sst2.py --strategies from_scratch head_only full --fractions 0.1 0.3 1 --seeds 3
+
+    tlnlp compare recipes/sst2.py --models mini my_bert/ --strategies from_scratch full --rows 64 256 --seeds 5
+
+    Every other flag is passed on to the recipe, as in --data reviews.csv --columns text=review label=stars --epochs 3;
+    `python RECIPE.py --help` lists them. Runs that are there already are not run again: the same command goes on where
+    it was stopped, and with one strategy, size or seed more it runs what is missing.
+    """
+
+    recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE.py", help="The task's recipe.")]
+    strategies: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(
+            metavar="NAME ...",
+            help="Values of the recipe's --strategy. With from_scratch, the control, the rest is measured against it.",
+        ),
+    ] = (CONTROL, "head_only", "full")
+    models: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="MODEL ...", help="Checkpoints to compare; the recipe's --model if unset."),
+    ] = ()
+    fractions: Annotated[
+        tuple[float, ...],
+        tyro.conf.arg(metavar="FRACTION ...", help="Shares of the train rows to learn from; 0.1 0.3 1 if unset."),
+    ] = ()
+    rows: Annotated[
+        tuple[int, ...], tyro.conf.arg(metavar="ROWS ...", help="The same as numbers of rows; instead of --fractions.")
+    ] = ()
+    seeds: Annotated[
+        int,
+        tyro.conf.arg(metavar="COUNT", help="Runs of each kind, seeds 0 to COUNT-1: each draws rows and head anew."),
+    ] = 5
+    workers: Annotated[
+        int | None, tyro.conf.arg(metavar="COUNT", help="Runs at a time; one for each GPU, or one on a CPU if unset.")
+    ] = None
+    output_dir: Annotated[
+        Path | None, tyro.conf.arg(metavar="FOLDER", help="Where all goes; runs/compare/TASK-DATA if unset.")
+    ] = None
+
+
+def read_arguments(arguments: list[str]) -> tuple[Asked, Recipe, Settings, list[str]]:
+    """The command's own flags, the recipe, its settings, and the flags that the recipe is to be given.
+
+    Raises:
+        InputError: a flag that neither knows, a value that cannot be, a file that is no recipe.
+        SystemExit: `--help` (0), or a value that is no number (2).
+    """
+    own, passed = _part(arguments)
+    asked = tyro.cli(Asked, args=own, prog="tlnlp compare", config=(tyro.conf.FlagCreatePairsOff,))
+    _refuse_contradictions(asked, passed)
+    recipe = load_recipe(asked.recipe)
+    return asked, recipe, parse_settings(recipe, passed, f"The flags of {asked.recipe}."), passed
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The recipe that a file declares.
+
+    Raises:
+        InputError: there is no such file, or no recipe in it.
+    """
+    if not path.is_file():
+        beside = [each.name for each in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
+        raise InputError(
+            expected="the file of a recipe, e.g. recipes/sst2.py",
+            found=f"{path}, which is {'a folder' if path.is_dir() else 'not there'}{did_you_mean(path.name, beside)}",
+            change="the path after tlnlp compare",
+        )
+    if (folder := str(path.parent.resolve())) not in sys.path:
+        sys.path.append(folder)  # for what a recipe imports from beside it; last, so that it shadows no library
+    try:
+        declared = runpy.run_path(str(path), run_name="recipe")
+    except Exception as error:  # whatever a file that is no recipe may raise
+        raise _no_recipe(path, f"{type(error).__name__}: {error}") from error
+    recipes = {id(value): value for value in declared.values() if isinstance(value, Recipe)}
+    if len(recipes) != 1:
+        raise _no_recipe(path, f"{len(recipes)} recipes in it")
+    return next(iter(recipes.values()))
+
+
+def _no_recipe(path: Path, found: str) -> InputError:
+    return InputError(
+        expected="a file with one `recipe = Recipe(...)` in it",
+        found=f"{path}: {found}",
+        change="the path, or the file",
+    )
+
+
+def _part(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The command's own arguments, and those for the recipe. A flag takes all words up to the next flag with it.
+
+    Raises:
+        InputError: a flag that neither of them has.
+    """
+    ours = {each.name.replace("_", "-") for each in fields(Asked)} - {"recipe"} | {"help"}
+    theirs = {each.name.replace("_", "-") for each in fields(Settings)}
+    own: list[str] = []
+    passed: list[str] = []
+    into = own
+    for word in arguments:
+        if word.startswith("--") or word == "-h":
+            name = word[2:].partition("=")[0].replace("_", "-") if word != "-h" else "help"
+            if name not in ours | theirs:
+                flags = [f"--{each}" for each in sorted(ours | theirs)]
+                raise InputError(
+                    expected="flags of tlnlp compare, or of the recipe",
+                    found=f"{word}{did_you_mean(f'--{name}', flags)}",
+                    change="the flag; tlnlp compare --help and python RECIPE.py --help list them all",
+                )
+            into = own if name in ours else passed
+        into.append(word)
+    return own, passed
+
+
+def _refuse_contradictions(asked: Asked, passed: list[str]) -> None:
+    given = {word[2:].partition("=")[0].replace("_", "-") for word in passed if word.startswith("--")}
+    for name, instead in SET_BY_THE_GRID.items():
+        if name in given:
+            raise InputError(
+                expected=f"instead of --{name}: {instead}", found=f"--{name}", change=f"leave --{name} out"
+            )
+    if asked.models and "model" in given:
+        raise InputError(
+            expected="one of --model and --models", found="both", change="name all checkpoints after --models"
+        )
+    if asked.fractions and asked.rows:
+        raise InputError(expected="one of --fractions and --rows", found="both", change="leave one of them out")
+    for fraction in asked.fractions:
+        if not 0 < fraction <= 1:
+            raise InputError(
+                expected="--fractions above 0 and at most 1 (1: all train rows)",
+                found=f"{fraction:g}",
+                change="the value after --fractions" if fraction <= 1 else "--rows for numbers of rows",
+            )
+    for name, values in (("strategies", asked.strategies), ("models", asked.models), ("rows", asked.rows)):
+        if twice := [each for each in dict.fromkeys(values) if values.count(each) > 1]:
+            raise InputError(
+                expected=f"each of --{name} once", found=f"{twice[0]} twice", change=f"leave one {twice[0]} out"
+            )
+    for name, value in (("seeds", asked.seeds), ("workers", asked.workers), ("rows", min(asked.rows, default=1))):
+        if value is not None and value < 1:
+            raise InputError(expected=f"--{name}: at least 1", found=str(value), change=f"the value of --{name}")
+    if not asked.strategies:
+        raise InputError(expected="--strategies: at least one", found="none", change="name them after --strategies")

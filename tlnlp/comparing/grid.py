@@ -1,0 +1,214 @@
+"""The grid: which runs are to be made, where each of them goes, and that a folder holds runs of one kind only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tlnlp.comparing.asked import CONTROL, Asked
+from tlnlp.data import Rows, load_splits
+from tlnlp.errors import InputError
+from tlnlp.prepare import find_source
+from tlnlp.recipe import Recipe
+from tlnlp.settings import NOT_OF_THE_RUN, Settings, changed_settings
+from tlnlp.training.folder import plain, room_wanted, write_json
+from tlnlp.transfer.options import find_strategy
+
+FRACTIONS = (0.1, 0.3, 1.0)
+GRID = "grid.json"  # in the folder of the comparison: what all its runs have in common
+# What runs of one comparison may differ in.
+VARIED = ("model", "strategy", "train_rows", "seed", *NOT_OF_THE_RUN)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is compared: a checkpoint under a strategy.
+
+    Args:
+        label: what it is called wherever a person reads it.
+        source: the checkpoint's short name, no two the same.
+    """
+
+    model: str
+    strategy: str
+    source: str
+    label: str
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it knows nothing of the checkpoint but its architecture."""
+        return self.strategy.partition(":")[0] == CONTROL
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the grid."""
+
+    arm: Arm
+    rows: int
+    seed: int
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """For the progress bar and messages."""
+        return f"{self.arm.label}, {self.rows:,} rows, seed {self.seed}"
+
+    def flags(self, passed: Sequence[str]) -> list[str]:
+        """Its command line after the recipe's name."""
+        model = [] if "--model" in {word.partition("=")[0] for word in passed} else ["--model", self.arm.model]
+        own = ["--strategy", self.arm.strategy, "--train-rows", str(self.rows), "--seed", str(self.seed)]
+        return [*passed, *model, *own, "--output-dir", str(self.folder), "--resume"]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All runs of a comparison.
+
+    Args:
+        sizes: train rows, ascending.
+        all_rows: train rows that there are.
+        dev: the reported rows of each seed; of one entry where they are the same for all.
+        runs: in the order in which they are made: seed by seed, so that what is there is even when it is stopped.
+    """
+
+    folder: Path
+    arms: tuple[Arm, ...]
+    sizes: tuple[int, ...]
+    seeds: int
+    all_rows: int
+    dev: tuple[Rows, ...]
+    runs: tuple[Run, ...]
+
+    @property
+    def shares_dev(self) -> bool:
+        """Whether all runs answer the same rows."""
+        return len(self.dev) == 1
+
+    def dev_of(self, seed: int) -> Rows:
+        """The rows that the runs of `seed` are reported on."""
+        return self.dev[0 if self.shares_dev else seed]
+
+
+def plan_grid(asked: Asked, recipe: Recipe, settings: Settings) -> Grid:
+    """Looks at rows and checkpoints, without reading weights, and lays out the runs.
+
+    Raises:
+        InputError: an unknown strategy, a checkpoint or rows that cannot be used, a size that cannot be drawn, or a
+            folder that holds runs of another kind.
+    """
+    for strategy in asked.strategies:
+        find_strategy(strategy)
+    # Every seed's rows: where the source has no dev split, each seed cuts its own from train.
+    splits = [load_splits(recipe.task, replace(settings, seed=0))]
+    for seed in range(1, asked.seeds):
+        splits.append(load_splits(recipe.task, replace(settings, seed=seed)))
+        if splits[-1].fingerprint == splits[0].fingerprint:
+            splits = splits[:1]
+            break
+    dev = [each.test or each.dev for each in splits]
+    if all(each.columns == dev[0].columns for each in dev):  # of rows cut off train to choose on, only train differs
+        dev = dev[:1]
+    models = asked.models or (settings.model,)
+    # Weights are each run's own business: without them, from_scratch runs and the others are refused.
+    fingerprints = {
+        model: find_source(recipe, replace(settings, model=model, strategy=CONTROL), splits[0]).fingerprint
+        for model in models
+    }
+    all_rows = min(len(each.train) for each in splits)
+    sizes = _find_sizes(asked, all_rows, splits[0].train)
+    folder = asked.output_dir or default_folder(recipe, settings)
+    arms = _name_arms(models, asked.strategies)
+    runs = tuple(
+        Run(arm, rows, seed, place_of(folder, arm, rows, seed))
+        for seed in range(asked.seeds)
+        for rows in sizes
+        for arm in arms
+    )
+    _keep_one_kind(folder, recipe, settings, splits[0].fingerprint, {a.source: fingerprints[a.model] for a in arms})
+    return Grid(folder, arms, sizes, asked.seeds, all_rows, tuple(dev), runs)
+
+
+def place_of(folder: Path, arm: Arm, rows: int, seed: int) -> Path:
+    """FOLDER/MODEL/STRATEGY/64-rows/seed0."""
+    return folder / arm.source / arm.strategy.replace("/", "_") / f"{rows}-rows" / f"seed{seed}"
+
+
+def default_folder(recipe: Recipe, settings: Settings) -> Path:
+    """runs/compare/TASK-DATA, with every flag that differs from the recipe's own. What a comparison varies is not in
+    the name, so that one with a strategy or a seed more finds what is there."""
+    changed = changed_settings(settings, recipe.settings(full=settings.full))
+    words = [recipe.task.name, Path(settings.data).name.split(".")[0]]
+    words += [f"{name}={value}" for name, value in changed.items() if name not in (*VARIED, "data", "columns")]
+    return Path("runs") / "compare" / "-".join(words)
+
+
+def _find_sizes(asked: Asked, all_rows: int, train: Rows) -> tuple[int, ...]:
+    # A draw has each label at least once: with fewer rows than labels some could not be learnt.
+    least = max(2, len(train.labels or ()) if "label" in train.columns else 0)
+    sizes = asked.rows or tuple(round(fraction * all_rows) for fraction in asked.fractions or FRACTIONS)
+    flag = "--rows" if asked.rows else "--fractions"
+    for size in sizes:
+        if not least <= size <= all_rows:
+            raise InputError(
+                expected=f"{flag} that give {least:,} to {all_rows:,} train rows of {train.origin}",
+                found=f"{size:,} rows",
+                change=f"the value after {flag}, or give more rows (--data)",
+            )
+    return tuple(sorted(set(sizes)))
+
+
+def _name_arms(models: Sequence[str], strategies: Sequence[str]) -> tuple[Arm, ...]:
+    names = Counter(Path(model).name for model in models)
+    sources = {
+        # Two folders of one name are told apart by a digest of their paths.
+        model: Path(model).name
+        + (f"-{hashlib.sha256(model.encode()).hexdigest()[:6]}" if names[Path(model).name] > 1 else "")
+        for model in models
+    }
+    return tuple(
+        Arm(model, strategy, sources[model], f"{sources[model]} {strategy}" if len(models) > 1 else strategy)
+        for model in models
+        for strategy in strategies
+    )
+
+
+def _keep_one_kind(folder: Path, recipe: Recipe, settings: Settings, data: str, models: dict[str, str]) -> None:
+    """Notes what all runs in `folder` have in common, or refuses runs that do not.
+
+    Raises:
+        InputError: the runs there have other settings, rows or checkpoints.
+    """
+    common = {name: value for name, value in plain(settings).items() if name not in VARIED}
+    note: dict[str, Any] = {"task": recipe.task.name, "settings": common, "data": data, "models": models}
+    path = folder / GRID
+    if path.is_file():
+        before = json.loads(path.read_text())
+        differing = [
+            f"--{name.replace('_', '-')} {before['settings'].get(name)} there, {value} here"
+            for name, value in common.items()
+            if before["settings"].get(name) != value
+        ]
+        if before["task"] != recipe.task.name:
+            differing.append(f"{before['task']} there, {recipe.task.name} here")
+        differing += ["other rows"] if before["data"] != data and not differing else []
+        differing += [
+            f"another checkpoint by the name of {name}"
+            for name in models
+            if before["models"].get(name, models[name]) != models[name]
+        ]
+        if differing:
+            raise InputError(
+                expected=f"in {folder} nothing, or runs of the same kind",
+                found="; ".join(differing[:3]),
+                change="another --output-dir, or delete that folder",
+            )
+        note["models"] = before["models"] | models
+    with room_wanted(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, note)
