@@ -54,7 +54,8 @@ def fit_classifier(
     features: np.ndarray, targets: np.ndarray, weights: np.ndarray, kind: Kind, outputs: int, fit: Fit, seed: int
 ) -> Classifier:
     """The classifier that `fit` names. Features are brought to mean 0 and deviation 1 beforehand, so that `strength`
-    means the same for every network and layer and the solvers get there; this is folded into the weights.
+    means the same for every network and layer: as they come, the first token's vectors of all-MiniLM-L6-v2 are so much
+    alike that with a strength of 1 SST-2 stays at chance (0.51; 0.75 standardised). This is folded into the weights.
 
     Args:
         features: [rows, layers, width]

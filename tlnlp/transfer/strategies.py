@@ -24,7 +24,7 @@ MERGEABLE = ("lora", "ia3")
 # The group of the numbers that a classifier beside the network has.
 CLASSIFIER = "classifier"
 # `strength` of `shallow`, in features of deviation 1. Tried: 0.01, 0.1, 1. On reviews 0.01 is the best of them (a point
-# more accuracy than 0.1 on the bundled network, two on all-MiniLM-L6-v2), for tags 0.1 (F1 of 0.44, 0.36 with 0.01).
+# more accuracy than 0.1 on all-MiniLM-L6-v2, none on the bundled network), for tags 0.1 (F1 of 0.45, 0.40 with 0.01).
 STRENGTH = 0.1
 
 
@@ -325,6 +325,9 @@ def shallow(
     """A scikit-learn classifier on the features of the frozen network, which reads each row once (feature extraction:
     Devlin et al. 2019, section 5.3; Peters et al. 2019). Seconds, no rate to choose, nothing drawn: the first thing to
     try, and the probe that says what each layer knows.
+
+    Accuracy on SST-2 with 1,024 train rows and all-MiniLM-L6-v2: layer 0 0.724, 2 0.745, 4 0.775, 5 0.779, the last (6)
+    0.773, their mix 0.767; of layer 5 the first token 0.749, a linear SVM 0.740, the nearest centroid 0.760.
 
     Args:
         layer: the layer that is read, 0 (what enters the first one) to the last, which is read if unset; `mix`: all of
