@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import transformers
 from datasets import Dataset
 from real_data import REPOSITORY, RUNS, SHARED, minilm
@@ -71,6 +72,7 @@ def score(recipe: Recipe, settings: Settings, seed: int) -> dict[str, float]:
             weight_decay=settings.weight_decay,
             bf16=settings.precision == "bf16",
             train_sampling_strategy="group_by_length",
+            use_cpu=not torch.accelerator.is_available(),
             seed=seed,
             save_strategy="no",
             report_to="none",

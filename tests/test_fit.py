@@ -84,7 +84,7 @@ def test_answers_are_those_of_the_classifier_on_the_features(alone: Ended, tmp_p
 
 
 def read(work: Work) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    fitter = Fitter(work, Screen(speaks=False, quiet=True))
+    fitter = Fitter(work, Screen(speaks=False, quiet=True), began=0.0)
     with fitter.screen.bar(1, 0) as bar:
         return fitter._read_train_rows(bar)
 

@@ -28,7 +28,7 @@ def begin_shallow(recipe: str, options: str, model: Path, folder: Path, **more: 
 
 
 def read_train_rows(work: Work) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    fitter = Fitter(work, Screen(speaks=False, quiet=True))
+    fitter = Fitter(work, Screen(speaks=False, quiet=True), began=0.0)
     with fitter.screen.bar(1, 0) as bar:
         return fitter._read_train_rows(bar)
 
@@ -139,7 +139,7 @@ def test_a_pair_in_both_orders_is_read_as_their_mean_and_answered_as_fitted(gpt2
     symmetric = replace(task, symmetric=True)
     encoded = task.head.encode(work.train_rows, symmetric, work.training.tokenizer, work.training.settings)
     work.training.encoded = encoded
-    fitter = Fitter(work, Screen(speaks=False, quiet=True))
+    fitter = Fitter(work, Screen(speaks=False, quiet=True), began=0.0)
     with fitter.screen.bar(1, 0) as bar:
         features, targets, weights = fitter._read_train_rows(bar)
     classifier = fitter._fit(features, targets, weights)
