@@ -79,9 +79,8 @@ class Ended:
 
     @property
     def weights(self) -> bytes:
-        """The bytes of the trained model's file: of the whole network, or of an adapter and the head."""
-        (file,) = (self.folder / "model").glob("*.safetensors")
-        return file.read_bytes()
+        """The bytes of the trained model's files: whole, an adapter's, or with a classifier beside it."""
+        return b"".join(file.read_bytes() for file in sorted((self.folder / "model").glob("*.safetensors")))
 
     @property
     def predictions(self) -> str:
