@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from tlnlp.data import load_splits
-from tlnlp.prepare import Work, find_source, follow_labels, prepare
+from tlnlp.prepare import Work, prepare
 from tlnlp.recipe import Recipe
+from tlnlp.source import find_source, follow_labels
 from tlnlp.training.processes import start_accelerator
 
 ROOT = Path(__file__).parents[1]

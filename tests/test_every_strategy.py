@@ -20,7 +20,8 @@ from tlnlp.run import run_once
 from tlnlp.saved import load_network
 from tlnlp.settings import Settings
 from tlnlp.training.processes import start_accelerator
-from tlnlp.transfer.strategies import ADAPTERS, MERGEABLE, STRATEGIES
+from tlnlp.transfer.adding import ADAPTERS, MERGEABLE
+from tlnlp.transfer.strategies import STRATEGIES
 
 RECIPE_OF = {
     "sentence": "sst2", "choice": "copa", "tag": "conll2003", "span": "squad", "word": "pretrain",

@@ -20,8 +20,7 @@ from tlnlp.evaluation.predict import predict
 from tlnlp.frozen import frozen_layers
 from tlnlp.prepare import Work
 from tlnlp.training.loop import train
-from tlnlp.transfer.groups import layer_stack
-from tlnlp.transfer.strategies import ADAPTER
+from tlnlp.transfer.groups import ADAPTER, layer_stack
 
 NAMES = ["embeddings", "layer 1", "layer 2", "head"]
 

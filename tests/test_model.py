@@ -19,9 +19,9 @@ from tlnlp import model as models
 from tlnlp.data import Splits, load_splits
 from tlnlp.errors import InputError
 from tlnlp.evaluation.predict import predict
-from tlnlp.prepare import find_source, follow_labels
 from tlnlp.recipe import Recipe
 from tlnlp.settings import Settings
+from tlnlp.source import find_source, follow_labels
 from tlnlp.transfer.groups import layer_groups
 
 OWN = ("negative", "positive")

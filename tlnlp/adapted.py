@@ -17,7 +17,7 @@ from tlnlp import model as models
 from tlnlp.errors import InputError
 from tlnlp.heads import Head
 from tlnlp.transfer.adapters import Installed, install
-from tlnlp.transfer.strategies import Adapter
+from tlnlp.transfer.phases import Adapter
 
 # What peft calls our kinds of network. A prompt or a prefix for another kind would load there and be left unused.
 TASK_TYPES = {

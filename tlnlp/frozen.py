@@ -20,32 +20,25 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 import transformers
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
-from torch import nn
 
-from tlnlp.heads.encoded import MODEL_INPUTS, Encoded, model_inputs
+from tlnlp.heads.encoded import MODEL_INPUTS, Encoded
 from tlnlp.packing import Packing
+from tlnlp.shortcut import Reads, Shortcut
 from tlnlp.training.folder import room_wanted
 from tlnlp.training.plan import cut, deal
-from tlnlp.transfer.groups import layer_stack
-from tlnlp.transfer.strategies import ADAPTER
+from tlnlp.transfer.groups import ADAPTER
 
-# Which tokens' states are kept.
-Reads = Literal["first", "last", "all"]
 # More than this on disk is no longer a help; nor is a disk that is left fuller than this.
 MOST_BYTES, LEAST_FREE_BYTES = 64 << 30, 1 << 30
 
 Collate = Callable[[Encoded, np.ndarray], dict[str, Any]]
-
-
-class _Reached(Exception):
-    """The last frozen layer has answered: what follows need not run."""
 
 
 @dataclass(frozen=True)
@@ -101,14 +94,12 @@ class FrozenLayers:
         with room_wanted(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self.packing, self.accelerator, self.max_tokens = packing, accelerator, max_tokens
-        self.layers = layer_stack(network)
+        self.shortcut = Shortcut(network, count, packing, accelerator)
         self.reads: Reads = "all"
         self.bytes = 0
         self._collate, self._ask, self._say = collate, ask, say
-        self._states: torch.Tensor | None = None
         self._dtype = torch.float32
         self._stores: dict[int, tuple[Encoded, States]] = {}
-        self._patched: list[nn.Module] = []
         self._digest = self._digest_of_weights(whole)
 
     # --- what there is to keep
@@ -123,16 +114,16 @@ class FrozenLayers:
         training = network.training
         network.eval()
         try:
-            expected = frozen._ask(batch).detach()
-            if frozen.count == len(frozen.layers):
-                frozen.reads = frozen._find_reads(batch, encoded.sequence_lengths(some))
-            frozen._patch(batch)
-            states = frozen._states_kept(frozen._answer(batch), encoded, some)
-            with torch.no_grad(), frozen._answering(states):
+            expected, shortcut = frozen._ask(batch).detach(), frozen.shortcut
+            if len(shortcut.skipped) == len(shortcut.layers):
+                frozen.reads = shortcut.find_reads(lambda: frozen._ask(batch), encoded.sequence_lengths(some))
+            shortcut.open(batch)
+            states = frozen._states_kept(shortcut.answer(batch), encoded, some)
+            with torch.no_grad(), shortcut.answering(states):
                 found = frozen._ask(frozen._shortened(batch, encoded, some))
             # In the precision of the run, which rounds what is kept.
             with frozen.accelerator.autocast():
-                frozen._dtype = frozen._answer(batch).dtype
+                frozen._dtype = shortcut.answer(batch).dtype
         finally:
             network.train(training)
         helps = frozen._has_room(encoded) and torch.allclose(expected, found, rtol=1e-4, atol=1e-5)
@@ -142,31 +133,6 @@ class FrozenLayers:
             return frozen
         frozen.remove()
         return None
-
-    def _find_reads(self, batch: dict[str, Any], lengths: np.ndarray) -> Reads:
-        """Which tokens the rest of the network reads: those on which its loss depends."""
-        leaf: list[torch.Tensor] = []
-
-        def cut_off(layer: nn.Module, arguments: Any, output: Any) -> Any:
-            states = output[0] if isinstance(output, tuple) else output
-            leaf.append(states.detach().requires_grad_())
-            return (leaf[0], *output[1:]) if isinstance(output, tuple) else leaf[0]
-
-        # The last hook sees what the head sees, whatever ran packed below.
-        hook = self.layers[-1].register_forward_hook(cut_off)
-        try:
-            with torch.enable_grad():
-                (gradient,) = torch.autograd.grad(self._ask(batch), leaf, allow_unused=True)
-        finally:
-            hook.remove()
-        if gradient is None or gradient.shape[1] == 1:
-            return "all"
-        read = (gradient != 0).any(-1)
-        places = torch.arange(read.shape[1], device=read.device).expand_as(read)
-        last = torch.from_numpy(lengths).to(read.device)[:, None] - 1
-        if not (read & (places != 0)).any():
-            return "first"
-        return "last" if not (read & (places != last)).any() else "all"
 
     def _lines(self, encoded: Encoded) -> int:
         ids = encoded.features["input_ids"]
@@ -236,7 +202,7 @@ class FrozenLayers:
             if items is None:
                 continue
             with self.accelerator.autocast():
-                answered = self._answer(self._collate(encoded, items)).cpu()
+                answered = self.shortcut.answer(self._collate(encoded, items)).cpu()
             states = (answered.float() if answered.dtype == torch.bfloat16 else answered).numpy()
             lengths = encoded.sequence_lengths(items)
             for state, sequence, length in zip(states, encoded.sequences_of(items), lengths, strict=True):
@@ -246,32 +212,6 @@ class FrozenLayers:
                     file[sequence] = state[0 if self.reads == "first" else length - 1]
             done += len(items) * processes
             self._say(f"frozen layers, once: {min(1.0, done / len(encoded)):.0%}")
-
-    def _answer(self, batch: dict[str, Any]) -> torch.Tensor:
-        """What the last frozen layer answers to a padded batch: [sequences, longest, width]."""
-        layer, found = self.layers[self.count - 1], []
-
-        def reach(module: nn.Module, arguments: Any, output: Any) -> None:
-            states = output[0] if isinstance(output, tuple) else output
-            packed = self.packing.now if self.packing else None
-            # The last layer's states have been unpacked for the head.
-            found.append(packed.unpack(states) if packed and module is not self.layers[-1] else states)
-            raise _Reached
-
-        hook = layer.register_forward_hook(reach)
-        training = self.network.training
-        self.network.eval()
-        try:
-            with torch.no_grad(), contextlib.suppress(_Reached):
-                self.network.base_model(**self._inputs(batch))
-        finally:
-            hook.remove()
-            self.network.train(training)
-        return found[0]
-
-    def _inputs(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """[sequences, longest] each."""
-        return {name: value.to(self.accelerator.device) for name, value in model_inputs(batch).items()}
 
     def _states_kept(self, states: torch.Tensor, encoded: Encoded, items: np.ndarray) -> torch.Tensor:
         """Those of the tokens that are read: [sequences, longest or 1, width]."""
@@ -290,16 +230,8 @@ class FrozenLayers:
     def instead(self, encoded: Encoded, items: np.ndarray, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """While it is open the frozen layers answer `items` from what was kept; gives the batch to be read then."""
         states = self._stores[id(encoded)][1].read(encoded.sequences_of(items))
-        with self._answering(states.to(self.accelerator.device)):
+        with self.shortcut.answering(states.to(self.accelerator.device)):
             yield self._shortened(batch, encoded, items)
-
-    @contextlib.contextmanager
-    def _answering(self, states: torch.Tensor) -> Iterator[None]:
-        self._states = states
-        try:
-            yield
-        finally:
-            self._states = None
 
     def _shortened(self, batch: dict[str, Any], encoded: Encoded, items: np.ndarray) -> dict[str, Any]:
         """The batch with the token that is read and no other, where it is one."""
@@ -308,60 +240,10 @@ class FrozenLayers:
         places = self._places(encoded, items).unsqueeze(1)
         return {n: v.gather(1, places.to(v.device)) if n in MODEL_INPUTS else v for n, v in batch.items()}
 
-    def _patch(self, batch: dict[str, Any]) -> None:
-        """Lets the frozen layers, and what runs before them, answer without computing while states are at hand."""
-        for module, size in self._kinds_of_output(batch).items():
-            self._patch_one(module, size, gives=module is self.layers[self.count - 1])
-
-    def _patch_one(self, module: nn.Module, size: int, *, gives: bool) -> None:
-        own, is_layer = module.forward, any(module is layer for layer in self.layers)
-
-        def forward(*arguments: Any, **named: Any) -> Any:
-            if self._states is None:
-                return own(*arguments, **named)
-            states = self._states
-            if gives:
-                packed = self.packing.now if self.packing else None
-                states = packed.pack(states) if packed else states
-            elif is_layer:
-                states = arguments[0] if arguments else named["hidden_states"]
-            return states if size == 0 else (states, *[None] * (size - 1))
-
-        module.forward = forward
-        self._patched.append(module)
-
-    def _kinds_of_output(self, batch: dict[str, Any]) -> dict[nn.Module, int]:
-        """The modules to be patched, in order, and how many values each gives (0: no tuple): the frozen layers, and the
-        module that makes the first one's input, where there is one that holds weights."""
-        outputs: list[tuple[nn.Module, Any]] = []
-        first: list[torch.Tensor] = []
-        layers = list(self.layers)[: self.count]
-
-        def note_input(layer: nn.Module, arguments: Any, named: dict[str, Any]) -> None:
-            first.append(arguments[0] if arguments else named["hidden_states"])
-
-        hooks = [
-            module.register_forward_hook(lambda module, given, output: outputs.append((module, output)))
-            for module in self.network.base_model.modules()
-        ]
-        # Before the packing's own hook, which was there first.
-        hooks.append(layers[0].register_forward_pre_hook(note_input, with_kwargs=True, prepend=True))
-        try:
-            with torch.no_grad():
-                self.network.base_model(**self._inputs(batch))
-        finally:
-            for hook in hooks:
-                hook.remove()
-        makers = [module for module, output in outputs if output is first[0] and any(True for _ in module.parameters())]
-        of_layers = {module: output for module, output in outputs if any(module is layer for layer in layers)}
-        kinds = {module: len(output) if isinstance(output, tuple) else 0 for module, output in of_layers.items()}
-        return {**dict.fromkeys(makers[-1:], 0), **kinds}
-
     def remove(self) -> None:
         """Gives the network its own layers back. What is on disk stays, for other runs and for a resume."""
-        for module in self._patched:
-            del module.forward
-        self._patched, self._stores = [], {}
+        self.shortcut.close()
+        self._stores = {}
 
     # --- its name
 
@@ -380,7 +262,7 @@ class FrozenLayers:
 
     def _frozen_weights(self) -> Sequence[tuple[str, torch.Tensor]]:
         """All weights but those of the layers above: the head's play no part, but they are few and cannot harm."""
-        above = {parameter for layer in list(self.layers)[self.count :] for parameter in layer.parameters()}
+        above = {parameter for layer in self.shortcut.layers[self.count :] for parameter in layer.parameters()}
         return [(n, p) for n, p in self.network.named_parameters() if p not in above and not p.requires_grad]
 
     def _path(self, encoded: Encoded) -> Path:

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from accelerate import Accelerator
 
 from tlnlp import model as models
@@ -19,13 +18,13 @@ from tlnlp.compact import CompactVocabulary, pieces_used
 from tlnlp.data.rows import Rows, Splits
 from tlnlp.data.vocabulary import train_vocabulary
 from tlnlp.dropout import CheapDropout
-from tlnlp.errors import InputError, did_you_mean
 from tlnlp.frozen import FrozenLayers, frozen_layers
 from tlnlp.heads.encoded import Encoded, model_inputs
 from tlnlp.packing import Packing
-from tlnlp.reader import check_pooling, check_shallow, read_by_classifier
+from tlnlp.reader import read_by_classifier
 from tlnlp.recipe import NEW, Recipe, Task
 from tlnlp.settings import Settings
+from tlnlp.source import Source
 from tlnlp.training.folder import FROZEN
 from tlnlp.training.loop import Training
 from tlnlp.training.optimizer import build_optimizer
@@ -34,23 +33,7 @@ from tlnlp.training.processes import on_main
 from tlnlp.transfer import adapters
 from tlnlp.transfer.groups import Group, layer_groups
 from tlnlp.transfer.options import find_strategy
-from tlnlp.transfer.strategies import ADAPTERS, MERGEABLE, Adapter, Phase
-
-
-@dataclass(frozen=True)
-class Source:
-    """A checkpoint that has been found and checked, and not yet loaded.
-
-    Args:
-        place: folder or Hub id; NEW for a network that is made here.
-        labels: label names in the order to work in.
-        fingerprint: digest of its files, or the Hub's revision.
-    """
-
-    place: str
-    config: Any
-    labels: tuple[str, ...]
-    fingerprint: str
+from tlnlp.transfer.phases import Adapter, Phase
 
 
 @dataclass(frozen=True)
@@ -78,102 +61,6 @@ class Work:
     notes: list[str]
     compact: CompactVocabulary | None
     adapted: Adapted | None
-
-
-def find_source(recipe: Recipe, settings: Settings, splits: Splits) -> Source:
-    """The checkpoint that the settings name, checked against the task's labels; its weights are not read yet."""
-    labels = splits.train.labels or ()
-    _refuse_merge(settings)
-    _refuse_unused_flags(recipe.task, settings, splits.train)
-    check_shallow(recipe.task, settings)
-    if recipe.new_model is not None and settings.model == NEW:
-        new = recipe.new_model
-        _refuse_adapter_of_new(settings)
-        config = transformers.AutoConfig.for_model(new.architecture, **new.config, vocab_size=new.pieces)
-        return Source(NEW, config, labels, repr(new))
-    place = models.find_checkpoint(settings.model, weights_needed=settings.strategy != "from_scratch")
-    config = models.read_config(place, settings.model)
-    models.check_architecture(config, recipe.task.head, settings)
-    models.check_length(config, settings)
-    _check_strategy(config, recipe.task, settings)
-    labels = models.match_labels(config, recipe.task.head, labels, settings)
-    return Source(place, config, labels, models.fingerprint(place, config))
-
-
-def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
-    """A flag that this task would leave unheard is a mistake, and no wish."""
-    cut = [role for role in ("text", "text_pair", "endings") if role in rows.columns and "label" in rows.columns]
-    for role in settings.truncation_by_role():
-        if role not in cut:
-            raise InputError(
-                expected=f"--truncate of {', '.join(cut)}" if cut else "no --truncate: here nothing is cut off rows",
-                found=f"--truncate {role}={settings.truncation_by_role()[role]}{did_you_mean(role, cut)}",
-                change="the name before the equals sign" if cut else "leave --truncate out",
-            )
-    if settings.class_weights != "none" and ("label" not in rows.columns or "endings" in rows.columns):
-        raise InputError(
-            expected="--class-weights where each row has one of a few labels",
-            found=f"--class-weights {settings.class_weights} for {task.name}",
-            change="leave --class-weights out",
-        )
-
-
-def _refuse_merge(settings: Settings) -> None:
-    if settings.merge and find_strategy(settings.strategy).name not in MERGEABLE:
-        raise InputError(
-            expected=f"--merge with --strategy {' or '.join(MERGEABLE)}, whose weights are added to the network's own",
-            found=f"--merge with --strategy {settings.strategy}",
-            change="leave --merge out",
-        )
-
-
-def _refuse_adapter_of_new(settings: Settings) -> None:
-    """An adapter is saved without the network around it, which must then be found elsewhere."""
-    if find_strategy(settings.strategy).name in ADAPTERS:
-        raise InputError(
-            expected=f"--strategy {settings.strategy} on a checkpoint that has learnt something",
-            found=f"--model {NEW}, whose weights are drawn at random",
-            change="--strategy full, or --model to a checkpoint",
-        )
-
-
-def _check_strategy(config: Any, task: Task, settings: Settings) -> None:
-    """Refuses what the strategy cannot do with such a network, whose weights are not read for it."""
-    with torch.device("meta"):
-        network = getattr(transformers, task.head.auto_class).from_config(config)
-        try:
-            groups = layer_groups(network)
-        # What a network of another build trips over without weights: it is asked once it is loaded.
-        except (RuntimeError, TypeError, ValueError, LookupError, AttributeError, NotImplementedError):
-            return
-    phases = find_strategy(settings.strategy).plan(groups, settings)
-    if (adapter := phases[0].adapter) is not None:
-        adapters.check(network, adapter)
-        models.check_length(config, settings, added=adapters.tokens_added(adapter))
-    if phases[0].fit is not None:
-        check_pooling(config, phases[0].fit)
-
-
-def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:
-    """The splits with their label numbers in the order of `labels`, which a checkpoint may have set."""
-    if labels == (splits.train.labels or ()):
-        return splits
-    note = f"labels in the checkpoint's order: {', '.join(labels)}"
-    return replace(
-        splits,
-        train=_follow(splits.train, labels),
-        dev=_follow(splits.dev, labels),
-        test=splits.test and _follow(splits.test, labels),
-        also={name: _follow(rows, labels) for name, rows in splits.also.items()},
-        notes=[*splits.notes, note],
-    )
-
-
-def _follow(rows: Rows, labels: tuple[str, ...]) -> Rows:
-    new = [labels.index(name) for name in rows.labels or ()]
-    role = "tags" if "tags" in rows.columns else "label"
-    values = [type(v)(new[i] for i in v) if isinstance(v, tuple | list) else new[v] for v in rows.columns[role]]
-    return replace(rows, columns={**rows.columns, role: values}, labels=labels)
 
 
 def prepare(
@@ -221,17 +108,7 @@ def prepare(
             models.redraw(network, redrawn, task.head.auto_class, settings.seed, compact)
 
     def freeze(phase: Phase) -> FrozenLayers | None:
-        count = frozen_layers([group.name for group in groups], phase.rates)
-        if settings.recompute_frozen or phase.epochs == 1 or count == 0 or _is_drawn_anew(encoded, task, tokenizer):
-            return None
-        cut_tables = {} if compact is None else {compact.parameter: compact.whole}
-        return FrozenLayers.install(
-                network, count, encoded, folder=settings.frozen_dir or folder / FROZEN, packing=packing,
-                collate=lambda encoded, items: task.head.collate(encoded, items, tokenizer, np.random.default_rng(0)),
-                ask=lambda batch: task.head.loss(network, _on(batch, accelerator), task),
-                accelerator=accelerator, max_tokens=settings.max_tokens, whole=cut_tables,
-                say=lambda text: training.say(text),
-            )  # fmt: skip
+        return _freeze(phase, work, folder)
 
     training = Training(
         task=task,
@@ -247,7 +124,7 @@ def prepare(
         freeze=freeze,
         packing=packing,
     )
-    return Work(
+    work = Work(
         recipe=recipe,
         training=training,
         groups=groups,
@@ -261,6 +138,30 @@ def prepare(
         compact=compact,
         adapted=adapted,
         notes=list(dict.fromkeys([*splits.notes, *(note for each in everything for note in each.notes)])),
+    )
+    return work
+
+
+def _freeze(phase: Phase, work: Work, folder: Path) -> FrozenLayers | None:
+    """What runs the layers once that `phase` freezes; None where they run each time: they are none, they would run but
+    once anyway, or what they read differs from epoch to epoch."""
+    training, compact = work.training, work.compact
+    settings, task, tokenizer, encoded = training.settings, training.task, training.tokenizer, training.encoded
+    count = frozen_layers([group.name for group in work.groups], phase.rates)
+    if settings.recompute_frozen or phase.epochs == 1 or count == 0 or _is_drawn_anew(encoded, task, tokenizer):
+        return None
+    return FrozenLayers.install(
+        training.model,
+        count,
+        encoded,
+        folder=settings.frozen_dir or folder / FROZEN,
+        packing=training.packing,
+        collate=lambda encoded, items: task.head.collate(encoded, items, tokenizer, np.random.default_rng(0)),
+        ask=lambda batch: task.head.loss(training.model, _on(batch, training.accelerator), task),
+        accelerator=training.accelerator,
+        max_tokens=settings.max_tokens,
+        whole={} if compact is None else {compact.parameter: compact.whole},
+        say=lambda text: training.say(text),
     )
 
 

@@ -21,8 +21,9 @@ from tlnlp.recipe import Score, Task
 from tlnlp.settings import Settings
 from tlnlp.transfer.groups import Group, layer_stack
 from tlnlp.transfer.options import find_strategy, options_of
+from tlnlp.transfer.phases import CLASSIFIER, Fit
 from tlnlp.transfer.shallow import Classifier
-from tlnlp.transfer.strategies import CLASSIFIER, Fit, shallow
+from tlnlp.transfer.strategies import shallow
 
 FILE, WEIGHTS = "classifier.json", "classifier.safetensors"
 # The heads whose answers are those of a classifier: one for each row, or for each word.

@@ -19,12 +19,14 @@ from tlnlp.calm import calm_libraries
 from tlnlp.data import load_splits
 from tlnlp.errors import InputError, Interrupted, say_error
 from tlnlp.evaluation import report
+from tlnlp.evaluation.measure import check_metrics
 from tlnlp.evaluation.screen import Screen
 from tlnlp.fit import Fitter
 from tlnlp.learn import Learner
-from tlnlp.prepare import find_source, follow_labels, prepare
+from tlnlp.prepare import prepare
 from tlnlp.recipe import Recipe
 from tlnlp.settings import Settings, changed_settings
+from tlnlp.source import find_source, follow_labels
 from tlnlp.training import folder as folders
 from tlnlp.training.processes import launch_advice, on_main, start_accelerator
 from tlnlp.transfer.options import find_strategy
@@ -87,6 +89,7 @@ def run_once(
     # The first run of a process has waited for the imports, too.
     began = psutil.Process().create_time() if first_of_process else time.time()
     find_strategy(settings.strategy)
+    check_metrics(recipe.task)
     splits = load_splits(recipe.task, settings)
     source = find_source(recipe, settings, splits)
     splits = follow_labels(splits, source.labels)

@@ -15,7 +15,8 @@ from sklearn.metrics import accuracy_score
 
 from tlnlp import heads, metrics
 from tlnlp.data import Rows
-from tlnlp.evaluation.measure import is_better, measure
+from tlnlp.errors import InputError
+from tlnlp.evaluation.measure import check_metrics, is_better, measure
 from tlnlp.recipe import Columns, Data, Labels, Several, Task
 
 FOLDER = Path(metrics.__path__[0])
@@ -150,3 +151,11 @@ def test_every_metric_is_offered_by_name_and_documented() -> None:
     assert len(MODULES) >= 2
     for name in MODULES:
         assert getattr(metrics, name).DESCRIPTION
+
+
+def test_a_metric_that_knows_one_label_only_is_refused_before_anything_is_measured() -> None:
+    check_metrics(as_task(heads.sentence, Several(LABELS), metrics.f1, metrics.accuracy))
+    check_metrics(as_task(heads.sentence, LABELS, metrics.matthews))
+    with pytest.raises(InputError, match="several labels for each row") as caught:
+        check_metrics(as_task(heads.sentence, Several(LABELS), metrics.accuracy, metrics.matthews))
+    assert caught.value.found == "matthews"

@@ -19,7 +19,7 @@ from tlnlp.heads import word
 from tlnlp.prepare import Work
 from tlnlp.training.loop import Step, Training, train
 from tlnlp.training.plan import plan_updates
-from tlnlp.transfer.strategies import Phase
+from tlnlp.transfer.phases import Phase
 
 
 def without_dropout(model: nn.Module) -> None:

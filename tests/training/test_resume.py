@@ -24,7 +24,7 @@ from tlnlp.prepare import Work
 from tlnlp.training.checkpoint import checkpoints_in, restore, save_checkpoint
 from tlnlp.training.loop import train
 from tlnlp.training.stopping import stop_requests
-from tlnlp.transfer.strategies import ADAPTERS
+from tlnlp.transfer.adding import ADAPTERS
 
 # --- in this process: every update of every kind of run
 

@@ -11,7 +11,8 @@ from tests.runs import begin, run_recipe
 from tests.training.test_loop import weights
 from tlnlp.prepare import Work
 from tlnlp.training.loop import train
-from tlnlp.transfer.strategies import STRATEGIES, Phase
+from tlnlp.transfer.phases import Phase
+from tlnlp.transfer.strategies import STRATEGIES
 
 # Those whose phases say all that learns by layer groups of the checkpoint itself.
 OF_GROUPS = [

@@ -13,7 +13,7 @@ from tests.runs import begin
 from tests.training.test_loop import without_dropout
 from tlnlp.evaluation.predict import predict
 from tlnlp.training.loop import train
-from tlnlp.transfer.strategies import ADAPTERS
+from tlnlp.transfer.adding import ADAPTERS
 
 # (--max-tokens, --micro-batches): everything at once, a few rows at a time, one row at a time, and so many pieces.
 BUDGETS = [(10_000, 1), (200, 1), (33, 1), (10_000, 3), (150, 5)]

@@ -30,9 +30,10 @@ from tlnlp.saved import load_network
 from tlnlp.settings import Settings
 from tlnlp.training.loop import train
 from tlnlp.transfer.adapters import Bottleneck, check, install
+from tlnlp.transfer.adding import ADAPTERS, MERGEABLE
 from tlnlp.transfer.groups import Group
 from tlnlp.transfer.options import find_strategy
-from tlnlp.transfer.strategies import ADAPTERS, MERGEABLE, Adapter
+from tlnlp.transfer.phases import Adapter
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "lora": {"r": 3, "alpha": 6.0, "dropout": 0.5, "targets": "all"},

@@ -14,8 +14,8 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from tlnlp.transfer.phases import Fit
 from tlnlp.transfer.shallow import NEVER, Classifier, Kind, fit_classifier
-from tlnlp.transfer.strategies import Fit
 
 ROWS, NEW_ROWS, WIDTH = 80, 30, 6
 LOGISTIC = Fit((0,), False, "logistic_regression", "mean", 0.5)

@@ -8,9 +8,10 @@ import pytest
 
 from tlnlp.errors import InputError
 from tlnlp.settings import Settings
-from tlnlp.transfer.groups import Group
+from tlnlp.transfer.groups import ADAPTER, Group
 from tlnlp.transfer.options import find_strategy, options_of
-from tlnlp.transfer.strategies import ADAPTER, STRATEGIES, STRENGTH, Fit, Phase
+from tlnlp.transfer.phases import Fit, Phase
+from tlnlp.transfer.strategies import STRATEGIES, STRENGTH
 
 NAMES = ["embeddings", "layer 1", "layer 2", "layer 3", "head"]
 GROUPS = [Group(name, (f"{name}.weight", f"{name}.bias"), 12, (f"{name}.bias",), 2) for name in NAMES]

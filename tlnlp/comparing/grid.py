@@ -13,9 +13,9 @@ from typing import Any
 from tlnlp.comparing.asked import CONTROL, Asked
 from tlnlp.data import Rows, load_splits
 from tlnlp.errors import InputError
-from tlnlp.prepare import find_source
 from tlnlp.recipe import Recipe
 from tlnlp.settings import NOT_OF_THE_RUN, Settings, changed_settings
+from tlnlp.source import find_source
 from tlnlp.training.folder import plain, room_wanted, write_json
 from tlnlp.transfer.options import find_strategy
 

@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlnlp.data.rows import Rows
+from tlnlp.errors import InputError
 from tlnlp.recipe import Several, Task
+
+# The configuration of metrics for any number of labels for each row.
+SEVERAL = "multilabel"
 
 
 def measure(task: Task, answers: list[dict[str, Any]] | None, rows: Rows) -> dict[str, float]:
@@ -23,6 +27,21 @@ def measure(task: Task, answers: list[dict[str, Any]] | None, rows: Rows) -> dic
         metric = kind(config_name=_find_config(kind, task, rows), keep_in_memory=True)
         found |= {name: float(value) for name, value in (metric.compute(**judged) or {}).items()}
     return found
+
+
+def check_metrics(task: Task) -> None:
+    """Refuses metrics that cannot judge the task's labels, before there is anything to judge.
+
+    Raises:
+        InputError: one label is what the metric knows, and the task has several.
+    """
+    for module in task.metrics if isinstance(task.labels, Several) else ():
+        if SEVERAL not in getattr(_metric_of(module), "configs", ()):
+            raise InputError(
+                expected=f"metrics that judge several labels for each row, as {task.name} has them (accuracy, f1)",
+                found=module.__name__.rpartition(".")[2],
+                change="metrics=(...) in the recipe",
+            )
 
 
 @dataclass(frozen=True)
@@ -60,7 +79,7 @@ def _find_config(metric: Any, task: Task, rows: Rows) -> str | None:
     """The configuration for the task's labels where the metric's `configs` name it; None: its default."""
     asked = None
     if isinstance(task.labels, Several):
-        asked = "multilabel"
+        asked = SEVERAL
     elif len(rows.labels or ()) > 2:
         asked = "multiclass"
     return asked if asked in getattr(metric, "configs", ()) else None

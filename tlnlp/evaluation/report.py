@@ -27,7 +27,7 @@ from tlnlp.saved import load_network, write_task
 from tlnlp.settings import NOT_OF_THE_RUN
 from tlnlp.training import folder as folders
 from tlnlp.transfer.groups import Group
-from tlnlp.transfer.strategies import CLASSIFIER, Phase
+from tlnlp.transfer.phases import CLASSIFIER, Phase
 
 # What the Hub calls each kind of network.
 PIPELINES = {

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tlnlp.transfer.groups import Group
-from tlnlp.transfer.strategies import CLASSIFIER, Phase
+from tlnlp.transfer.phases import CLASSIFIER, Phase
 
 # Numbers on the bar change at most this often: a person reads no faster, and reading a loss waits for the device.
 REFRESH_SECONDS = 0.5

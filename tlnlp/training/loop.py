@@ -22,7 +22,7 @@ from tlnlp.recipe import Task
 from tlnlp.settings import Settings
 from tlnlp.training.optimizer import schedule_factor, set_rates
 from tlnlp.training.plan import Update, deal, plan_updates, updates_per_epoch
-from tlnlp.transfer.strategies import Phase
+from tlnlp.transfer.phases import Phase
 
 # Where a backward pass is torch's own and nothing else.
 PLAIN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)

@@ -19,8 +19,8 @@ from transformers.pytorch_utils import Conv1D
 from tlnlp.errors import InputError
 from tlnlp.lazy import lazy_module
 from tlnlp.transfer.groups import ADAPTER, layer_stack
+from tlnlp.transfer.phases import Adapter
 from tlnlp.transfer.prompts import Prefix, Prompt, takes_prefix
-from tlnlp.transfer.strategies import Adapter
 
 # Takes most of a second to import, and most strategies do without.
 peft: Any = lazy_module("peft")

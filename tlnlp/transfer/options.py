@@ -13,7 +13,8 @@ from typing import Any
 from tlnlp.errors import InputError, did_you_mean
 from tlnlp.settings import Settings
 from tlnlp.transfer.groups import Group
-from tlnlp.transfer.strategies import STRATEGIES, Phase, Strategy
+from tlnlp.transfer.phases import Phase
+from tlnlp.transfer.strategies import STRATEGIES, Strategy
 
 
 @dataclass(frozen=True)

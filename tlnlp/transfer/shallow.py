@@ -12,7 +12,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from tlnlp.lazy import lazy_module
-from tlnlp.transfer.strategies import Fit
+from tlnlp.transfer.phases import Fit
 
 # Half a second that a run which fits nothing need not wait for.
 linear_model, svm = lazy_module("sklearn.linear_model"), lazy_module("sklearn.svm")

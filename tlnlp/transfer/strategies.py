@@ -9,78 +9,19 @@ strategies multiply it by `factor`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 from tlnlp.errors import InputError
 from tlnlp.settings import Settings
-from tlnlp.transfer.groups import ADAPTER, Group
+from tlnlp.transfer.adding import adapter, ia3, lora, prefix, prompt
+from tlnlp.transfer.bounds import at_least, raised
+from tlnlp.transfer.groups import Group
+from tlnlp.transfer.phases import Fit, Phase
 
-# Strategies that add weights, and learn these and the head.
-ADAPTERS = ("lora", "ia3", "prefix", "prompt", "adapter")
-# Those whose weights can be added to the network's own (`--merge`).
-MERGEABLE = ("lora", "ia3")
-# The group of the numbers that a classifier beside the network has.
-CLASSIFIER = "classifier"
 # `strength` of `shallow`, in features of deviation 1. Tried: 0.01, 0.1, 1. On reviews 0.01 is the best of them (a point
 # more accuracy than 0.1 on all-MiniLM-L6-v2, none on the bundled network), for tags 0.1 (F1 of 0.45, 0.40 with 0.01).
 STRENGTH = 0.1
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """New weights beside frozen ones.
-
-    Args:
-        kind: "lora", "ia3", "prefix", "prompt" or "adapter".
-        options: of that kind, see `tlnlp.transfer.adapters`.
-    """
-
-    kind: str
-    options: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A classifier that is fitted to the features of a frozen network, in place of updates.
-
-    Args:
-        layers: those that it reads: 0 is what enters the first layer, the last one what the network's own head reads.
-        mixed: the layers are weighed, and their weights learnt with the classifier.
-        classifier: "logistic_regression", "linear_svm" or "nearest_centroid".
-        pooling: how the vectors of a row's tokens become one: "mean", "first" or "last".
-        strength: C, the inverse of the regularisation.
-    """
-
-    layers: tuple[int, ...]
-    mixed: bool
-    classifier: str
-    pooling: str
-    strength: float
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of training in which the same groups learn.
-
-    Args:
-        name: for the table and the progress bar.
-        epochs: passes over the train rows.
-        rates: group name to peak learning rate. A group that is not named stays as it is, in evaluation mode.
-        redraw: groups whose weights are drawn at random before the phase begins.
-        only_biases: groups of which nothing but the biases learns.
-        adapter: what is added to the network, the same in all phases of a run; its group is called `ADAPTER`.
-        fit: a classifier to fit instead of learning by updates: no epochs, no rates; its group is `CLASSIFIER`.
-    """
-
-    name: str
-    epochs: int
-    rates: Mapping[str, float]
-    redraw: Sequence[str] = field(default=())
-    only_biases: Sequence[str] = field(default=())
-    adapter: Adapter | None = None
-    fit: Fit | None = None
 
 
 Strategy = Callable[..., list[Phase]]
@@ -104,7 +45,7 @@ def head_only(groups: Sequence[Group], settings: Settings, *, factor: float = 10
     Args:
         factor: the head's rate over `--learning-rate`.
     """
-    rate = _raised("head_only", "factor", settings, factor)
+    rate = raised("head_only", "factor", settings, factor)
     return [Phase("head", settings.epochs, {groups[-1].name: rate})]
 
 
@@ -136,9 +77,9 @@ def head_then_full(
         factor: the head's rate in them, over `--learning-rate`.
         full_factor: the rate of all layers afterwards, over `--learning-rate`.
     """
-    _at_least("head_then_full", "head_epochs", head_epochs, 1)
-    head_rate = _raised("head_then_full", "factor", settings, factor)
-    rate = _raised("head_then_full", "full_factor", settings, full_factor)
+    at_least("head_then_full", "head_epochs", head_epochs, 1)
+    head_rate = raised("head_then_full", "factor", settings, factor)
+    rate = raised("head_then_full", "full_factor", settings, full_factor)
     return [
         Phase("head", settings.epochs if head_epochs is None else head_epochs, {groups[-1].name: head_rate}),
         Phase("all layers", settings.epochs, {group.name: rate for group in groups}),
@@ -156,8 +97,8 @@ def gradual_unfreezing(
         phase_epochs: passes of each phase but the last.
         decay: rate of a group over that of the group above it (in ULMFiT 1 / 2.6).
     """
-    _at_least("gradual_unfreezing", "layers", layers, 1)
-    _at_least("gradual_unfreezing", "phase_epochs", phase_epochs, 1)
+    at_least("gradual_unfreezing", "layers", layers, 1)
+    at_least("gradual_unfreezing", "phase_epochs", phase_epochs, 1)
     rates = _decayed("gradual_unfreezing", groups, settings, decay)
     phases = []
     for lowest in range(len(groups) - 1, 0, -layers):
@@ -192,7 +133,7 @@ def bias_only(groups: Sequence[Group], settings: Settings, *, factor: float = 10
             found="one whose layers have none",
             change="--strategy lora or ia3, or another --model",
         )
-    rate = _raised("bias_only", "factor", settings, factor)
+    rate = raised("bias_only", "factor", settings, factor)
     return [Phase("biases and head", settings.epochs, dict.fromkeys([*with_biases, head.name], rate), (), with_biases)]
 
 
@@ -206,111 +147,6 @@ def reinit_top(groups: Sequence[Group], settings: Settings, *, k: int = 1) -> li
     redrawn = [group.name for group in (*_layers_from_top("reinit_top", groups, k), groups[-1])]
     (phase,) = full(groups, settings)
     return [Phase(f"all layers, last {k} from random weights", phase.epochs, phase.rates, redrawn)]
-
-
-def lora(
-    groups: Sequence[Group],
-    settings: Settings,
-    *,
-    r: int = 8,
-    alpha: float = 16.0,
-    dropout: float = 0.1,
-    targets: Literal["all", "attention"] = "all",
-    factor: float = 10.0,
-    head_factor: float = 10.0,
-) -> list[Phase]:
-    """LoRA: each matrix of the layers gets a product of two thin ones beside it, which learns in its place (Hu et al.
-    2022). The first adapter to try: nearly as good as `full` with a hundredth of the weights, and it can be merged.
-
-    Args:
-        r: rank of the product.
-        alpha: the product is scaled by alpha / r.
-        dropout: share of the product's inputs that are left out.
-        targets: all linear parts of the layers (Dettmers et al. 2023, QLoRA, section 4), or those of attention alone.
-        factor: the product's rate over `--learning-rate` (Hu et al.: 5e-4 where `full` takes 2e-5).
-        head_factor: the head's rate over `--learning-rate`.
-    """
-    _at_least("lora", "r", r, 1)
-    _above_zero("lora", "alpha", alpha)
-    if not 0 <= dropout < 1:
-        raise InputError(
-            expected="--strategy lora:dropout=P with P at least 0 and below 1",
-            found=f"lora:dropout={dropout:g}",
-            change="dropout",
-        )
-    options = {"r": r, "alpha": alpha, "dropout": dropout, "targets": targets}
-    return [_adapted("lora", options, groups, settings, factor, head_factor)]
-
-
-def ia3(groups: Sequence[Group], settings: Settings, *, factor: float = 50.0, head_factor: float = 10.0) -> list[Phase]:
-    """IA3: keys, values and the inside of the feed-forward part are scaled, each by a vector that learns (Liu et al.
-    2022, section 3.3). The fewest weights that can be merged; for few rows, and many tasks on one network.
-
-    Args:
-        factor: the vectors' rate over `--learning-rate` (Liu et al.: 3e-3).
-        head_factor: the head's rate over `--learning-rate`.
-    """
-    return [_adapted("ia3", {}, groups, settings, factor, head_factor)]
-
-
-def prefix(
-    groups: Sequence[Group],
-    settings: Settings,
-    *,
-    tokens: int = 16,
-    factor: float = 50.0,
-    head_factor: float = 10.0,
-) -> list[Phase]:
-    """Prefix tuning: in each layer attention also sees keys and values that learn and belong to no token (Li and Liang
-    2021; without their reparametrisation, as Liu et al. 2022, P-tuning v2). For networks that stay whole on a server.
-
-    Args:
-        tokens: length of the prefix; taken off the positions that rows may have.
-        factor: the prefix's rate over `--learning-rate` (P-tuning v2: 5e-3 to 1e-2).
-        head_factor: the head's rate over `--learning-rate`.
-    """
-    _at_least("prefix", "tokens", tokens, 1)
-    return [_adapted("prefix", {"tokens": tokens}, groups, settings, factor, head_factor)]
-
-
-def prompt(
-    groups: Sequence[Group],
-    settings: Settings,
-    *,
-    tokens: int = 20,
-    factor: float = 50.0,
-    head_factor: float = 10.0,
-) -> list[Phase]:
-    """Prompt tuning: pieces that learn stand before each row's own (Lester et al. 2021). The fewest weights of all;
-    far behind the others below some billions of weights, by that paper's own figure 1.
-
-    Args:
-        tokens: length of the prompt; taken off the positions that rows may have (20 to 100 in section 3.2).
-        factor: the prompt's rate over `--learning-rate` (Lester et al.: 0.3 with Adafactor).
-        head_factor: the head's rate over `--learning-rate`.
-    """
-    _at_least("prompt", "tokens", tokens, 1)
-    return [_adapted("prompt", {"tokens": tokens}, groups, settings, factor, head_factor)]
-
-
-def adapter(
-    groups: Sequence[Group],
-    settings: Settings,
-    *,
-    size: int = 64,
-    factor: float = 10.0,
-    head_factor: float = 10.0,
-) -> list[Phase]:
-    """Bottleneck adapters: behind each layer a narrow network of two matrices, added to what goes through (Houlsby et
-    al. 2019; one for each layer, as Pfeiffer et al. 2021). Steady; slower than LoRA at prediction, and not merged.
-
-    Args:
-        size: width of the bottleneck (8 to 256 in Houlsby et al., section 3.2; 48 in Pfeiffer et al.).
-        factor: their rate over `--learning-rate` (Pfeiffer et al.: 1e-4 where `full` takes 2e-5).
-        head_factor: the head's rate over `--learning-rate`.
-    """
-    _at_least("adapter", "size", size, 1)
-    return [_adapted("adapter", {"size": size}, groups, settings, factor, head_factor)]
 
 
 def shallow(
@@ -386,22 +222,6 @@ STRATEGIES: dict[str, Strategy] = {
 }  # fmt: skip
 
 
-def _adapted(
-    kind: str,
-    options: Mapping[str, Any],
-    groups: Sequence[Group],
-    settings: Settings,
-    factor: float,
-    head_factor: float,
-) -> Phase:
-    """The one phase in which an adapter and the head learn."""
-    rates = {
-        ADAPTER: _raised(kind, "factor", settings, factor),
-        groups[-1].name: _raised(kind, "head_factor", settings, head_factor),
-    }
-    return Phase(f"{kind} and head", settings.epochs, rates, adapter=Adapter(kind, options))
-
-
 def _layers_from_top(strategy: str, groups: Sequence[Group], k: int) -> Sequence[Group]:
     layers = groups[1:-1]
     if not 1 <= k <= len(layers):
@@ -422,27 +242,3 @@ def _decayed(strategy: str, groups: Sequence[Group], settings: Settings, decay: 
             change="decay (ULMFiT's division by 2.6 is decay=0.385)",
         )
     return {group.name: settings.learning_rate * decay**above for above, group in enumerate(reversed(groups))}
-
-
-def _raised(strategy: str, option: str, settings: Settings, factor: float) -> float:
-    """`--learning-rate` times `factor`."""
-    _above_zero(strategy, option, factor)
-    return settings.learning_rate * factor
-
-
-def _above_zero(strategy: str, option: str, value: float) -> None:
-    if not value > 0:
-        raise InputError(
-            expected=f"--strategy {strategy}:{option}=F with F above 0",
-            found=f"{strategy}:{option}={value:g}",
-            change=option,
-        )
-
-
-def _at_least(strategy: str, option: str, value: float | None, least: float) -> None:
-    if value is not None and value < least:
-        raise InputError(
-            expected=f"--strategy {strategy}:{option}=N with N at least {least:g}",
-            found=f"{strategy}:{option}={value:g}",
-            change=option,
-        )
