@@ -37,11 +37,18 @@ def _begin(recipe: str, strategy: str, model: Path, rows: dict[str, Any], folder
     return work
 
 
-STRATEGIES = [
-    "full", "head_only", "from_scratch", "two phases", "two phases with a redraw", "head_then_full", "top_layers:k=1",
-    "gradual_unfreezing:phase_epochs=2", "layer_decay", "bias_only", "reinit_top",
+STRATEGIES = ["full", "head_only", "from_scratch", "two phases", "two phases with a redraw"]
+OF_OTHER_HEADS = ["full", "two phases with a redraw"]
+# Some always, all of them with each network and head in the long tests.
+MORE_STRATEGIES = [
+    "head_then_full", "top_layers:k=1", "gradual_unfreezing:phase_epochs=2", "layer_decay", "bias_only", "reinit_top",
 ]  # fmt: skip
-OF_OTHER_HEADS = ["full", "two phases with a redraw", "top_layers:k=1"]
+ALWAYS = [("sst2", "bert", strategy) for strategy in MORE_STRATEGIES]
+ALWAYS += [
+    ("sst2", "gpt2", "bias_only"),
+    ("sst2", "modernbert", "head_then_full"),
+    ("conll2003", "bert", "top_layers:k=1"),
+]
 WITHOUT_BIASES = ("modernbert", "bias_only")
 WITH_ALL = [
     ("sst2", "bert"), ("sst2", "modernbert"), ("sst2", "gpt2"), ("pretrain", "bert"), ("pretrain", "modernbert"),
@@ -50,6 +57,12 @@ OTHER_HEADS = [
     ("pretrain_gpt", "gpt2"), ("copa", "bert"), ("conll2003", "bert"), ("squad", "bert"), ("squad_v2", "gpt2"),
     ("gpt_sst2", "gpt2"), ("gpt_copa", "gpt2"),
 ]  # fmt: skip
+IN_THE_LONG_TESTS = [
+    (*each, strategy)
+    for each in WITH_ALL + OTHER_HEADS
+    for strategy in MORE_STRATEGIES
+    if (*each, strategy) not in ALWAYS and (each[1], strategy) != WITHOUT_BIASES
+]
 # Every adapter on BERT and GPT-2, and on another head.
 ADAPTED = [("sst2", architecture, strategy) for architecture in ("bert", "gpt2") for strategy in ADAPTERS]
 ADAPTED += [("sst2", "modernbert", strategy) for strategy in ADAPTERS if strategy != "prefix"]
@@ -61,9 +74,11 @@ ADAPTED += [
 
 @pytest.mark.parametrize(
     ("recipe", "architecture", "strategy"),
-    [(*each, strategy) for each in WITH_ALL for strategy in STRATEGIES if (each[1], strategy) != WITHOUT_BIASES]
+    [(*each, strategy) for each in WITH_ALL for strategy in STRATEGIES]
     + [(*each, strategy) for each in OTHER_HEADS for strategy in OF_OTHER_HEADS]
-    + ADAPTED,
+    + ALWAYS
+    + ADAPTED
+    + [pytest.param(*each, marks=pytest.mark.long) for each in IN_THE_LONG_TESTS],
 )
 def test_a_run_stopped_after_any_update_ends_with_the_same_bits(
     recipe: str,
