@@ -12,6 +12,7 @@ import argparse
 import json
 import runpy
 import statistics
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,10 +84,16 @@ def score(recipe: Recipe, settings: Settings, seed: int) -> dict[str, float]:
         data_collator=transformers.DataCollatorWithPadding(tokenizer),
     )
     trainer.train()
-    logits = np.asarray(trainer.predict(dev).predictions)
+    predicted = trainer.predict(dev)
+    # Rows come back in the order of their lengths, and their labels with them.
+    label = np.asarray(predicted.label_ids).tolist()
+    rows = replace(splits.dev, columns={**splits.dev.columns, "label": label})
     nothing: dict[str, Any] = {"input_ids": Ragged.from_lists([])}
-    answers = recipe.task.head.decode(list(logits), Encoded(nothing, np.arange(0), np.ones(0)), splits.dev, recipe.task)
-    return measure(recipe.task, answers, splits.dev)
+    outputs = list(np.asarray(predicted.predictions))
+    answers = recipe.task.head.decode(outputs, Encoded(nothing, np.arange(0), np.ones(0)), rows, recipe.task)
+    found = measure(recipe.task, answers, rows)
+    print(f"seed {seed}: {found}", flush=True)
+    return found
 
 
 def encode(rows: Rows, tokenizer: Any, max_length: int) -> Dataset:
