@@ -12,7 +12,7 @@ from PIL import Image
 from tests.comparing.simulated import SCRATCH, SIZES, simulate
 from tlnlp.comparing import showing
 from tlnlp.comparing.picture import draw
-from tlnlp.comparing.verdicts import BEST, BEWARE, HELPED, HURT, UNCLEAR, advantage
+from tlnlp.comparing.verdicts import BEST, BEWARE, HELPED, HURT, UNCLEAR, _say_unclear, advantage
 
 HELPFUL = tuple(each + 0.12 for each in SCRATCH)
 HARMFUL = tuple(each - 0.12 for each in SCRATCH)
@@ -135,3 +135,16 @@ def test_the_picture_is_white_has_every_curve_by_name_and_is_the_same_each_time(
     assert np.asarray(Image.open(png).convert("RGB"))[0, 0].tolist() == [255, 255, 255]
     draw(found, showing.title(found), tmp_path)
     assert svg.read_text() == text
+
+
+@pytest.mark.parametrize(("advantage", "dev_rows_needed"), [(0.0, 0), (1e-17, 7 * 10**32)])
+def test_a_difference_that_no_number_of_dev_rows_would_show_is_called_none(
+    advantage: float, dev_rows_needed: int
+) -> None:
+    pair = {
+        "rows": 64, "first": "full", "second": "lora", "advantage": advantage, "is_clear": False, "covers_seeds": True,
+        "seeds_needed": None, "dev_rows_needed": dev_rows_needed, "dev_rows": 240,
+    }  # fmt: skip
+    said = _say_unclear({"comparisons": [pair]})
+    assert "take them for equal" in said[0]
+    assert "dev rows" not in said[0]

@@ -15,6 +15,8 @@ HELPED, HURT, BEST, UNCLEAR, BEWARE = (
     "What these runs cannot tell",
     "Beware",
 )
+# No test set is larger: a difference that would take more is none.
+MOST_DEV_ROWS = 1_000_000
 
 
 def find_verdicts(judged: dict[str, Any], *, seeds: int, shares_dev: bool) -> dict[str, list[str]]:
@@ -160,8 +162,8 @@ def _say_unclear(judged: dict[str, Any]) -> list[str]:
         pair = (
             f"{each['rows']:,} rows: {each['first']} and {each['second']}, {show_score(abs(each['advantage']))} apart"
         )
-        if not each["advantage"]:
-            lines.append(f"{pair}.")
+        if not each["advantage"] or (each["dev_rows_needed"] or 0) > MOST_DEV_ROWS:
+            lines.append(f"{pair}: take them for equal.")
         elif not each["covers_seeds"]:
             lines.append(f"{pair}; more seeds first.")
         elif each["seeds_needed"]:
