@@ -138,7 +138,8 @@ def cells(recipe: Recipe, result: dict[str, Any] | None) -> list[str]:
     rows = f"{result['rows']['train']:,} / {result['rows']['dev']:,}"
     minutes = (result["seconds"]["train"] + result["seconds"]["evaluate"]) / 60
     ours = scores(result["metrics"], result.get("spread", {}))
-    split = " on test" if result["settings"]["keep"] == "best" else ""
+    chosen_on_dev = result["settings"]["keep"] == "best" or result["settings"].get("patience") is not None
+    split = " on test" if chosen_on_dev else ""
     memory = f"{result['peak_mib']:,.0f}" if "peak_mib" in result else ""
     return [head, published, ours + split, rows, f"{minutes:.1f}", memory]
 

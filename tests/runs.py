@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tlnlp.comparing.workers import PRELOADED
 from tlnlp.data import load_splits
 from tlnlp.prepare import Work, prepare
 from tlnlp.recipe import Recipe
@@ -32,14 +33,7 @@ CHECKPOINTS = "checkpoints"
 PATIENCE_SECONDS = 180.0
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(
-    [
-        "tlnlp.run",
-        "transformers.models.bert.modeling_bert",
-        "transformers.models.modernbert.modeling_modernbert",
-        "transformers.models.gpt2.modeling_gpt2",
-    ]
-)
+_server.set_forkserver_preload(PRELOADED)
 
 
 def load_recipe(name: str) -> Recipe:

@@ -67,6 +67,10 @@ def run(recipe: Recipe, settings: Settings, folder: Path) -> dict[str, Any]:
     return run_once(recipe, settings, folder, start_accelerator(settings), Screen(speaks=False, quiet=True))
 
 
+def saved_files(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "model").iterdir()}
+
+
 @pytest.mark.parametrize(("strategy", "head", "architecture"), CASES, ids=lambda each: each)
 def test_a_strategy_runs_and_its_model_is_loaded_again_or_it_is_refused(
     strategy: str,
@@ -86,7 +90,7 @@ def test_a_strategy_runs_and_its_model_is_loaded_again_or_it_is_refused(
         # The saved model was loaded and its logits compared before there was a result.
         result = run(recipe, settings, folder)
         assert result["adapter"] == (strategy if strategy in ADAPTERS else None)
-        names = {path.name for path in (folder / "model").iterdir()}
+        names = saved_files(folder)
         assert ("model.safetensors" in names) is (strategy not in ADAPTERS)
         assert ("classifier.safetensors" in names) is (strategy == "shallow")
         assert ("adapter_model.safetensors" in names) is (strategy in ADAPTERS)
@@ -112,7 +116,7 @@ def test_a_merged_adapter_leaves_a_whole_model(
     recipe, settings = settings_of(strategy, head, model, tmp_path, rows_for)
     result = run(recipe, Settings(**{**vars(settings), "merge": True}), tmp_path / "run")
     assert result["adapter"] is None
-    names = {path.name for path in (tmp_path / "run" / "model").iterdir()}
+    names = saved_files(tmp_path / "run")
     assert "model.safetensors" in names
     assert not any(name.startswith("adapter") for name in names)
 

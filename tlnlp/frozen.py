@@ -94,7 +94,7 @@ class FrozenLayers:
         with room_wanted(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self.packing, self.accelerator, self.max_tokens = packing, accelerator, max_tokens
-        self.shortcut = Shortcut(network, count, packing, accelerator)
+        self.shortcut = Shortcut(network, count)
         self.reads: Reads = "all"
         self.bytes = 0
         self._collate, self._ask, self._say = collate, ask, say
@@ -203,13 +203,14 @@ class FrozenLayers:
                 continue
             with self.accelerator.autocast():
                 answered = self.shortcut.answer(self._collate(encoded, items)).cpu()
-            states = (answered.float() if answered.dtype == torch.bfloat16 else answered).numpy()
-            lengths = encoded.sequence_lengths(items)
-            for state, sequence, length in zip(states, encoded.sequences_of(items), lengths, strict=True):
-                if offsets is not None:
-                    file[offsets[sequence] : offsets[sequence] + length] = state[:length]
-                else:
-                    file[sequence] = state[0 if self.reads == "first" else length - 1]
+            # numpy has no bfloat16.
+            states = self._states_kept(answered.double(), encoded, items).numpy()
+            sequences = encoded.sequences_of(items)
+            if offsets is None:
+                file[sequences] = states[:, 0]
+            else:
+                for state, first, end in zip(states, offsets[sequences], offsets[sequences + 1], strict=True):
+                    file[first:end] = state[: end - first]
             done += len(items) * processes
             self._say(f"frozen layers, once: {min(1.0, done / len(encoded)):.0%}")
 

@@ -115,10 +115,15 @@ class Learner:
             return record, answers, also
 
     def _run_all_layers(self) -> None:
-        frozen, self.training.frozen = self.training.frozen, None
-        if frozen is not None:
-            self.record.frozen_bytes = max(self.record.frozen_bytes, frozen.bytes)
-            frozen.remove()
+        self._note_frozen()
+        if self.training.frozen is not None:
+            self.training.frozen.remove()
+        self.training.frozen = None
+
+    def _note_frozen(self) -> None:
+        """Of several phases the one that kept most."""
+        if self.training.frozen is not None:
+            self.record.frozen_bytes = max(self.record.frozen_bytes, self.training.frozen.bytes)
 
     def _next(self, steps: Any) -> Step | None:
         began = time.perf_counter()
@@ -144,11 +149,9 @@ class Learner:
 
     def _end_epoch(self, step: Step, bar: Bar) -> None:
         """Notes the epoch's loss and, but for the last one, which is reported anyway, its dev scores."""
-        updates, frozen = self.training.updates_per_epoch, self.training.frozen
-        if frozen is not None:
-            self.record.frozen_bytes = max(self.record.frozen_bytes, frozen.bytes)
+        self._note_frozen()
         entry: dict[str, Any] = {"epoch": step.epoch + 1, "updates": step.updates_done}
-        entry["loss"] = float(self._loss_sum) / updates
+        entry["loss"] = float(self._loss_sum) / self.training.updates_per_epoch
         self._loss_sum.zero_()
         best_wanted = self.settings.chooses_on_dev
         if step.updates_done < step.updates or best_wanted:

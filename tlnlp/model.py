@@ -300,7 +300,7 @@ def check_saved(
     device = next(model.parameters()).device
     with torch.no_grad():
         expected = head.logits(model.eval(), {name: value.to(device) for name, value in batch.items()}).cpu()
-        found = head.logits(loaded, batch)
+        found = head.logits(loaded.eval(), batch)
     if not torch.allclose(expected, found, rtol=1e-3, atol=1e-4):
         difference = (expected - found).abs().max().item()
         raise RuntimeError(f"{folder} does not answer as the trained model does: logits differ by {difference:.3g}")

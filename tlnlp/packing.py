@@ -255,9 +255,15 @@ _CURRENT: list[Packed | None] = []
 
 def unpacked(states: torch.Tensor) -> torch.Tensor:
     """The states of any layer in the micro-batch at hand as [rows, longest, width], packed or not."""
-    packed = _CURRENT[-1] if _CURRENT else None
+    current = _CURRENT[-1] if _CURRENT else None
     # Only several rows are packed, and then they are one.
-    return states if packed is None or len(states) == packed.rows else packed.unpack(states)
+    return states if current is None or len(states) == current.rows else current.unpack(states)
+
+
+def packed(states: torch.Tensor) -> torch.Tensor:
+    """The opposite: [rows, longest, width] as the layers of the micro-batch at hand have it."""
+    current = _CURRENT[-1] if _CURRENT else None
+    return states if current is None else current.pack(states)
 
 
 def packed_attention(
@@ -276,18 +282,18 @@ def packed_attention(
     Returns:
         [1, tokens, heads, width of a head]
     """
-    packed = _CURRENT[-1] if _CURRENT else None
-    if packed is None:
+    current = _CURRENT[-1] if _CURRENT else None
+    if current is None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **others
         )
     causal = bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
     inputs = torch.stack([states[0].transpose(0, 1) for states in (query, key, value)], dim=1)
     # [tokens, 3, heads, width] each, and the filling
-    *parts, rest = inputs.split([*(group.tokens for group in packed.groups), packed.filling])
+    *parts, rest = inputs.split([*(group.tokens for group in current.groups), current.filling])
     answers = [
         _attend(group, part, dropout=dropout, scaling=scaling, causal=causal)
-        for group, part in zip(packed.groups, parts, strict=True)
+        for group, part in zip(current.groups, parts, strict=True)
     ]
     return torch.cat([*answers, torch.zeros_like(rest[:, 0])]).unsqueeze(0), None
 

@@ -11,7 +11,7 @@ from typing import Any
 from tlnlp.errors import InputError, say_error
 from tlnlp.heads import Head
 from tlnlp.lazy import lazy_module
-from tlnlp.settings import SMALL_DATA, Settings, parse_settings
+from tlnlp.settings import SMALL_DATA, Settings, changed_settings, parse_settings
 
 
 @dataclass(frozen=True)
@@ -184,6 +184,10 @@ class Recipe:
         if changes.get("small_data"):
             defaults |= SMALL_DATA
         return Settings(**(defaults | changes))
+
+    def changed(self, settings: Settings) -> dict[str, Any]:
+        """The settings that differ from this recipe's own, the presets among them counted as its own."""
+        return changed_settings(settings, self.settings(full=settings.full, small_data=settings.small_data))
 
     def main(self, arguments: list[str] | None = None) -> None:
         """Reads the command line (`arguments`, or that of the process) and runs. Exit status 0, 2 for bad input,

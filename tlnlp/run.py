@@ -25,7 +25,7 @@ from tlnlp.fit import Fitter
 from tlnlp.learn import Learner
 from tlnlp.prepare import prepare
 from tlnlp.recipe import Recipe
-from tlnlp.settings import Settings, changed_settings
+from tlnlp.settings import Settings
 from tlnlp.source import find_source, follow_labels
 from tlnlp.training import folder as folders
 from tlnlp.training.processes import launch_advice, on_main, start_accelerator
@@ -121,7 +121,7 @@ def run_once(
 
 def default_folder(recipe: Recipe, settings: Settings) -> Path:
     """runs/TASK/NAME, where the name says model, data, strategy and every flag that differs from the recipe's own."""
-    changed = changed_settings(settings, recipe.settings(full=settings.full, small_data=settings.small_data))
+    changed = recipe.changed(settings)
     for known in ("model", "data", "strategy", "columns"):
         changed.pop(known, None)
     words = [Path(settings.model).name, Path(settings.data).name.split(".")[0], settings.strategy.replace(":", "-")]

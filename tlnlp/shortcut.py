@@ -11,11 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from torch import nn
 
 from tlnlp.heads.encoded import model_inputs
-from tlnlp.packing import Packing
+from tlnlp.packing import packed, unpacked
 from tlnlp.transfer.groups import layer_stack
 
 # Which tokens of a row what follows depends on.
@@ -29,8 +28,8 @@ class _Reached(Exception):
 class Shortcut:
     """Around the embeddings and the lowest `count` layers of `network`."""
 
-    def __init__(self, network: Any, count: int, packing: Packing | None, accelerator: Accelerator) -> None:
-        self.network, self.packing, self.accelerator = network, packing, accelerator
+    def __init__(self, network: Any, count: int) -> None:
+        self.network = network
         self.layers = list(layer_stack(network))
         self.skipped = self.layers[:count]
         self._states: torch.Tensor | None = None
@@ -70,10 +69,7 @@ class Shortcut:
         layer, found = self.skipped[-1], []
 
         def reach(module: nn.Module, arguments: Any, output: Any) -> None:
-            states = output[0] if isinstance(output, tuple) else output
-            packed = self.packing.now if self.packing else None
-            # The last layer's states have been unpacked for the head.
-            found.append(packed.unpack(states) if packed and module is not self.layers[-1] else states)
+            found.append(unpacked(output[0] if isinstance(output, tuple) else output))
             raise _Reached
 
         hook = layer.register_forward_hook(reach)
@@ -89,7 +85,8 @@ class Shortcut:
 
     def _inputs(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
         """[sequences, longest] each."""
-        return {name: value.to(self.accelerator.device) for name, value in model_inputs(batch).items()}
+        device = next(self.network.parameters()).device
+        return {name: value.to(device) for name, value in model_inputs(batch).items()}
 
     @contextlib.contextmanager
     def answering(self, states: torch.Tensor) -> Iterator[None]:
@@ -113,8 +110,7 @@ class Shortcut:
                 return own(*arguments, **named)
             states = self._states
             if gives:
-                packed = self.packing.now if self.packing else None
-                states = packed.pack(states) if packed else states
+                states = packed(states)
             elif is_layer:
                 states = arguments[0] if arguments else named["hidden_states"]
             return states if size == 0 else (states, *[None] * (size - 1))

@@ -104,16 +104,20 @@ def test_false_alarms_are_at_most_as_frequent_as_stated_over_many_more_runs(seed
 
 def test_a_plain_bootstrap_over_three_seeds_would_raise_several_times_as_many() -> None:
     """Why the module does not do it."""
-    draw = np.random.default_rng(0)
+    assert np.mean(plain_bootstrap_alarms(np.random.default_rng(0), 3, rows=150, repetitions=300)) > 3 * LEVEL
+
+
+def plain_bootstrap_alarms(draw: np.random.Generator, seeds: int, rows: int, repetitions: int) -> list[bool]:
+    """Whether a bootstrap that draws seeds and rows anew sees a difference where there is none, time after time."""
     alarms = []
-    for _ in range(300):
-        first, second = runs_of(draw, "seeds differ most", seeds=3, rows=150)
-        seeds = draw.multinomial(3, [1 / 3] * 3, 300) / 3
-        rows = draw.multinomial(150, [1 / 150] * 150, 300) / 150
-        means = np.einsum("bs,sr,br->b", seeds, first - second, rows)
+    for _ in range(repetitions):
+        first, second = runs_of(draw, "seeds differ most", seeds, rows)
+        by_seed = draw.multinomial(seeds, [1 / seeds] * seeds, 300) / seeds
+        by_row = draw.multinomial(rows, [1 / rows] * rows, 300) / rows
+        means = np.einsum("bs,sr,br->b", by_seed, first - second, by_row)
         low, high = np.quantile(means, [LEVEL / 2, 1 - LEVEL / 2])
         alarms.append(not low <= 0 <= high)
-    assert np.mean(alarms) > 3 * LEVEL
+    return alarms
 
 
 @pytest.mark.parametrize("world", ["seeds differ most", "both differ", "only noise"])

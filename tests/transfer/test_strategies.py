@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 
 from tlnlp.errors import InputError
@@ -167,5 +165,4 @@ def test_every_option_can_be_given_and_is_heard() -> None:
 
 
 def test_a_rate_that_overflows_is_no_rate() -> None:
-    assert not math.isfinite(float("1e999"))
     assert "a number" in refusal("head_only:factor=1e999").expected

@@ -14,7 +14,7 @@ from tlnlp.comparing.asked import CONTROL, Asked
 from tlnlp.data import Rows, load_splits
 from tlnlp.errors import InputError
 from tlnlp.recipe import Recipe
-from tlnlp.settings import NOT_OF_THE_RUN, Settings, changed_settings
+from tlnlp.settings import NOT_OF_THE_RUN, Settings
 from tlnlp.source import find_source
 from tlnlp.training.folder import plain, room_wanted, write_json
 from tlnlp.transfer.options import find_strategy
@@ -142,7 +142,7 @@ def place_of(folder: Path, arm: Arm, rows: int, seed: int) -> Path:
 def default_folder(recipe: Recipe, settings: Settings) -> Path:
     """runs/compare/TASK-DATA, with every flag that differs from the recipe's own. What a comparison varies is not in
     the name, so that one with a strategy or a seed more finds what is there."""
-    changed = changed_settings(settings, recipe.settings(full=settings.full))
+    changed = recipe.changed(settings)
     words = [recipe.task.name, Path(settings.data).name.split(".")[0]]
     words += [f"{name}={value}" for name, value in changed.items() if name not in (*VARIED, "data", "columns")]
     return Path("runs") / "compare" / "-".join(words)

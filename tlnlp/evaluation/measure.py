@@ -22,10 +22,7 @@ def measure(task: Task, answers: list[dict[str, Any]] | None, rows: Rows) -> dic
     judged = task.head.judged(answers, rows, task)
     found: dict[str, float] = {}
     for module in task.metrics:
-        kind = _metric_of(module)
-        # In memory: evaluate's files in the cache folder are shared, and stay behind where a run is killed.
-        metric = kind(config_name=_find_config(kind, task, rows), keep_in_memory=True)
-        found |= {name: float(value) for name, value in (metric.compute(**judged) or {}).items()}
+        found |= {name: float(value) for name, value in (_load(module, task, rows).compute(**judged) or {}).items()}
     return found
 
 
@@ -60,19 +57,24 @@ class Headline:
 
 def headline(task: Task, rows: Rows) -> Headline:
     """The first metric of `task`, as `measure` has it for `rows`."""
-    kind = _metric_of(task.metrics[0])
-    metric = kind(config_name=_find_config(kind, task, rows), keep_in_memory=True)
+    metric = _load(task.metrics[0], task, rows)
 
     def compute(predictions: Sequence[Any], references: Sequence[Any]) -> float:
         return float(next(iter(metric._compute(predictions, references).values())))
 
-    return Headline(compute, getattr(kind, "lower_is_better", False), getattr(kind, "is_mean", False))
+    return Headline(compute, getattr(metric, "lower_is_better", False), getattr(metric, "is_mean", False))
 
 
 def is_better(task: Task, score: float, than: float) -> bool:
     """Whether `score` is better than `than` on the task's first metric."""
     lower = getattr(_metric_of(task.metrics[0]), "lower_is_better", False)
     return score < than if lower else score > than
+
+
+def _load(module: Any, task: Task, rows: Rows) -> Any:
+    kind = _metric_of(module)
+    # In memory: evaluate's files in the cache folder are shared, and stay behind where a run is killed.
+    return kind(config_name=_find_config(kind, task, rows), keep_in_memory=True)
 
 
 def _find_config(metric: Any, task: Task, rows: Rows) -> str | None:

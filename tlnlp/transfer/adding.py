@@ -29,7 +29,7 @@ def lora(
     head_factor: float = 10.0,
 ) -> list[Phase]:
     """LoRA: each matrix of the layers gets a product of two thin ones beside it, which learns in its place (Hu et al.
-    2022). The first adapter to try: nearly as good as `full` with a hundredth of the weights, and it can be merged.
+    2022, where it equals `full` with a hundredth of the weights; small networks lose by it). It can be merged.
 
     Args:
         r: rank of the product.
