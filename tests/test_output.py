@@ -81,6 +81,20 @@ def test_the_result_says_what_was_run_and_what_came_out(plain: tuple[Path, Offli
     assert [each["epoch"] for each in result["history"]] == [1, 2, 3]
 
 
+def test_dev_is_scored_when_as_many_rows_have_been_learnt_from_as_it_has(
+    tmp_path: Path, bert: Path, reviews: Path
+) -> None:
+    """With fewer train rows than dev rows, scoring after each epoch would take longer than learning."""
+    few = math.ceil(DEV_ROWS / 3)
+    flags = (*_flags(bert, reviews), "--train-rows", few, "--epochs", 8)
+    scored = [
+        entry["epoch"]
+        for entry in run_recipe("sst2", *flags, folder=tmp_path / "run").result["history"]
+        if "metrics" in entry
+    ]
+    assert scored == [3, 6]
+
+
 def test_numbers_are_plain_json_numbers_with_a_unit_in_the_name(plain: tuple[Path, Offline], seeds: Ended) -> None:
     for result in (read_result(plain[0]), read_result(seeds.folder)):
         numeric = [(name, leaf) for name, leaf in _leaves(result) if isinstance(leaf, int | float)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,7 +37,7 @@ class Record:
         rows_seen: rows learnt from, by all processes together.
         tokens, places: of the micro-batches: what they held, and what they had room for.
         loss_sum: of the updates of the epoch at hand.
-        history: for each epoch the mean loss and the dev scores.
+        history: for each epoch the mean loss and, where they were due, the dev scores.
         best: updates done and score of the best epoch so far.
         stale_epochs: passes of the phase at hand since its best one.
         phase_best: dev score of that one.
@@ -87,10 +88,10 @@ class Learner:
         """
         work, record = self.work, self._restore() if self.settings.resume else self.record
         epochs = sum(phase.epochs for phase in self.training.phases)
-        rows = epochs * len(self.training.encoded) + (epochs - 1) * len(work.watched) + len(work.reported)
+        rows = epochs * len(self.training.encoded) + self._scorings(epochs - 1) * len(work.watched) + len(work.reported)
         rows += sum(len(encoded) for encoded, _ in work.also.values())
         epochs_done = record.updates_done / self.training.updates_per_epoch
-        rows_done = int(epochs_done * len(self.training.encoded)) + int(epochs_done) * len(work.watched)
+        rows_done = int(epochs_done * len(self.training.encoded)) + self._scorings(int(epochs_done)) * len(work.watched)
         record.startup_seconds = time.time() - self.began
         with self.screen.bar(rows, rows_done) as bar:
             self.training.say = bar.say
@@ -113,6 +114,12 @@ class Learner:
             also = {name: self._answer(encoded, rows, bar) for name, (encoded, rows) in work.also.items()}
             self._run_all_layers()
             return record, answers, also
+
+    def _scorings(self, epochs: int) -> int:
+        """How often dev has been scored after so many epochs: where it has more rows than there are to learn from, not
+        after each, or scoring would take longer than learning. A choice on dev needs them all."""
+        each = 1 if self.settings.chooses_on_dev else math.ceil(len(self.work.watched) / len(self.training.encoded))
+        return epochs // each
 
     def _run_all_layers(self) -> None:
         self._note_frozen()
@@ -148,13 +155,14 @@ class Learner:
             self.accelerator.log({"loss": float(step.loss), "learning_rate": step.rate}, step=step.updates_done)
 
     def _end_epoch(self, step: Step, bar: Bar) -> None:
-        """Notes the epoch's loss and, but for the last one, which is reported anyway, its dev scores."""
+        """Notes the epoch's loss and its dev scores, where they are due: not after the last one, reported anyway."""
         self._note_frozen()
         entry: dict[str, Any] = {"epoch": step.epoch + 1, "updates": step.updates_done}
         entry["loss"] = float(self._loss_sum) / self.training.updates_per_epoch
         self._loss_sum.zero_()
         best_wanted = self.settings.chooses_on_dev
-        if step.updates_done < step.updates or best_wanted:
+        due = self._scorings(step.epoch + 1) > self._scorings(step.epoch)
+        if due and (step.updates_done < step.updates or best_wanted):
             bar.say("scoring dev")
             answers = self._answer(self.work.watched, self.work.watched_rows, bar)
             entry["metrics"] = measure(self.training.task, answers, self.work.watched_rows)
@@ -178,7 +186,7 @@ class Learner:
             training.phase_is_over = True
             record.updates_done = end
             epochs_left = (end - step.updates_done) // training.updates_per_epoch
-            bar.advance(epochs_left * (len(training.encoded) + len(self.work.watched)))
+            bar.advance(epochs_left * (len(training.encoded) + len(self.work.watched)))  # scored after each, here
             self.screen.note(f"{step.phase.name}: no better dev score for {patience} epochs, {epochs_left} left out")
         if record.updates_done == end:
             record.stale_epochs, record.phase_best = 0, None
