@@ -1,34 +1,119 @@
-"""The text of mini's second stage: python benchmarks/mini_text.py en.txt.xz runs/mini_text
+"""The text that `mini` is pre-trained on: six languages, partly with words switched from one to another.
 
-In `mini_words.txt` words of one feeling stand together, favourable ones before the empty line, the others
-after it. They are repeated in new orders between stretches of the text of the first stage, so that little is forgotten.
+    python benchmarks/mini_text.py CORPORA runs/mini_text --characters 200    # millions; ten minutes
+
+CORPORA holds en.txt.xz and so on, and ntrex/parallel.jsonl.gz. Of each language lines are drawn in proportion to the
+0.7th power of its size (temperature sampling: Conneau and Lample 2019, section 3.1). In a share of the lines half of
+the words that `word_pairs.py` knows are replaced by one other language's, by way of English (Qin et al. 2020, CoSDA-ML;
+in pre-training: Yang et al. 2020, ALM). Parallel lines stand side by side in one row (TLM: Conneau and Lample 2019,
+section 3.3), and so do words of like feeling (`mini_words.txt`).
 """
 
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
 import lzma
 import random
-import sys
+from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 
-WORDS = Path(__file__).parent / "mini_words.txt"
-ROUNDS, LINES_BETWEEN, DEV_LINES, LEAST_CHARACTERS = 24, 900, 1_000, 40
+from word_pairs import SOURCE, TARGETS, WORD, Pairs, find_pairs, invert
+
+LANGUAGES = (SOURCE, *TARGETS)
+FEELINGS = Path(__file__).parent / "mini_words.txt"
+EXPONENT = 0.7
+LEAST_CHARACTERS = 40
+DEV_LINES = 250  # of each language, plain
 
 
-def main(corpus: Path, folder: Path) -> None:
-    """Writes train.txt and validation.txt in `folder`."""
-    random.seed(3)
-    blocks = [block.splitlines() for block in WORDS.read_text(encoding="utf-8").strip().split("\n\n")]
-    with lzma.open(corpus, "rt", encoding="utf-8") as file:
-        text = [line.strip() for line in file if len(line) > LEAST_CHARACTERS]
-    random.shuffle(text)
-    train: list[str] = []
-    for first in range(0, ROUNDS * LINES_BETWEEN, LINES_BETWEEN):
-        for block in blocks:
-            train += random.sample(block, len(block))
-        train += text[first : first + LINES_BETWEEN]
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "train.txt").write_text("\n".join(train) + "\n", encoding="utf-8")
-    (folder / "validation.txt").write_text("\n".join(text[-DEV_LINES:]) + "\n", encoding="utf-8")
+class Switcher:
+    """Replaces words of any of the languages by words of another one that mean the same."""
+
+    def __init__(self, pairs: dict[str, Pairs], draw: random.Random, lines: float, words: float) -> None:
+        self.to, self.back = pairs, {language: invert(each) for language, each in pairs.items()}
+        self.draw, self.lines, self.words = draw, lines, words
+
+    def switch(self, text: str, language: str) -> str:
+        """The line, perhaps with words of one other language in it."""
+        if self.draw.random() >= self.lines:
+            return text
+        other = self.draw.choice([each for each in LANGUAGES if each != language])
+        return WORD.sub(lambda match: self._replace(match.group(), language, other), text)
+
+    def _replace(self, word: str, language: str, other: str) -> str:
+        if self.draw.random() >= self.words:
+            return word
+        english = word.lower()
+        if language != SOURCE:
+            if not (known := self.back[language].get(english)):
+                return word
+            english = self._choose(known)
+        if other == SOURCE:
+            return english
+        known = self.to[other].get(english)
+        return self._choose(known) if known else word
+
+    def _choose(self, known: list[tuple[str, float]]) -> str:
+        words, weights = zip(*known, strict=True)
+        return self.draw.choices(words, weights)[0]
+
+
+def read_corpus(path: Path) -> list[str]:
+    with lzma.open(path, "rt", encoding="utf-8") as file:
+        return [line.strip() for line in file if len(line) > LEAST_CHARACTERS]
+
+
+def rounds(lines: list[str], draw: random.Random) -> Iterator[str]:
+    """The lines in a new order, again and again."""
+    while True:
+        yield from draw.sample(lines, len(lines))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpora", type=Path)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--characters", type=float, default=200, metavar="MILLIONS")
+    parser.add_argument("--switched-lines", type=float, default=0.6, metavar="SHARE")
+    parser.add_argument("--switched-words", type=float, default=0.5, metavar="SHARE")
+    parser.add_argument(
+        "--parallel-rounds", type=int, default=1, help="how often each of the 30 directed pairs is seen"
+    )
+    parser.add_argument("--feeling-rounds", type=int, default=12)
+    asked = parser.parse_args()
+    draw = random.Random(3)
+    parallel = asked.corpora / "ntrex" / "parallel.jsonl.gz"
+    switcher = Switcher(
+        {each: find_pairs(parallel, each) for each in TARGETS}, draw, asked.switched_lines, asked.switched_words
+    )
+    train, dev = [], []
+    corpora = {each: read_corpus(asked.corpora / f"{each}.txt.xz") for each in LANGUAGES}
+    sizes = {each: sum(map(len, lines)) ** EXPONENT for each, lines in corpora.items()}
+    for language, lines in corpora.items():
+        draw.shuffle(lines)
+        dev += lines[:DEV_LINES]
+        left = asked.characters * 1e6 * sizes[language] / sum(sizes.values())
+        for line in rounds(lines[DEV_LINES:], draw):
+            train.append(switcher.switch(line, language))
+            left -= len(line)
+            if left < 0:
+                break
+    with gzip.open(parallel, "rt", encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    for _ in range(asked.parallel_rounds):
+        train += [f"{row[one]} {row[other]}" for row in rows for one, other in permutations(LANGUAGES, 2)]
+    feelings = FEELINGS.read_text(encoding="utf-8").split("\n")
+    for _ in range(asked.feeling_rounds):
+        train += [switcher.switch(line, SOURCE) for line in feelings if line.strip()]
+    draw.shuffle(train)
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    (asked.folder / "train.txt").write_text("\n".join(train) + "\n", encoding="utf-8")
+    (asked.folder / "validation.txt").write_text("\n".join(dev) + "\n", encoding="utf-8")
+    print(f"{len(train):,} rows, {sum(map(len, train)) / 1e6:,.1f} million characters")
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main()
