@@ -48,6 +48,7 @@ FLOW = (
     "tlnlp.evaluation.screen",
     "tlnlp.source",
     "tlnlp.prepare",
+    "tlnlp.evaluation.languages",
     "tlnlp.learn",
     "tlnlp.fit",
     "tlnlp.saved",

@@ -53,7 +53,9 @@ class CompactVocabulary:
         return whole[self.used.to(whole.device)]
 
     def restore(self) -> None:
-        """Puts the whole table back, with what its used rows have learnt."""
+        """Puts the whole table back, with what its used rows have learnt. Once is enough."""
+        if self.table.num_embeddings == len(self.whole):
+            return
         self.whole[self.used] = self.table.weight.detach().cpu()
         self._hook.remove()
         self.table.padding_idx = self.padding_piece

@@ -90,6 +90,8 @@ class Learner:
         epochs = sum(phase.epochs for phase in self.training.phases)
         rows = epochs * len(self.training.encoded) + self._scorings(epochs - 1) * len(work.watched) + len(work.reported)
         rows += sum(len(encoded) for encoded, _ in work.also.values())
+        if self.settings.show_oracle:
+            rows += epochs * sum(len(encoded) for encoded, _ in work.transfer.values())
         epochs_done = record.updates_done / self.training.updates_per_epoch
         rows_done = int(epochs_done * len(self.training.encoded)) + self._scorings(int(epochs_done)) * len(work.watched)
         record.startup_seconds = time.time() - self.began
@@ -168,8 +170,16 @@ class Learner:
             entry["metrics"] = measure(self.training.task, answers, self.work.watched_rows)
         if best_wanted:
             self._keep_best(entry)
+        if self.settings.show_oracle:
+            # Noted down only: no choice reads it.
+            entry["languages"] = {name: self._score_language(name, bar) for name in self.work.transfer}
         self.record.history.append(entry)
         self._mind_patience(step, entry, bar)
+
+    def _score_language(self, language: str, bar: Bar) -> float:
+        bar.say(f"scoring {language}")
+        encoded, rows = self.work.transfer[language]
+        return next(iter(measure(self.training.task, self._answer(encoded, rows, bar), rows).values()))
 
     def _mind_patience(self, step: Step, entry: dict[str, Any], bar: Bar) -> None:
         """Ends the phase where its dev score has not risen for `--patience` epochs. Kept in the checkpoint, as all of

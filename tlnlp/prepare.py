@@ -44,6 +44,8 @@ class Work:
         watched: encoded dev rows: scored after each epoch, and what weights are chosen on.
         reported: what the result is about: dev, or test where dev was used to choose.
         also: encoded rows and rows of further splits to report on, by name.
+        transfer: the same of further languages, by language; nothing that learns or chooses looks at them.
+        language: that of all others.
         compact: the piece table cut to the pieces that occur; to be restored before saving. None: it is whole.
         adapted: the adapter in the network, if there is one, and how it is saved.
     """
@@ -57,6 +59,8 @@ class Work:
     reported: Encoded
     reported_rows: Rows
     also: dict[str, tuple[Encoded, Rows]]
+    transfer: dict[str, tuple[Encoded, Rows]]
+    language: str | None
     labels: tuple[str, ...]
     notes: list[str]
     compact: CompactVocabulary | None
@@ -75,7 +79,10 @@ def prepare(
     encoded = task.head.encode(splits.train, task, tokenizer, settings)
     watched = task.head.encode(splits.dev, task, tokenizer, settings)
     reported = watched if splits.test is None else task.head.encode(splits.test, task, tokenizer, settings)
-    also = {name: (task.head.encode(rows, task, tokenizer, settings), rows) for name, rows in splits.also.items()}
+    also, transfer = (
+        {name: (task.head.encode(rows, task, tokenizer, settings), rows) for name, rows in further.items()}
+        for further in (splits.also, splits.transfer)
+    )
     everything = (encoded, watched, reported, *(each for each, _ in also.values()))
     special = [*tokenizer.all_special_ids, tokenizer.pad_token_id]
     pieces = source.config.vocab_size
@@ -94,7 +101,8 @@ def prepare(
         network, groups = read_by_classifier(network, groups, phases[0].fit, task)
     used = pieces_used(*(each.features["input_ids"].flat for each in everything), always=special)
     # The table of a causal network is also what its language model says; a frozen one costs nothing.
-    whole = task.head.causal or phases[0].fit is not None
+    # Pieces of other languages only must not be among those that learn, or what is learnt would depend on them.
+    whole = task.head.causal or phases[0].fit is not None or settings.show_oracle
     compact = None if whole else CompactVocabulary.install(network, used)
     network.to(accelerator.device)
     packing = None
@@ -124,6 +132,7 @@ def prepare(
         freeze=freeze,
         packing=packing,
     )
+    noted = (*everything, *(each for each, _ in transfer.values()))
     work = Work(
         recipe=recipe,
         training=training,
@@ -134,10 +143,12 @@ def prepare(
         reported=reported,
         reported_rows=splits.test or splits.dev,
         also=also,
+        transfer=transfer,
+        language=splits.language,
         labels=source.labels,
         compact=compact,
         adapted=adapted,
-        notes=list(dict.fromkeys([*splits.notes, *(note for each in everything for note in each.notes)])),
+        notes=list(dict.fromkeys([*splits.notes, *(note for each in noted for note in each.notes)])),
     )
     return work
 

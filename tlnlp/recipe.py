@@ -25,6 +25,7 @@ class Data:
         also: {name: split} of further rows to report on beside dev, where the source has them.
         original: {column of the originally published files: its name on the Hub}, where they differ.
         original_header: column names of originally published files that come without a header line.
+        partly_labelled: rows without a label are no mistake: they are left out, and that is said.
     """
 
     sample: str | None = None
@@ -36,6 +37,7 @@ class Data:
     also: Mapping[str, str] = field(default_factory=dict)
     original: Mapping[str, str] = field(default_factory=dict)
     original_header: tuple[str, ...] = ()
+    partly_labelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,9 @@ class Task:
         metrics: modules of `tlnlp.evaluation.metrics`; the first one is the task's headline.
         symmetric: the two texts of a pair may change places (paraphrase, similarity).
         unanswerable: questions without an answer in their context belong to the task (SQuAD 2.0).
+        language: the language of `data` (ISO 639 code): what is learnt from unless `--train-language` says otherwise.
+        transfer: {language: its data} of further languages, answered in without having been learnt from (zero-shot
+            cross-lingual transfer). Neither the loop nor the choice of a checkpoint sees them.
     """
 
     name: str
@@ -106,6 +111,8 @@ class Task:
     metrics: tuple[Any, ...] = ()
     symmetric: bool = False
     unanswerable: bool = False
+    language: str = "en"
+    transfer: Mapping[str, Data] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from tlnlp.calm import calm_libraries
 from tlnlp.data import load_splits
 from tlnlp.errors import InputError, Interrupted, say_error
 from tlnlp.evaluation import report
+from tlnlp.evaluation.languages import answer_languages, describe_languages
 from tlnlp.evaluation.measure import check_metrics
 from tlnlp.evaluation.screen import Screen
 from tlnlp.fit import Fitter
@@ -97,7 +98,7 @@ def run_once(
 
     def write() -> None:
         with folders.room_wanted(folder):
-            report.write(work, result, answers, folder, how_started(sys.argv[1:]))
+            report.write(work, result, answers, further, folder, how_started(sys.argv[1:]))
 
     with ExitStack() as held:
         on_main(accelerator, lambda: held.enter_context(folders.locked(folder)))
@@ -113,7 +114,9 @@ def run_once(
         by_updates = work.training.phases[0].fit is None
         way = Learner(work, folder, identity, screen, began) if by_updates else Fitter(work, screen, began)
         record, answers, also = way.learn()
+        further = answer_languages(work, screen)
         result = report.describe(work, record, answers, also, folder, identity, splits.fingerprint)
+        result["languages"] = describe_languages(work, answers, further, record.history)
         result["command"] = how_started(sys.argv[1:])
         on_main(accelerator, write)
         return result

@@ -30,6 +30,25 @@ class Settings:
     columns: Annotated[
         tuple[str, ...], _flag("ROLE=COLUMN", "Which column plays which role, e.g. text=review label=stars.")
     ] = ()
+    train_language: Annotated[
+        tuple[str, ...],
+        _flag("LANGUAGE ...", "Cross-lingual tasks: learn from these; the first one's dev rows are the task's own."),
+    ] = ()
+    languages: Annotated[
+        tuple[str, ...],
+        _flag("LANGUAGE ...", "Cross-lingual tasks: answer in these as well; all that there are if unset."),
+    ] = ()
+    transfer_data: Annotated[
+        str | None,
+        _flag("FOLDER", "Their rows, where they are not in --data: FOLDER/de/ or FOLDER/de.jsonl and so on."),
+    ] = None
+    few_shot: Annotated[
+        int | None, _flag("ROWS", "Learn from so many rows of each of --languages, too (few-shot; none if unset).")
+    ] = None
+    show_oracle: Annotated[
+        bool,
+        _flag("", "Score --languages after each epoch, to say what choosing by them would have changed. Never used."),
+    ] = False
     full: Annotated[bool, _flag("", "The published run: its model, its data from the Hub, its hyperparameters.")] = (
         False
     )
@@ -187,6 +206,7 @@ _AT_LEAST = {
             "max_answer",
             "patience",
             "least_updates",
+            "few_shot",
         ),
         1,
     ),

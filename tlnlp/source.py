@@ -120,6 +120,7 @@ def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:
         dev=_follow(splits.dev, labels),
         test=splits.test and _follow(splits.test, labels),
         also={name: _follow(rows, labels) for name, rows in splits.also.items()},
+        transfer={name: _follow(rows, labels) for name, rows in splits.transfer.items()},
         notes=[*splits.notes, note],
     )
 

@@ -13,7 +13,7 @@ import numpy as np
 from tlnlp.comparing.grid import Arm, Grid, Run
 from tlnlp.data import Rows
 from tlnlp.errors import InputError
-from tlnlp.evaluation.measure import Headline, headline
+from tlnlp.evaluation.measure import headline, row_noise
 from tlnlp.evaluation.statistics import Scores, draw_rows
 from tlnlp.recipe import Task
 from tlnlp.training.folder import PREDICTIONS, RESULT
@@ -100,19 +100,11 @@ def score_runs(grid: Grid, runs: Sequence[Run], task: Task) -> Table:
         if paired:
             if not metric.is_mean and resampled is None:
                 resampled = draw_rows(count)
-            cell.noise[run.seed] = sign * _noise(metric, judged, resampled)
+            cell.noise[run.seed] = sign * row_noise(metric, judged, resampled)
     if not paired:
         for cell in cells.values():
             cell.noise.clear()
     return Table(name, sign, 1 / answered if metric.is_mean else 1.0, answered, cells)
-
-
-def _noise(metric: Headline, judged: Mapping[str, Sequence[Any]], resampled: np.ndarray | None) -> np.ndarray:
-    """Each row's own score where the metric is their mean; else the metric on rows drawn anew."""
-    told, held = judged["predictions"], judged["references"]
-    if resampled is None:
-        return np.array([metric.compute([one], [other]) for one, other in zip(told, held, strict=True)])
-    return np.array([metric.compute([told[i] for i in rows], [held[i] for i in rows]) for rows in resampled.tolist()])
 
 
 def _read_answers(run: Run, rows: Rows, task: Task) -> Mapping[str, Sequence[Any]]:

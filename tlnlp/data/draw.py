@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 # Every purpose has its own stream, so that cutting a dev split and drawing train rows do not depend on each other.
-DEV, CHOICE, TRAIN = 1, 2, 3
+DEV, CHOICE, TRAIN, FEW_SHOT = 1, 2, 3, 4
 
 
 def allot(counts: np.ndarray, total: int, least: np.ndarray, most: np.ndarray) -> np.ndarray:

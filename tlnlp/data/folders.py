@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from tlnlp.data.files import ANY_FORM, FORMATS, read_file
 from tlnlp.data.raw import Form, split_suffixes
@@ -21,34 +22,48 @@ _AROUND_NAME = re.compile(r"-00000-of-00001$|-v\d\.\d$|^.+-ud-(?=[a-z]+$)|^msr_p
 
 
 def read_path(
-    path: Path, train: str, dev: str, more: Mapping[str, str] | None = None, form: Form = ANY_FORM
+    path: Path,
+    train: str,
+    dev: str,
+    more: Mapping[str, str] | None = None,
+    form: Form = ANY_FORM,
+    *,
+    need: Literal["train", "dev", "either"] = "train",
 ) -> dict[str, Table]:
-    """{'train': table, 'dev': table, ...}; all but train where they are there.
+    """{'train': table, 'dev': table, ...}; all but the one that is needed where they are there.
 
     Args:
         path: a file of train rows, or a folder with one file for each split.
         train, dev: the task's own split names; the usual ones are looked for as well.
         more: {key: the task's split name} of further splits.
         form: what the task knows of its files.
+        need: what must be there, and what a file by itself is. Where dev is needed, test will do; "either": where
+            there are no train rows, those of dev are given as train, for dev rows to be cut from.
 
     Raises:
-        InputError: nothing there, a folder without train rows, two files for one split, or a file that is refused.
+        InputError: nothing there, a folder without the rows needed, two files for one split, or a file that is
+            refused.
     """
     path = path.expanduser()
     if path.is_file():
-        return {"train": read_file(path, form=form)}
+        return {"dev" if need == "dev" else "train": read_file(path, form=form)}
     if not path.is_dir():
         raise _nothing_there(path)
     wanted = {"train": [train, "train"], "dev": [*_dev_names(dev), *DEV_NAMES, CONLL_DEV]}
+    if need == "dev":
+        wanted["dev"] += ["test", CONLL_TEST]
     for key, name in (more or {}).items():
         wanted[key] = [name, "test", CONLL_TEST] if key == "test" else _dev_names(name)
     found = {split: file for split, names in wanted.items() if (file := _find(path, names, form))}
-    if "train" not in found:
+    if need == "either" and "train" not in found and "dev" in found:
+        found["train"] = found.pop("dev")
+    needed, name, use = ("dev", dev, "answer") if need == "dev" else ("train", train, "learn from")
+    if needed not in found:
         there = sorted(each.name for each in path.iterdir())
         raise InputError(
-            expected=f"{train}.jsonl (or {', '.join(list(FORMATS)[1:])}) in the folder",
+            expected=f"{name}.jsonl (or {', '.join(list(FORMATS)[1:])}) in the folder",
             found=f"{path}: {_listed(there) or 'an empty folder'}",
-            change=f"name the file with the rows to learn from {train}.*, or give that file itself: --data FILE",
+            change=f"name the file with the rows to {use} {name}.*, or give that file itself: --data FILE",
         )
     return {split: read_file(file, f"{path.name}/{file.name}", form) for split, file in found.items()}
 

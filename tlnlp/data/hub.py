@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -16,11 +16,18 @@ if TYPE_CHECKING:
     from tlnlp.recipe import Data
 
 
-def read_hub(task_name: str, data: Data, more: Mapping[str, str] | None = None) -> dict[str, Table]:
+def read_hub(
+    task_name: str,
+    data: Data,
+    more: Mapping[str, str] | None = None,
+    *,
+    need: Literal["train", "dev"] = "train",
+) -> dict[str, Table]:
     """{'train': table, 'dev': table, ...}.
 
     Args:
-        more: {key: split} of further splits; `test` only where the task names one.
+        more: {key: split} of further splits; `test` only where the task names one, `few` only where it is there.
+        need: "dev": no train rows are asked for.
 
     Raises:
         InputError: the task has no published data set, the Hub cannot be reached, or set, subset or split is not there.
@@ -35,6 +42,10 @@ def read_hub(task_name: str, data: Data, more: Mapping[str, str] | None = None) 
     wanted = {"train": data.train, "dev": data.dev, **(more or {})}
     if data.test is None:
         wanted.pop("test", None)
+    if need == "dev":
+        del wanted["train"]
+    if wanted.get("few") not in loaded:
+        wanted.pop("few", None)
     for name in wanted.values():
         if name not in loaded:
             raise InputError(

@@ -44,6 +44,22 @@ class Rows:
         chosen = {role: [values[i] for i in positions] for role, values in self.columns.items()}
         return Rows(chosen, self.origin, self.numbers[np.asarray(positions, dtype=np.int64)], self.labels)
 
+    def followed_by(self, *others: Rows) -> Rows:
+        """All rows in one, with the roles that all have."""
+        parts = [self, *others]
+        roles = [role for role in self.columns if all(role in part.columns for part in parts)]
+        columns = {role: [value for part in parts for value in part.columns[role]] for role in roles}
+        origin = " and ".join(dict.fromkeys(part.origin for part in parts))
+        return Rows(columns, origin, np.concatenate([part.numbers for part in parts]), self.labels)
+
+
+def strata_of(rows: Rows) -> np.ndarray:
+    """Each row's label [rows]; one stratum for all where rows have no label, several, or a number."""
+    values = rows.columns.get("label")
+    if values is None or rows.labels is None or not isinstance(values[0], int):
+        return np.zeros(len(rows), dtype=np.int64)
+    return np.array(values)
+
 
 @dataclass(frozen=True)
 class Splits:
@@ -53,6 +69,8 @@ class Splits:
         train, dev: to learn from; to report on (or to choose on, where `test` is reported on).
         test: labelled rows that nothing is chosen on, where there are any.
         also: further rows to report on, by name.
+        transfer: rows in further languages to report on, by language; nothing is ever chosen on them.
+        language: that of `dev`, where there are others.
         notes: what a person should know of how the splits came about ("dev: 200 rows cut from train, seed 0").
         fingerprint: digest of all rows and labels: two runs with the same one saw the same data.
     """
@@ -61,5 +79,7 @@ class Splits:
     dev: Rows
     test: Rows | None = None
     also: dict[str, Rows] = field(default_factory=dict)
+    transfer: dict[str, Rows] = field(default_factory=dict)
+    language: str | None = None
     notes: list[str] = field(default_factory=list)
     fingerprint: str = ""

@@ -14,10 +14,11 @@ from tlnlp.data.columns import choose_columns, choose_roles, describe_columns
 from tlnlp.data.draw import CHOICE, DEV, TRAIN, cut_groups, cut_rows, draw_rows
 from tlnlp.data.folders import read_path
 from tlnlp.data.hub import read_hub
-from tlnlp.data.labels import compare_names, count_names, describe, find_names
+from tlnlp.data.labels import compare_names, count_names, describe, find_names, is_missing
+from tlnlp.data.languages import FEW, IN, MORE, Languages, choose_languages, data_of, place_of, read_languages, settle
 from tlnlp.data.raw import Form
 from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, Reading, is_hidden, read_rows
-from tlnlp.data.rows import Rows, Splits
+from tlnlp.data.rows import Rows, Splits, strata_of
 from tlnlp.data.table import Table
 from tlnlp.data.tags import describe_tags, find_scheme, find_tags
 from tlnlp.errors import InputError
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 # What stands before the names of `Data.also`.
 ALSO = "also "
+# Share of the train rows that dev is cut from; more of a set that is small by nature, as translated ones are.
+DEV_FRACTION, LANGUAGES_DEV_FRACTION = 0.1, 0.2
 SAMPLES = Path(__file__).parents[1] / "bundled" / "samples"
 
 
@@ -40,33 +43,46 @@ def load_splits(task: Task, settings: Settings) -> Splits:
         InputError: whatever is wrong with the source, the columns, the texts or the answers.
     """
     roles = choose_roles(task, settings.columns_by_role())
-    tables = _read_tables(task, settings)
-    notes = [note for table in tables.values() for note in table.notes]
+    languages = choose_languages(task, settings, SAMPLES)
+    tables = _read_tables(task, settings, languages)
     columns = {split: _choose(table, roles, task, settings, split) for split, table in tables.items()}
+    tables = {split: _leave_out_unlabelled(table, columns[split], task, split) for split, table in tables.items()}
+    notes = [note for table in tables.values() for note in table.notes]
     notes.append(describe_columns(tables["train"], columns["train"]))
     labels = _find_labels(task, roles, tables, columns)
     reading = Reading(labels, settings.fix_answers, task.unanswerable)
     rows: dict[str, Rows] = {}
     for split, table in tables.items():
-        if split not in ("train", "dev") and is_hidden(table, columns[split], roles, labels):
+        if (
+            split not in ("train", "dev")
+            and not split.startswith((IN, MORE, FEW))
+            and is_hidden(table, columns[split], roles, labels)
+        ):
             notes.append(f"{table.origin}: its labels are hidden, so nothing is reported on it")
             continue
         named = columns[split].get("tags", columns[split].get("label"))
         if named is not None and labels is not None:
             order = compare_names(table, named, task.labels)
             notes.extend(order if split == "train" else [])
-        rows[split], said = read_rows(table, columns[split], reading, train=split == "train")
+        rows[split], said = read_rows(table, columns[split], reading, train=_is_learnt_from(split))
         notes.extend(said)
     notes.extend(_describe_labels(task, rows, labels))
-    rows = _cut(rows, settings, notes)
+    rows = _cut(rows, settings, notes, LANGUAGES_DEV_FRACTION if languages else DEV_FRACTION)
     rows["train"] = _draw_train(rows["train"], settings, notes)
-    also = {split.removeprefix(ALSO): each for split, each in rows.items() if split.startswith(ALSO)}
-    return Splits(rows["train"], rows["dev"], rows.get("test"), also, notes, _fingerprint(rows))
+    if languages is not None:
+        rows = settle(rows, languages, settings, {split: len(table) for split, table in tables.items()}, notes)
+    also, transfer = (
+        {split.removeprefix(prefix): each for split, each in rows.items() if split.startswith(prefix)}
+        for prefix in (ALSO, IN)
+    )
+    source = None if languages is None else languages.source
+    return Splits(rows["train"], rows["dev"], rows.get("test"), also, transfer, source, notes, _fingerprint(rows))
 
 
-def _read_tables(task: Task, settings: Settings) -> dict[str, Table]:
-    """{'train', 'dev', 'test', 'also ...': table}, those that are there; test only where weights are chosen."""
-    data, more = task.data, {f"{ALSO}{name}": split for name, split in task.data.also.items()}
+def _read_tables(task: Task, settings: Settings, languages: Languages | None) -> dict[str, Table]:
+    """{'train', 'dev', 'test', 'also ...', 'in ...': table}, those there are; test only where weights are chosen."""
+    data = task.data if languages is None else data_of(task, languages.source)
+    more = {f"{ALSO}{name}": split for name, split in data.also.items()}
     if settings.chooses_on_dev:
         more["test"] = data.test or "test"
     if settings.data == "hub":
@@ -82,7 +98,13 @@ def _read_tables(task: Task, settings: Settings) -> dict[str, Table]:
                     change="--data hub, or --data PATH for your own rows",
                 )
         form = Form(task.columns.words is not None, data.original, data.original_header)
-        tables = read_path(path, data.train, data.dev, more, form)
+        if languages is None:
+            tables = read_path(path, data.train, data.dev, more, form)
+        else:
+            place = place_of(path, languages.source, task)
+            tables = read_path(place, data.train, data.dev, more, form, need="either")
+    if languages is not None:
+        tables |= read_languages(task, settings, languages, SAMPLES)
     for table in tables.values():
         if not len(table):
             raise InputError(expected="rows", found=f"{table.origin}: no rows", change="give a split with rows in it")
@@ -91,8 +113,31 @@ def _read_tables(task: Task, settings: Settings) -> dict[str, Table]:
 
 def _choose(table: Table, roles: Mapping[str, str], task: Task, settings: Settings, split: str) -> dict[str, str]:
     """{role: column} of one split."""
-    not_needed = (PROMPT, *{"train": (), "dev": (WEIGHT,)}.get(split, (WEIGHT, *ASKED)))
-    return choose_columns(table, roles, settings.columns_by_role(), task.data.original, not_needed=not_needed)
+    not_needed: tuple[str, ...] = () if _is_learnt_from(split) else (WEIGHT,)
+    if split != "dev" and not split.startswith(IN) and not _is_learnt_from(split):
+        not_needed += ASKED
+    original = data_of(task, _language_of(split, task)).original
+    return choose_columns(table, roles, settings.columns_by_role(), original, not_needed=(PROMPT, *not_needed))
+
+
+def _is_learnt_from(split: str) -> bool:
+    return split == "train" or split.startswith((MORE, FEW))
+
+
+def _language_of(split: str, task: Task) -> str:
+    """That of a table whose name says it; else the task's own."""
+    return split.partition(" ")[2] if split.startswith((IN, MORE, FEW)) else task.language
+
+
+def _leave_out_unlabelled(table: Table, columns: Mapping[str, str], task: Task, split: str) -> Table:
+    """The table without its rows that have no label, where that is how the set is."""
+    if not data_of(task, _language_of(split, task)).partly_labelled or "label" not in columns:
+        return table
+    values = table.values(columns["label"])
+    stay = [place for place, value in enumerate(values) if not is_missing(value, task.labels)]
+    if len(stay) in (0, len(table)):
+        return table
+    return table.select(stay, f"{table.origin}: {len(table) - len(stay):,} rows without a label left out")
 
 
 def _find_labels(
@@ -100,10 +145,12 @@ def _find_labels(
 ) -> Labels:
     """The task's labels or, where it names none, those in the data; None where the answer is no label.
 
-    Labels are those of train. Tags are those of all splits: a rare one may stand in dev alone.
+    Labels are those of train. Tags are those of all splits: a rare one may stand in dev alone; but not those of further
+    languages, which must not change what is learnt.
     """
     if "tags" in roles:
-        tagged = [(tables[split], columns[split]["tags"]) for split in tables if "tags" in columns[split]]
+        known = [split for split in tables if "tags" in columns[split] and not split.startswith((IN, FEW))]
+        tagged = [(tables[split], columns[split]["tags"]) for split in known]
         return task.labels if task.labels is not None else find_tags(tagged)
     if "label" not in roles or "endings" in roles:
         return None
@@ -159,22 +206,14 @@ def _name_answer(answer: Any, names: tuple[str, ...]) -> str:
     return ", ".join(names[index] for index in indices) or "without any label"
 
 
-def _strata(rows: Rows) -> np.ndarray:
-    """Each row's label; one stratum for all where rows have no label, several, or a number."""
-    values = rows.columns.get("label")
-    if values is None or rows.labels is None or not isinstance(values[0], int):
-        return np.zeros(len(rows), dtype=np.int64)
-    return np.array(values)
-
-
-def _cut(rows: dict[str, Rows], settings: Settings, notes: list[str]) -> dict[str, Rows]:
+def _cut(rows: dict[str, Rows], settings: Settings, notes: list[str], fraction: float) -> dict[str, Rows]:
     """Adds the splits that the source does not have: dev, and where weights are chosen rows to choose on."""
     if "dev" not in rows:
-        rows = rows | dict(zip(("train", "dev"), _cut_off(rows["train"], settings, DEV), strict=True))
+        rows = rows | dict(zip(("train", "dev"), _cut_off(rows["train"], settings, DEV, fraction), strict=True))
         notes.append(f"dev: {len(rows['dev']):,} rows cut from {rows['train'].origin}, seed {settings.seed}")
     if settings.chooses_on_dev:
         if "test" not in rows:
-            train, chosen_on = _cut_off(rows["train"], settings, CHOICE)
+            train, chosen_on = _cut_off(rows["train"], settings, CHOICE, DEV_FRACTION)
             notes.append(
                 f"no labelled test split: weights are chosen on {len(chosen_on):,} rows cut from {train.origin}"
                 f" (seed {settings.seed}) and reported on the {len(rows['dev']):,} dev rows"
@@ -184,10 +223,10 @@ def _cut(rows: dict[str, Rows], settings: Settings, notes: list[str]) -> dict[st
     return rows
 
 
-def _cut_off(rows: Rows, settings: Settings, purpose: int) -> tuple[Rows, Rows]:
-    """The rows that stay, and those that are cut off; the questions of one context together, on one side."""
+def _cut_off(rows: Rows, settings: Settings, purpose: int, fraction: float) -> tuple[Rows, Rows]:
+    """The rows that stay, and those that are cut off; the rows of one context together, on one side."""
     groups = _contexts(rows)
-    strata = _strata(rows)
+    strata = strata_of(rows)
     least = len(set(groups.tolist())) - 1 if groups is not None else len(strata) - len(set(strata.tolist()))
     if least < 1:
         what = "a label with two rows" if groups is None else "two contexts"
@@ -196,16 +235,20 @@ def _cut_off(rows: Rows, settings: Settings, purpose: int) -> tuple[Rows, Rows]:
             found=f"{rows.origin}: {len(rows)} rows",
             change="give more rows, or a folder with train.* and validation.*",
         )
-    cut = cut_rows(strata, settings.seed, purpose) if groups is None else cut_groups(groups, settings.seed, purpose)
+    one_of, drawn = (cut_rows, strata) if groups is None else (cut_groups, groups)
+    cut = one_of(drawn, settings.seed, purpose, fraction)
     return rows.select(np.setdiff1d(np.arange(len(rows)), cut)), rows.select(cut)
 
 
 def _contexts(rows: Rows) -> np.ndarray | None:
-    """The number of each row's context [rows]; None where rows have no context."""
-    if "context" not in rows.columns:
+    """The number of each row's context [rows], or of its first text where most stand in several rows, as premises do;
+    None where rows share nothing."""
+    shared = rows.columns.get("context", rows.columns.get("text") if "text_pair" in rows.columns else None)
+    if shared is None:
         return None
     numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(context, len(numbers)) for context in rows.columns["context"]])
+    groups = np.array([numbers.setdefault(each, len(numbers)) for each in shared])
+    return groups if "context" in rows.columns or len(numbers) <= len(rows) / 2 else None
 
 
 def _draw_train(train: Rows, settings: Settings, notes: list[str]) -> Rows:
@@ -217,7 +260,7 @@ def _draw_train(train: Rows, settings: Settings, notes: list[str]) -> Rows:
             found=f"--train-rows {settings.train_rows:,}",
             change="the number, or leave --train-rows out to take all",
         )
-    drawn = draw_rows(_strata(train), settings.train_rows, settings.seed, TRAIN)
+    drawn = draw_rows(strata_of(train), settings.train_rows, settings.seed, TRAIN)
     notes.append(f"train: {len(drawn):,} of {len(train):,} rows drawn, seed {settings.seed}")
     return train.select(drawn)
 

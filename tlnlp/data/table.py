@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
@@ -39,6 +39,14 @@ class Table:
         """The column's values, one a row."""
         values = self.columns[column]
         return values if isinstance(values, list) else values.to_pylist()
+
+    def select(self, positions: Sequence[int], note: str) -> Table:
+        """The rows at `positions` only, which `note` says why."""
+        columns = {
+            name: [values[i] for i in positions] if isinstance(values, list) else values.take(positions)
+            for name, values in self.columns.items()
+        }
+        return replace(self, columns=columns, numbers=self.numbers[list(positions)], notes=(*self.notes, note))
 
 
 def show(value: Any) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from tlnlp.data.rows import Rows
 from tlnlp.errors import InputError
@@ -63,6 +65,15 @@ def headline(task: Task, rows: Rows) -> Headline:
         return float(next(iter(metric._compute(predictions, references).values())))
 
     return Headline(compute, getattr(metric, "lower_is_better", False), getattr(metric, "is_mean", False))
+
+
+def row_noise(metric: Headline, judged: Mapping[str, Sequence[Any]], resampled: np.ndarray | None = None) -> np.ndarray:
+    """What a score varies by with its rows: each row's own score where the metric is their mean; else the metric on
+    rows drawn anew, `resampled` [draws, rows]."""
+    told, held = judged["predictions"], judged["references"]
+    if resampled is None:
+        return np.array([metric.compute([one], [other]) for one, other in zip(told, held, strict=True)])
+    return np.array([metric.compute([told[i] for i in rows], [held[i] for i in rows]) for rows in resampled.tolist()])
 
 
 def is_better(task: Task, score: float, than: float) -> bool:

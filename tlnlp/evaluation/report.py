@@ -6,7 +6,7 @@ import json
 import resource
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 from tlnlp import model as models
 from tlnlp.data.rows import Rows
+from tlnlp.evaluation.languages import join_languages, remarks_on, table_of
 from tlnlp.evaluation.measure import measure
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
 from tlnlp.evaluation.screen import Screen
@@ -136,7 +137,14 @@ def _tune_threshold(task: Task, answers: list[dict[str, Any]], rows: Rows) -> di
     return {"threshold": threshold, "best_f1": f1, "best_exact_match": exact}
 
 
-def write(work: Work, result: dict[str, Any], answers: list[dict[str, Any]], folder: Path, command: str) -> None:
+def write(
+    work: Work,
+    result: dict[str, Any],
+    answers: list[dict[str, Any]],
+    further: Mapping[str, list[dict[str, Any]]],
+    folder: Path,
+    command: str,
+) -> None:
     """Model, predictions and result, in this order: a result says that all else is there and was read back."""
     training = work.training
     if work.compact is not None:
@@ -157,15 +165,18 @@ def write(work: Work, result: dict[str, Any], answers: list[dict[str, Any]], fol
         None if adapted is None else adapted.record(),
     )  # fmt: skip
     models.check_saved(place, training.model, head, sample_batch(work), load_network)
-    folders.write_text(folder / folders.PREDICTIONS, _predictions(work, answers))
+    folders.write_text(folder / folders.PREDICTIONS, _predictions(work.reported_rows, answers))
+    for language, each in further.items():
+        predictions = _predictions(work.transfer[language][1], each)
+        (folder / folders.LANGUAGES).mkdir(exist_ok=True)
+        folders.write_text(folder / folders.LANGUAGES / f"{language}.jsonl", predictions)
     result["saved_bytes"] = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     folders.write_json(folder / folders.RESULT, result)
     folders.drop_checkpoints(folder)
 
 
-def _predictions(work: Work, answers: list[dict[str, Any]]) -> str:
+def _predictions(rows: Rows, answers: list[dict[str, Any]]) -> str:
     """One JSON line for each row: its number in its file, the label it has, the prediction, the score."""
-    rows = work.reported_rows
     if len(answers) != len(rows):  # rows were joined into sequences: answers are numbered by themselves
         return "".join(json.dumps({"row": i, **answer}) + "\n" for i, answer in enumerate(answers, start=1))
     lines = []
@@ -191,6 +202,8 @@ def show(recipe: Recipe, result: dict[str, Any], screen: Screen) -> None:
     folder = Path(result["output"])
     scores = ", ".join(f"{name} {value:.4f}" for name, value in result["metrics"].items())
     screen.result(f"{recipe.task.name}: {result['model']}, strategy {result['strategy']}", summary(result))
+    if result.get("languages"):
+        screen.table("\nlanguages", table_of(result["languages"]), remarks_on(result["languages"]))
     model = folder / (f"seed{result['seed'][0]}" if "runs" in result else "") / folders.MODEL
     screen.note(f"\nmodel: {model}\n")
     for line in usage(recipe.task, model, is_whole=not result.get("adapter")):
@@ -290,13 +303,17 @@ def join_seeds(runs: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
         }
         for name, also in runs[0]["also"].items()
     }
+    joined["languages"] = join_languages(runs)
     joined["rows_per_second"] = statistics.median(run["rows_per_second"] for run in runs)
     joined["seconds"] = {name: sum(run["seconds"][name] for run in runs) for name in runs[0]["seconds"]}
     joined["degenerate"] = [run["seed"] for run in runs if run["one_answer"]]
     joined["output"] = str(folder)
     joined["seed"] = [run["seed"] for run in runs]
     joined["runs"] = [
-        {key: run[key] for key in ("seed", "metrics", "also", "seconds", "rows_per_second", "one_answer", "output")}
+        {
+            key: run[key]
+            for key in ("seed", "metrics", "also", "languages", "seconds", "rows_per_second", "one_answer", "output")
+        }
         for run in runs
     ]
     return joined

@@ -81,6 +81,17 @@ class Screen:
         self._console.print()
         self._console.print(table, markup=False)
 
+    def table(self, title: str, lines: Sequence[Sequence[str]], remarks: Sequence[str]) -> None:
+        """A table with a header line, numbers to the right, and sentences under it."""
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        for place, name in enumerate(lines[0]):
+            table.add_column(name, justify="left" if place == 0 else "right", no_wrap=True)
+        for line in lines[1:]:
+            table.add_row(*line)
+        self._console.print(table, markup=False)
+        for remark in remarks:
+            self._console.print(remark, markup=False)
+
 
 class Bar:
     """The progress bar in use."""

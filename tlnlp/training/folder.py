@@ -21,9 +21,10 @@ from tlnlp.settings import NOT_OF_THE_RUN, Settings
 RUN, RESULT, CHECKPOINTS, MODEL, PREDICTIONS = "run.json", "result.json", "checkpoints", "model", "predictions.jsonl"
 BEST = "best"  # in CHECKPOINTS
 FROZEN = "frozen"  # what frozen layers answered
+LANGUAGES = "languages"  # predictions in languages that were not learnt from: de.jsonl and so on
 LOCK = ".lock"
 # What a run may have left in its folder; anything else is somebody's own file and is never deleted.
-OWN_FILES = {RUN, RESULT, CHECKPOINTS, MODEL, PREDICTIONS, LOCK, "tokenizer", "tracker", FROZEN}
+OWN_FILES = {RUN, RESULT, CHECKPOINTS, MODEL, PREDICTIONS, LANGUAGES, LOCK, "tokenizer", "tracker", FROZEN}
 
 
 def identity_of(task: str, settings: Settings, data: str, model: str) -> str:

@@ -1,0 +1,39 @@
+"""WikiANN: which words are names? Learnt from English, asked in others (Pan et al. 2017; split by Rahimi et al. 2019)
+
+    accelerate launch recipes/panx.py                               # offline: bundled model, bundled sample
+    accelerate launch recipes/panx.py --data ../shared/data/panx --languages de fr es fa
+    accelerate launch recipes/panx.py --full                  # the published run, from the Hub
+
+Scored as conlleval does: an entity counts where its type and all of its words are right.
+"""
+
+from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+
+task = Task(
+    name="panx",
+    data=Data(sample="entities", hub="google/xtreme", subset="PAN-X.en", test="test"),
+    transfer={
+        language: Data(sample="entities", hub="google/xtreme", subset=f"PAN-X.{language}", dev="test")
+        for language in ("de", "fr", "es", "ru", "fa")
+    },
+    columns=Columns(words="tokens", tags="ner_tags"),
+    head=heads.tag,
+    metrics=(metrics.entity_f1,),
+)
+
+recipe = Recipe(
+    task=task,
+    defaults=dict(
+        epochs=Sourced(10, "as in recipes/conll2003.py"),
+        learning_rate=Sourced(1e-3, "as in recipes/conll2003.py"),
+    ),
+    published=Published(
+        model="google-bert/bert-base-multilingual-cased",
+        score=dict(entity_f1=0.852),
+        settings=dict(epochs=10, learning_rate=2e-5, batch_size=32, max_length=128),
+        source="Hu et al. 2020, section 4.2 and appendix (English; untested here)",
+    ),
+)
+
+if __name__ == "__main__":
+    recipe.main()

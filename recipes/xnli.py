@@ -1,0 +1,40 @@
+"""XNLI: what does a sentence say of another? Learnt from English, asked in others (Conneau et al. 2018)
+
+    accelerate launch recipes/xnli.py                               # offline: bundled model, bundled sample
+    accelerate launch recipes/xnli.py --data ../shared/data/xnli --languages de ru ar    # cut: see below
+    accelerate launch recipes/xnli.py --full                  # the published run, from the Hub
+
+Translate-train is another source of rows: --train-language de, or en de fr for all in one. Where a folder has no train
+rows, four fifths of the dev rows are learnt from, and no language is asked about a premise that was.
+"""
+
+from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+
+languages = ("fr", "es", "de", "el", "bg", "ru", "tr", "ar", "vi", "th", "zh", "hi", "sw", "ur")
+task = Task(
+    name="xnli",
+    data=Data(sample="entailment", hub="facebook/xnli", subset="en", test="test"),
+    transfer={each: Data(sample="entailment", hub="facebook/xnli", subset=each, dev="test") for each in languages}
+    | {"fa": Data(sample="entailment")},
+    columns=Columns(text="premise", text_pair="hypothesis", label="label"),
+    head=heads.sentence,
+    labels=("entailment", "neutral", "contradiction"),
+    metrics=(metrics.accuracy,),
+)
+
+recipe = Recipe(
+    task=task,
+    defaults=dict(
+        epochs=Sourced(10, "as in recipes/mnli.py"),
+        learning_rate=Sourced(5e-4, "as in recipes/mnli.py"),
+    ),
+    published=Published(
+        model="google-bert/bert-base-multilingual-uncased",
+        score=dict(accuracy=0.814),
+        settings=dict(epochs=3, learning_rate=2e-5, batch_size=32, max_length=128),
+        source="google-research/bert, multilingual.md: English; zero-shot de 0.705, es 0.743, zh 0.638, ar 0.621",
+    ),
+)
+
+if __name__ == "__main__":
+    recipe.main()

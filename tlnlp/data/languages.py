@@ -1,0 +1,231 @@
+"""Rows in several languages: which are learnt from, which are only answered, and where each has its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tlnlp.data.draw import FEW_SHOT, draw_rows
+from tlnlp.data.files import FORMATS
+from tlnlp.data.folders import read_path
+from tlnlp.data.hub import read_hub
+from tlnlp.data.raw import Form, split_suffixes
+from tlnlp.data.rows import Rows, strata_of
+from tlnlp.data.table import Table
+from tlnlp.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from tlnlp.recipe import Data, Task
+    from tlnlp.settings import Settings
+
+# What stands before a language in the names of tables and rows: to be answered; train rows to learn from, all or a few.
+IN, MORE, FEW = "in ", "more ", "few "
+
+
+@dataclass(frozen=True)
+class Languages:
+    """What a run does in which language.
+
+    Args:
+        source: learnt from; its dev rows are those that are watched.
+        more: learnt from as well.
+        targets: answered at the end.
+    """
+
+    source: str
+    more: tuple[str, ...]
+    targets: tuple[str, ...]
+
+
+def choose_languages(task: Task, settings: Settings, samples: Path) -> Languages | None:
+    """None where the task has one language only.
+
+    Raises:
+        InputError: a language that is not there, or flags for languages where there is only one.
+    """
+    if settings.transfer_data is None and not task.transfer:
+        _refuse_flags(task, settings)
+        return None
+    there = _find_languages(task, settings.data, samples)
+    source, *more = _choose("train-language", settings.train_language, there) or (task.language,)
+    if settings.transfer_data is not None:
+        there = [*dict.fromkeys([*_find_languages(task, settings.transfer_data, samples), *there])]
+    # A folder may have more than a task speaks of: those are answered where they are asked for.
+    usual = [each for each in there if each in task.transfer or not task.transfer or each == task.language]
+    targets = _choose("languages", settings.languages, there) or usual
+    return Languages(source, tuple(more), tuple(each for each in targets if each != source))
+
+
+def _refuse_flags(task: Task, settings: Settings) -> None:
+    for name in ("train_language", "languages", "few_shot", "show_oracle"):
+        if getattr(settings, name):
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(
+                expected="a task of several languages, or --transfer-data FOLDER with rows in others",
+                found=f"{flag}, and {task.name} has one language",
+                change=f"--transfer-data, or leave {flag} out",
+            )
+
+
+def _choose(flag: str, chosen: tuple[str, ...], there: Sequence[str]) -> tuple[str, ...]:
+    for each in chosen:
+        if each not in there or chosen.count(each) > 1:
+            raise InputError(
+                expected=f"--{flag}: some of {', '.join(there)}, each once",
+                found=f"{each} twice" if each in there else f"{each}{did_you_mean(each, there)}",
+                change=f"the names after --{flag}, or --transfer-data FOLDER with rows in others",
+            )
+    return chosen
+
+
+def _find_languages(task: Task, where: str, samples: Path) -> list[str]:
+    """The languages that have rows in this place, the task's own first."""
+    if where == "hub":
+        return [each for each in (task.language, *task.transfer) if data_of(task, each).hub is not None]
+    path = samples / (task.data.sample or "") if where == "sample" else Path(where).expanduser()
+    found = _languages_in(path)
+    return list(dict.fromkeys([task.language, *(each for each in task.transfer if each in found), *found]))
+
+
+def data_of(task: Task, language: str) -> Data:
+    """Where the rows of a language are. Of one that only a folder has: its files are named as the task's."""
+    if language == task.language:
+        return task.data
+    return task.transfer.get(language, replace(task.data, hub=None, sample=None))
+
+
+def place_of(path: Path, language: str, task: Task) -> Path:
+    """path/de, path/de.jsonl and so on; of the task's own language `path` itself where there is no such place.
+
+    Raises:
+        InputError: nothing there for this language.
+    """
+    path = path.expanduser()
+    if path.is_dir():
+        if (path / language).is_dir():
+            return path / language
+        files = [file for file in sorted(path.iterdir()) if _language_file(file) == language]
+        if len(files) == 1:
+            return files[0]
+    if language == task.language:
+        return path
+    there = _languages_in(path)
+    raise InputError(
+        expected=f"rows in {language}: {path / language} or {path / language}.jsonl",
+        found=f"in {path}: {', '.join(there) or 'no folder or file named like a language'}",
+        change="--languages with those that are there, or --transfer-data FOLDER where the others are",
+    )
+
+
+def _languages_in(path: Path) -> list[str]:
+    """The names of folders and data files, where they are as short as names of languages are."""
+    if not path.is_dir():
+        return []
+    names = {each.name if each.is_dir() else _language_file(each) for each in path.iterdir()}
+    return sorted(name for name in names if name and name[:2].isalpha() and len(name.partition("-")[0]) <= 3)
+
+
+def _language_file(file: Path) -> str | None:
+    """'de' of de.jsonl.gz; None where the ending is of no data."""
+    ending, compression = split_suffixes(file)
+    return file.name[: len(file.name) - len(ending + compression)] if ending in FORMATS and file.is_file() else None
+
+
+def read_languages(task: Task, settings: Settings, languages: Languages, samples: Path) -> dict[str, Table]:
+    """{'more de': train rows, 'in fr': rows to answer, 'few fr': train rows to draw a few of}, those that there are.
+
+    A language without train rows gives a few of those to answer, see `settle`.
+    """
+    tables: dict[str, Table] = {}
+    for language in languages.more:
+        found = _read(task, settings, language, samples, settings.data, need="train")
+        tables[f"{MORE}{language}"] = found["train"]
+    where = settings.transfer_data or settings.data
+    for language in languages.targets:
+        # The task's own language may stand with the rows to learn from only.
+        apart = where if language != task.language or _is_in(Path(where), language) else settings.data
+        found = _read(task, settings, language, samples, apart, need="dev")
+        tables[f"{IN}{language}"] = found["dev"]
+        if settings.few_shot is not None and "few" in found:
+            tables[f"{FEW}{language}"] = found["few"]
+    return tables
+
+
+def _is_in(path: Path, language: str) -> bool:
+    return (path.expanduser() / language).is_dir() or language in _languages_in(path.expanduser())
+
+
+def _read(
+    task: Task, settings: Settings, language: str, samples: Path, where: str, *, need: str
+) -> Mapping[str, Table]:
+    data = data_of(task, language)
+    few = {"few": data.train} if settings.few_shot is not None else {}
+    if where == "hub":
+        return read_hub(task.name, data, few, need="dev" if need == "dev" else "train")
+    path = samples / (data.sample or "") if where == "sample" else Path(where)
+    form = Form(task.columns.words is not None, data.original, data.original_header)
+    place = place_of(path, language, task)
+    return read_path(place, data.train, data.dev, few, form, need="dev" if need == "dev" else "train")
+
+
+def settle(
+    rows: dict[str, Rows], languages: Languages, settings: Settings, sizes: Mapping[str, int], notes: list[str]
+) -> dict[str, Rows]:
+    """The rows with a few of each language added to those of train, and none answered that was learnt from in any
+    language: of sets that were translated from one another (as many rows each), rows of one number are the same.
+
+    Args:
+        rows: 'train', 'dev', 'in fr', ... as they are once splits have been cut.
+        sizes: rows that each table had before.
+    """
+    learnt: list[tuple[int, set[int]]] = []
+    if "dev" not in sizes:  # train and dev were cut from one set
+        learnt.append((sizes["train"], set(rows["train"].numbers.tolist())))
+    parts = [rows["train"], *(rows[f"{MORE}{each}"] for each in languages.more)]
+    contexts: set[str] = set()
+    for language in languages.targets if settings.few_shot else ():
+        assert settings.few_shot is not None
+        from_train = f"{FEW}{language}" in rows
+        pool = rows[f"{FEW if from_train else IN}{language}"]
+        if settings.few_shot >= len(pool) + from_train:
+            raise InputError(
+                expected=f"--few-shot of fewer rows than {pool.origin} has, {len(pool):,}",
+                found=f"--few-shot {settings.few_shot}",
+                change="the number after --few-shot",
+            )
+        few = pool.select(draw_rows(strata_of(pool), settings.few_shot, settings.seed, FEW_SHOT))
+        parts.append(few)
+        contexts |= set(few.columns.get("context", ()))
+        if not from_train:
+            learnt.append((sizes[f"{IN}{language}"], set(few.numbers.tolist())))
+        notes.append(f"train: {len(few):,} rows of {pool.origin} added")
+    settled = {name: each for name, each in rows.items() if not name.startswith((MORE, FEW))}
+    settled["train"] = parts[0].followed_by(*parts[1:]) if len(parts) > 1 else parts[0]
+    for name in [name for name in settled if name.startswith(IN) or (name == "dev" and "dev" in sizes)]:
+        settled[name] = _without(settled[name], sizes[name], learnt, contexts, settings, notes)
+    return settled
+
+
+def _without(
+    rows: Rows, size: int, learnt: list[tuple[int, set[int]]], contexts: set[str], settings: Settings, notes: list[str]
+) -> Rows:
+    """The rows but those that stand in a train row in some language."""
+    # The bundled samples are the first rows of the English one, translated.
+    taken = {number for there, numbers in learnt if settings.data == "sample" or there == size for number in numbers}
+    stay = ~np.isin(rows.numbers, list(taken))
+    if contexts and "context" in rows.columns:
+        stay &= np.array([context not in contexts for context in rows.columns["context"]])
+    if stay.all():
+        return rows
+    if not stay.any():
+        raise InputError(
+            expected=f"rows of {rows.origin} that are not learnt from",
+            found=f"all {len(rows):,} of them are, in this or another language",
+            change="fewer rows after --few-shot, or leave this language out of --languages",
+        )
+    notes.append(f"{rows.origin}: {(~stay).sum():,} rows left out that are learnt from, in this or another language")
+    return rows.select(np.flatnonzero(stay))
