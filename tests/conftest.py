@@ -22,6 +22,8 @@ REVIEWS = ROOT / "tests" / "reviews"
 PIECES = 300
 TRAIN_ROWS, DEV_ROWS = 41, 13  # primes: no batch size divides them, so that every epoch ends with a smaller update
 
+TARGET_ROWS = 11  # of each further language
+
 
 def pytest_configure() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
@@ -40,6 +42,27 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = [json.dumps(row) + "\n" for row in _sample(split)[:rows]]
         (folder / f"{split}.jsonl").write_text("".join(lines))
     return folder
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    """JSON lines, in a folder that is made where it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+@pytest.fixture(scope="session")
+def many_languages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """English to learn from, choose on and report on; other sentences of it stand in for German; Persian."""
+    place, rows = tmp_path_factory.mktemp("many_languages"), _sample("train")
+    write_rows(place / "en" / "train.jsonl", rows[:TRAIN_ROWS])
+    write_rows(place / "en" / "validation.jsonl", _sample("validation")[:DEV_ROWS])
+    write_rows(place / "en" / "test.jsonl", rows[100:119])
+    write_rows(place / "de" / "train.jsonl", rows[71 : 71 + TARGET_ROWS])
+    write_rows(place / "de" / "validation.jsonl", rows[60 : 60 + TARGET_ROWS])
+    said = ("خوب بود", "بد بود", "از خدمات راضی هستم", "راضی نیستم")
+    persian = [{"sentence": f"{said[i % 4]} {i}", "label": i % 2} for i in range(TARGET_ROWS)]
+    write_rows(place / "fa" / "validation.jsonl", persian)
+    return place
 
 
 @pytest.fixture(scope="session")

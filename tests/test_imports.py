@@ -57,6 +57,7 @@ FLOW = (
     "tlnlp.bundle",
     "tlnlp.answering",
     "tlnlp.comparing.",
+    "tlnlp.matrix.",
     "tlnlp.demo.",
     "tlnlp.cli",
 )

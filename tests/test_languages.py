@@ -10,20 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import DEV_ROWS, REVIEWS, TRAIN_ROWS
+from tests.conftest import TARGET_ROWS, write_rows
 from tests.runs import Ended, run_recipe
 from tlnlp.data.rows import Rows
 from tlnlp.evaluation import languages
 from tlnlp.evaluation.languages import describe_text, find_script, gap_between, is_above_chance, score_of, table_of
 
 FLAGS = ("--epochs", 3, "--max-length", 32, "--batch-size", 8, "--learning-rate", "3e-3", "--languages", "de", "fa")
-TARGET_ROWS = 11
-PERSIAN = ("خوب بود", "بد بود", "از خدمات راضی هستم", "راضی نیستم")
-
-
-def write(path: Path, rows: list[dict[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -31,31 +24,15 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """English to learn from, choose on and report on; other sentences of it stand in for German; Persian."""
-    place = tmp_path_factory.mktemp("languages")
-    rows = read(REVIEWS / "train.jsonl")
-    write(place / "en" / "train.jsonl", rows[:TRAIN_ROWS])
-    write(place / "en" / "validation.jsonl", read(REVIEWS / "validation.jsonl")[:DEV_ROWS])
-    write(place / "en" / "test.jsonl", rows[100:119])
-    write(place / "de" / "validation.jsonl", rows[60 : 60 + TARGET_ROWS])
-    write(
-        place / "fa" / "validation.jsonl",
-        [{"sentence": f"{PERSIAN[i % 4]} {i}", "label": i % 2} for i in range(TARGET_ROWS)],
-    )
-    return place
-
-
-@pytest.fixture(scope="module")
-def poisoned(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def poisoned(many_languages: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same English rows; in the other languages other texts, other words, other lengths and turned labels."""
     place = tmp_path_factory.mktemp("poisoned")
-    for path in (folder / "en").iterdir():
-        write(place / "en" / path.name, read(path))
+    for path in (many_languages / "en").iterdir():
+        write_rows(place / "en" / path.name, read(path))
     for language in ("de", "fa"):
-        rows = read(folder / language / "validation.jsonl")
+        rows = read(many_languages / language / "validation.jsonl")
         others = [{"sentence": "q x z w k " * (i + 1), "label": 1 - row["label"]} for i, row in enumerate(rows)]
-        write(place / language / "validation.jsonl", [*others, *others])
+        write_rows(place / language / "validation.jsonl", [*others, *others])
     return place
 
 
@@ -66,8 +43,8 @@ def run(data: Path, bert: Path, folder: Path, *flags: object, **how: Any) -> End
 
 
 @pytest.fixture(scope="module")
-def plain(folder: Path, bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    return run(folder, bert, tmp_path_factory.mktemp("plain") / "run")
+def plain(many_languages: Path, bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    return run(many_languages, bert, tmp_path_factory.mktemp("plain") / "run")
 
 
 @pytest.mark.parametrize(
@@ -83,10 +60,10 @@ def plain(folder: Path, bert: Path, tmp_path_factory: pytest.TempPathFactory) ->
     ],
 )
 def test_other_languages_never_influence_what_is_learnt_or_kept(
-    flags: str, folder: Path, poisoned: Path, bert: Path, tmp_path: Path
+    flags: str, many_languages: Path, poisoned: Path, bert: Path, tmp_path: Path
 ) -> None:
     """By poisoning them: the weights stay the same to the last bit, and so do the answers in English."""
-    clean = run(folder, bert, tmp_path / "clean", *flags.split())
+    clean = run(many_languages, bert, tmp_path / "clean", *flags.split())
     other = run(poisoned, bert, tmp_path / "other", *flags.split())
     assert clean.weights == other.weights
     assert clean.predictions == other.predictions
@@ -96,17 +73,17 @@ def test_other_languages_never_influence_what_is_learnt_or_kept(
     assert [each["rows"] for each in here] == [2 * each["rows"] for each in there] == [2 * TARGET_ROWS] * 2
 
 
-def test_each_language_is_reported_from_its_own_predictions(plain: Ended, folder: Path) -> None:
+def test_each_language_is_reported_from_its_own_predictions(plain: Ended, many_languages: Path) -> None:
     found = plain.result["languages"]
     assert found["metric"] == "accuracy"
     assert found["source"]["language"] == "en"
     assert found["source"]["metrics"] == plain.result["metrics"]
     assert [each["language"] for each in found["targets"]] == ["de", "fa"]
-    learnt = [row["label"] for row in read(folder / "en" / "train.jsonl")]
+    learnt = [row["label"] for row in read(many_languages / "en" / "train.jsonl")]
     most_frequent = statistics.mode(learnt)
     for each in found["targets"]:
         answers = read(plain.folder / "languages" / f"{each['language']}.jsonl")
-        rows = read(folder / each["language"] / "validation.jsonl")
+        rows = read(many_languages / each["language"] / "validation.jsonl")
         assert [answer["row"] for answer in answers] == list(range(1, TARGET_ROWS + 1))
         names = ("negative", "positive")
         assert [answer["label"] for answer in answers] == [names[row["label"]] for row in rows]
@@ -133,17 +110,17 @@ def test_the_terminal_shows_the_languages_in_80_columns_and_who_is_not_above_cha
 
 
 def test_several_processes_answer_the_languages_as_one_does(
-    plain: Ended, folder: Path, bert: Path, tmp_path: Path
+    plain: Ended, many_languages: Path, bert: Path, tmp_path: Path
 ) -> None:
-    two = run(folder, bert, tmp_path / "two", processes=2)
+    two = run(many_languages, bert, tmp_path / "two", processes=2)
     for language in ("de", "fa"):
         name = Path("languages") / f"{language}.jsonl"
         ours, theirs = (read(each.folder / name) for each in (plain, two))
         assert [each["prediction"] for each in ours] == [each["prediction"] for each in theirs]
 
 
-def test_the_oracle_is_each_languages_own_best_epoch(folder: Path, bert: Path, tmp_path: Path) -> None:
-    result = run(folder, bert, tmp_path / "run", "--show-oracle").result
+def test_the_oracle_is_each_languages_own_best_epoch(many_languages: Path, bert: Path, tmp_path: Path) -> None:
+    result = run(many_languages, bert, tmp_path / "run", "--show-oracle").result
     assert [sorted(entry["languages"]) for entry in result["history"]] == [["de", "fa"]] * 3
     for each in result["languages"]["targets"]:
         scores = [entry["languages"][each["language"]] for entry in result["history"]]
@@ -152,8 +129,8 @@ def test_the_oracle_is_each_languages_own_best_epoch(folder: Path, bert: Path, t
         assert scores[-1] == each["metrics"]["accuracy"], "the last epoch's weights are the result"
 
 
-def test_seeds_are_joined_by_language(folder: Path, bert: Path, tmp_path: Path) -> None:
-    ended = run(folder, bert, tmp_path / "run", "--seeds", 2)
+def test_seeds_are_joined_by_language(many_languages: Path, bert: Path, tmp_path: Path) -> None:
+    ended = run(many_languages, bert, tmp_path / "run", "--seeds", 2)
     joined = ended.result["languages"]
     runs = [run["languages"] for run in ended.result["runs"]]
     for i, each in enumerate(joined["targets"]):

@@ -12,6 +12,10 @@ from tlnlp.lazy import lazy_module
 COMMANDS = {
     "predict": ("answers of a saved model to new rows: jsonl in, jsonl out", lazy_module("tlnlp.answering")),
     "compare": ("does transfer help, and which way of it: a grid of runs", lazy_module("tlnlp.comparing.command")),
+    "matrix": (
+        "learnt from each language, answered in each: a table and a heat map",
+        lazy_module("tlnlp.matrix.command"),
+    ),
 }
 
 

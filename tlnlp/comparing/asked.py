@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import runpy
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
@@ -79,7 +80,7 @@ def read_arguments(arguments: list[str]) -> tuple[Asked, Recipe, Settings, list[
         InputError: a flag that neither knows, a value that cannot be, a file that is no recipe.
         SystemExit: `--help` (0), or a value that is no number (2).
     """
-    own, passed = _part(arguments)
+    own, passed = part(arguments, Asked, "tlnlp compare")
     asked = tyro.cli(Asked, args=own, prog="tlnlp compare", config=(tyro.conf.FlagCreatePairsOff,))
     _refuse_contradictions(asked, passed)
     recipe = load_recipe(asked.recipe)
@@ -119,13 +120,14 @@ def _no_recipe(path: Path, found: str) -> InputError:
     )
 
 
-def _part(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """The command's own arguments, and those for the recipe. A flag takes all words up to the next flag with it.
+def part(arguments: list[str], flags_of: type, command: str) -> tuple[list[str], list[str]]:
+    """The arguments that are fields of `flags_of`, and those for the recipe. A flag takes all words up to the next flag
+    with it.
 
     Raises:
         InputError: a flag that neither of them has.
     """
-    ours = {each.name.replace("_", "-") for each in fields(Asked)} - {"recipe"} | {"help"}
+    ours = {each.name.replace("_", "-") for each in fields(flags_of)} - {"recipe"} | {"help"}
     theirs = {each.name.replace("_", "-") for each in fields(Settings)}
     own: list[str] = []
     passed: list[str] = []
@@ -136,22 +138,32 @@ def _part(arguments: list[str]) -> tuple[list[str], list[str]]:
             if name not in ours | theirs:
                 flags = [f"--{each}" for each in sorted(ours | theirs)]
                 raise InputError(
-                    expected="flags of tlnlp compare, or of the recipe",
+                    expected=f"flags of {command}, or of the recipe",
                     found=f"{word}{did_you_mean(f'--{name}', flags)}",
-                    change="the flag; tlnlp compare --help and python RECIPE.py --help list them all",
+                    change=f"the flag; {command} --help and python RECIPE.py --help list them all",
                 )
             into = own if name in ours else passed
         into.append(word)
     return own, passed
 
 
-def _refuse_contradictions(asked: Asked, passed: list[str]) -> None:
+def refuse_flags(passed: Sequence[str], instead_of: Mapping[str, str]) -> set[str]:
+    """The names of the flags in `passed`, none of which is among those of `instead_of`.
+
+    Raises:
+        InputError: one is; said with what to write instead.
+    """
     given = {word[2:].partition("=")[0].replace("_", "-") for word in passed if word.startswith("--")}
-    for name, instead in SET_BY_THE_GRID.items():
+    for name, instead in instead_of.items():
         if name in given:
             raise InputError(
                 expected=f"instead of --{name}: {instead}", found=f"--{name}", change=f"leave --{name} out"
             )
+    return given
+
+
+def _refuse_contradictions(asked: Asked, passed: list[str]) -> None:
+    given = refuse_flags(passed, SET_BY_THE_GRID)
     if asked.models and "model" in given:
         raise InputError(
             expected="one of --model and --models", found="both", change="name all checkpoints after --models"

@@ -163,14 +163,18 @@ def _find_sizes(asked: Asked, all_rows: int, train: Rows) -> tuple[int, ...]:
     return tuple(sorted(set(sizes)))
 
 
-def _name_arms(models: Sequence[str], strategies: Sequence[str]) -> tuple[Arm, ...]:
+def name_sources(models: Sequence[str]) -> dict[str, str]:
+    """{checkpoint: its short name}; two folders of one name are told apart by a digest of their paths."""
     names = Counter(Path(model).name for model in models)
-    sources = {
-        # Two folders of one name are told apart by a digest of their paths.
+    return {
         model: Path(model).name
         + (f"-{hashlib.sha256(model.encode()).hexdigest()[:6]}" if names[Path(model).name] > 1 else "")
         for model in models
     }
+
+
+def _name_arms(models: Sequence[str], strategies: Sequence[str]) -> tuple[Arm, ...]:
+    sources = name_sources(models)
     return tuple(
         Arm(model, strategy, sources[model], f"{sources[model]} {strategy}" if len(models) > 1 else strategy)
         for model in models

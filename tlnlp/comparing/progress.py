@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
-from tlnlp.comparing.grid import Run
 from tlnlp.comparing.verdicts import show_score
-from tlnlp.comparing.workers import DONE, STOPPED, Outcome
+from tlnlp.comparing.workers import DONE, STOPPED, Outcome, Run
 from tlnlp.training.folder import RESULT
 
 # What a run costs beside its train rows (start, dev rows, saving), in train rows: for the estimate of the time left.

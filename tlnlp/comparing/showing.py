@@ -57,21 +57,21 @@ def explanation(content: dict[str, Any]) -> str:
 def for_terminal(content: dict[str, Any]) -> str:
     """All of it in 80 columns."""
     parts = [title(content)]
-    parts += ["\n".join(block) for block in _blocks(score_table(content))]
+    parts += ["\n".join(block) for block in blocks(score_table(content))]
     parts += [
-        "\n".join(_wrap(explanation(content))),
-        *("\n".join(block) for block in _blocks(cost_table(content, content["sizes"][-1]))),
+        "\n".join(wrap(explanation(content))),
+        *("\n".join(block) for block in blocks(cost_table(content, content["sizes"][-1]))),
     ]
     for heading, lines in said(content):
-        parts.append("\n".join([heading, *(line for each in lines for line in _wrap(each, "  "))]))
+        parts.append("\n".join([heading, *(line for each in lines for line in wrap(each, "  "))]))
     return "\n\n".join(parts)
 
 
 def for_page(content: dict[str, Any], picture: str, command: str) -> str:
     """The same as Markdown, with the picture and the command that made it."""
     parts = [f"# {title(content)}", f"![learning curves]({picture})"]
-    parts += [_markdown(score_table(content)), explanation(content)]
-    parts += [_markdown(cost_table(content, size)) for size in content["sizes"]]
+    parts += [markdown(score_table(content)), explanation(content)]
+    parts += [markdown(cost_table(content, size)) for size in content["sizes"]]
     for heading, lines in said(content):
         parts.append("\n".join([f"## {heading}", "", *(f"- {each}" for each in lines)]))
     return "\n\n".join([*parts, "## Made by", f"    {command}"]) + "\n"
@@ -83,7 +83,7 @@ def said(content: dict[str, Any]) -> list[tuple[str, list[str]]]:
     return [*content["verdicts"].items(), *([("Runs without a result", failed)] if failed else [])]
 
 
-def _blocks(lines: Sequence[Sequence[str]]) -> list[list[str]]:
+def blocks(lines: Sequence[Sequence[str]]) -> list[list[str]]:
     """The table in columns; in several pieces where it is wider than the screen, each with the first column."""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     pieces: list[list[int]] = [[]]
@@ -97,14 +97,15 @@ def _blocks(lines: Sequence[Sequence[str]]) -> list[list[str]]:
     ]
 
 
-def _wrap(text: str, indent: str = "") -> list[str]:
-    # Paths are left whole, to be copied.
+def wrap(text: str, indent: str = "") -> list[str]:
+    """Lines of 80 columns. Paths are left whole, to be copied."""
     return textwrap.wrap(
         text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  " * bool(indent),
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
 
 
-def _markdown(lines: Sequence[Sequence[str]]) -> str:
+def markdown(lines: Sequence[Sequence[str]]) -> str:
+    """A table, its first line the header and its first column to the left."""
     rows = [f"| {' | '.join(line)} |" for line in lines]
     return "\n".join([rows[0], "|---|" + "---:|" * (len(lines[0]) - 1), *rows[1:]])

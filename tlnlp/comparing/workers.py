@@ -18,12 +18,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import torch
 
 from tlnlp.comparing.asked import load_recipe
-from tlnlp.comparing.grid import Run
 from tlnlp.errors import InputError, say_error
 from tlnlp.training.folder import RESULT, locked
 
@@ -36,6 +35,33 @@ PRELOADED = [
 # A run whose comparison was killed finishes its update and writes a checkpoint; whoever follows waits so long for it.
 PATIENCE_SECONDS = 60.0
 DONE, REFUSED, CRASHED, STOPPED = "done", "refused", "crashed", "stopped"
+
+
+class Run(Protocol):
+    """An ordinary run of a recipe, to be made.
+
+    Args:
+        rows: that it learns from, for the estimate of the time left; 0 where that is not known.
+        folder: its output folder.
+    """
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def name(self) -> str:
+        """For the progress bar and messages."""
+        ...
+
+    def flags(self, passed: Sequence[str]) -> list[str]:
+        """Its command line after the recipe's name."""
+        ...
+
+
+AnyRun = TypeVar("AnyRun", bound=Run)
 
 
 @dataclass(frozen=True)
@@ -88,13 +114,13 @@ class Stopped(Exception):
 
 
 def make_runs(
-    runs: Sequence[Run],
+    runs: Sequence[AnyRun],
     recipe: Path,
     passed: Sequence[str],
     places: Sequence[Place],
-    begins: Callable[[Run], None],
-    ends: Callable[[Run, Outcome, float], None],
-) -> dict[Run, Outcome]:
+    begins: Callable[[AnyRun], None],
+    ends: Callable[[AnyRun, Outcome, float], None],
+) -> dict[AnyRun, Outcome]:
     """Makes all `runs`, one at a time in each place.
 
     Args:
@@ -104,8 +130,8 @@ def make_runs(
         Stopped: it was asked to stop.
     """
     waiting, free = list(runs), list(places)
-    at_work: dict[Any, tuple[Run, Place, float]] = {}
-    outcomes: dict[Run, Outcome] = {}
+    at_work: dict[Any, tuple[AnyRun, Place, float]] = {}
+    outcomes: dict[AnyRun, Outcome] = {}
     with _stop_signals() as times_asked:
         told: dict[Any, int] = {}
         while at_work or (waiting and not times_asked()):

@@ -140,11 +140,8 @@ def _find_oracle(target: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
     return {"epoch": epoch, "score": scores[epoch]}
 
 
-def join_languages(runs: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def join_languages(described: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The languages of several seeds' results in one: means, with all scores beside them."""
-    described = [run["languages"] for run in runs]
-    if described[0] is None:
-        return None
     return {
         "metric": described[0]["metric"],
         "source": _join([each["source"] for each in described]),

@@ -303,7 +303,7 @@ def join_seeds(runs: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
         }
         for name, also in runs[0]["also"].items()
     }
-    joined["languages"] = join_languages(runs)
+    joined["languages"] = runs[0]["languages"] and join_languages([run["languages"] for run in runs])
     joined["rows_per_second"] = statistics.median(run["rows_per_second"] for run in runs)
     joined["seconds"] = {name: sum(run["seconds"][name] for run in runs) for name in runs[0]["seconds"]}
     joined["degenerate"] = [run["seed"] for run in runs if run["one_answer"]]
