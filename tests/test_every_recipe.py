@@ -16,10 +16,12 @@ from tests.runs import ROOT, load_recipe, run_recipe
 RECIPES = {
     "cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "swag", "copa", "squad", "squad_v2",
     "conll2003", "wnut17", "udpos", "gpt_sst2", "gpt_rte", "gpt_copa",
-    "own_classification", "own_tagging", "own_answering",
+    "own_classification", "own_tagging", "own_answering", "xnli", "pawsx", "xquad", "panx", "udpos_zero_shot",
+    "sentiment_zero_shot",
 }  # fmt: skip
 # Heads whose networks come in GPT's kind too; the gpt head's own recipes use nothing else.
 BOTH_KINDS = ("sentence", "tag", "span")
+BUNDLED_LANGUAGES = ("de", "fr", "es", "ru", "fa")  # that samples are translated into
 SHORT = ("--epochs", 1, "--train-rows", 32)
 RAN: set[str] = set()
 
@@ -37,6 +39,10 @@ def check(ended: Any, name: str, folder: Path) -> dict[str, Any]:
     predictions = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert len(predictions) == result["rows"]["dev"] > 0
     assert all({"row", "label", "prediction", "score"} <= set(each) for each in predictions)
+    if transfer := load_recipe(name).task.transfer:
+        found = [each["language"] for each in result["languages"]["targets"]]
+        assert found == [language for language in transfer if language in BUNDLED_LANGUAGES]
+        assert len(found) == len(BUNDLED_LANGUAGES)
     assert (folder / "model" / "model.safetensors").is_file()
     assert (folder / "model" / "tlnlp.json").is_file()
     return result
