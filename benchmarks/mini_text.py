@@ -6,7 +6,7 @@ CORPORA holds en.txt.xz and so on, and ntrex/parallel.jsonl.gz. Of each language
 0.7th power of its size (temperature sampling: Conneau and Lample 2019, section 3.1). In a share of the lines half of
 the words that `word_pairs.py` knows are replaced by one other language's, by way of English (Qin et al. 2020, CoSDA-ML;
 in pre-training: Yang et al. 2020, ALM). Parallel lines stand side by side in one row (TLM: Conneau and Lample 2019,
-section 3.3), and so do words of like feeling (`mini_words.txt`).
+section 3.3); so do words of like feeling (`mini_words.txt`), and each word of our lists with its translations.
 """
 
 from __future__ import annotations
@@ -56,6 +56,11 @@ class Switcher:
         known = self.to[other].get(english)
         return self._choose(known) if known else word
 
+    def translations(self, word: str) -> str:
+        """An English word and one form of it in each language that has it, in any order."""
+        forms = [word, *(self._choose(pairs[word]) for pairs in self.to.values() if word in pairs)]
+        return ", ".join(self.draw.sample(forms, len(forms)))
+
     def _choose(self, known: list[tuple[str, float]]) -> str:
         words, weights = zip(*known, strict=True)
         return self.draw.choices(words, weights)[0]
@@ -82,7 +87,8 @@ def main() -> None:
     parser.add_argument(
         "--parallel-rounds", type=int, default=1, help="how often each of the 30 directed pairs is seen"
     )
-    parser.add_argument("--feeling-rounds", type=int, default=12)
+    parser.add_argument("--feeling-rounds", type=int, default=24, help="how often each line of like words is seen")
+    parser.add_argument("--lexicon-rounds", type=int, default=6, help="how often each word is seen with translations")
     asked = parser.parse_args()
     draw = random.Random(3)
     parallel = asked.corpora / "ntrex" / "parallel.jsonl.gz"
@@ -108,6 +114,9 @@ def main() -> None:
     feelings = FEELINGS.read_text(encoding="utf-8").split("\n")
     for _ in range(asked.feeling_rounds):
         train += [switcher.switch(line, SOURCE) for line in feelings if line.strip()]
+    words = list(dict.fromkeys(word for pairs in switcher.to.values() for word in pairs))
+    for _ in range(asked.lexicon_rounds):
+        train += [switcher.translations(word) for word in words]
     draw.shuffle(train)
     asked.folder.mkdir(parents=True, exist_ok=True)
     (asked.folder / "train.txt").write_text("\n".join(train) + "\n", encoding="utf-8")
