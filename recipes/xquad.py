@@ -31,7 +31,7 @@ recipe = Recipe(
         model="google-bert/bert-base-multilingual-cased",
         score=dict(),
         settings=dict(epochs=2, learning_rate=3e-5, batch_size=32, max_length=384),
-        source="Hu et al. 2020 (F1 zero-shot: es 0.755, ru 0.713, de 0.706, el 0.626, ar 0.615; in English XQuAD 0.835)",
+        source="Hu et al. 2020 (F1 zero-shot: es 0.755, ru 0.713, de 0.706, el 0.626, ar 0.615; of English 0.835)",
     ),
 )
 
