@@ -52,6 +52,7 @@ FLOW = (
     "tlnlp.learn",
     "tlnlp.fit",
     "tlnlp.saved",
+    "tlnlp.evaluation.card",
     "tlnlp.evaluation.report",
     "tlnlp.run",
     "tlnlp.bundle",

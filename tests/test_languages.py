@@ -109,6 +109,13 @@ def test_the_terminal_shows_the_languages_in_80_columns_and_who_is_not_above_cha
     assert ("Not above chance (the most frequent answer): " + ", ".join(below) in text) is bool(below)
 
 
+def test_the_model_card_has_the_table_of_languages(plain: Ended) -> None:
+    card = (plain.folder / "model" / "README.md").read_text()
+    for each in plain.result["languages"]["targets"]:
+        line = next(line for line in card.splitlines() if line.startswith(f"| {each['language']} |"))
+        assert f"{each['metrics']['accuracy']:.3f}" in line
+
+
 def test_several_processes_answer_the_languages_as_one_does(
     plain: Ended, many_languages: Path, bert: Path, tmp_path: Path
 ) -> None:

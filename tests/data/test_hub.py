@@ -28,6 +28,18 @@ dataset_info:
 ---
 """
 
+CARD_OF_LANGUAGES = """---
+configs:
+- config_name: en
+  data_files:
+  - {split: train, path: en/train.jsonl}
+  - {split: validation, path: en/validation.jsonl}
+- config_name: de
+  data_files:
+  - {split: test, path: de/test.jsonl}
+---
+"""
+
 CARD_OF_LINES = """---
 configs:
 - config_name: small
@@ -71,6 +83,21 @@ except InputError as error:
 """
 )
 
+LANGUAGES = (
+    START
+    + """
+from tlnlp.data import load_splits
+from tlnlp.recipe import Columns, Data, Task
+from tlnlp.settings import Settings
+transfer = {"de": Data(hub="acme/languages", subset="de", dev="test"), "fa": Data(sample="reviews")}
+task = Task("t", Data(hub="acme/languages", subset="en"), Columns(text="sentence", label="label"), None,
+            ("negative", "positive"), transfer=transfer)
+splits = load_splits(task, Settings(data="hub", few_shot=json.loads(sys.argv[1])))
+answer(train=splits.train.columns["text"], dev=splits.dev.columns["text"],
+       transfer={name: rows.columns for name, rows in splits.transfer.items()})
+"""
+)
+
 MODEL = (
     START
     + """
@@ -108,6 +135,12 @@ def hub_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (lines / f"{split}.jsonl").write_text(to_jsonl(sentences(["negative", "positive"] * (rows // 2), split)))
     (glue / "README.md").write_text(CARD)
     (lines / "README.md").write_text(CARD_OF_LINES)
+    many = root / "datasets" / "acme" / "languages"
+    for place, labels in (("en/train", 20), ("en/validation", 4), ("de/test", 6)):
+        (many / place).parent.mkdir(parents=True, exist_ok=True)
+        rows = sentences(["negative", "positive"] * (labels // 2), place.replace("/", " "))
+        (many / f"{place}.jsonl").write_text(to_jsonl(rows))
+    (many / "README.md").write_text(CARD_OF_LANGUAGES)
     _write_model(root / "models" / "acme" / "tiny-bert")
     return root
 
@@ -148,6 +181,19 @@ def test_a_published_data_set_is_loaded_and_its_labels_travel_by_name(
     assert any("mapped by name to negative, positive" in note for note in loaded["notes"]) == mapped
     assert any(f"{hub}/resolve/" in request and "/train" in request for request in requests_seen)
     assert errors == ""  # neither progress bars nor log lines
+
+
+def test_each_language_is_a_part_of_its_own_and_needs_no_train_rows(hub_folder: Path, tmp_path: Path) -> None:
+    with hub_server(hub_folder) as (endpoint, _):
+        loaded, errors = run(LANGUAGES, "null", tmp_path, endpoint)
+        few, _ = run(LANGUAGES, "2", tmp_path, endpoint)
+    assert len(loaded["train"]) == 20
+    assert loaded["dev"] == [f"en validation {i}" for i in (1, 2, 3, 4)]
+    german = [f"de test {i}" for i in range(1, 7)]
+    assert loaded["transfer"] == {"de": {"text": german, "label": [0, 1] * 3}}, "Persian is not on the Hub"
+    assert errors == ""
+    assert set(few["train"][20:]) | set(few["transfer"]["de"]["text"]) == set(german)
+    assert len(few["train"]) == 22
 
 
 REFUSED = [

@@ -239,22 +239,3 @@ def test_the_samples_of_a_language_lie_beside_the_english_one(tmp_path: Path, mo
     assert len(learnt) == 8
     assert not learnt & {text.split()[1] for text in german.transfer["fr"].columns["text"]}
     assert len(german.transfer["en"]) == 12
-
-
-def test_each_language_is_a_part_of_its_own_on_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[str | None, str]] = []
-
-    def load_dataset(hub: str, subset: str | None) -> dict[str, Any]:
-        import datasets  # noqa: PLC0415
-
-        asked.append((hub, subset or ""))
-        names = ("train", "validation") if subset == "en" else ("validation",)
-        rows = {name: sentences([0, 1, 0, 1], f"{subset} {name}") for name in names}
-        return {name: datasets.Dataset.from_list(each) for name, each in rows.items()}
-
-    monkeypatch.setattr("datasets.load_dataset", load_dataset)
-    task = task_of(data=Data(hub="somebody/reviews", subset="en"))
-    transfer = {"de": Data(hub="somebody/reviews", subset="de"), "fa": Data(sample="reviews")}
-    loaded = load(Task(**{**vars(task), "transfer": transfer}), "hub")
-    assert texts(loaded.transfer) == {"de": [f"de validation {i}" for i in (1, 2, 3, 4)]}
-    assert asked == [("somebody/reviews", "en"), ("somebody/reviews", "de")]

@@ -14,11 +14,11 @@ from typing import Any
 
 from tlnlp import model as models
 from tlnlp.data.rows import Rows
+from tlnlp.evaluation.card import PIPELINES, write_card
 from tlnlp.evaluation.languages import join_languages, remarks_on, table_of
 from tlnlp.evaluation.measure import measure
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
 from tlnlp.evaluation.screen import Screen
-from tlnlp.heads import Head
 from tlnlp.heads.span import tune_threshold
 from tlnlp.learn import Record
 from tlnlp.prepare import Work, sample_batch
@@ -30,15 +30,6 @@ from tlnlp.training import folder as folders
 from tlnlp.transfer.groups import Group
 from tlnlp.transfer.phases import CLASSIFIER, Phase
 
-# What the Hub calls each kind of network.
-PIPELINES = {
-    "AutoModelForSequenceClassification": "text-classification",
-    "AutoModelForTokenClassification": "token-classification",
-    "AutoModelForQuestionAnswering": "question-answering",
-    "AutoModelForMultipleChoice": "multiple-choice",
-    "AutoModelForMaskedLM": "fill-mask",
-    "AutoModelForCausalLM": "text-generation",
-}
 # What to give the pipelines that transformers has.
 EXAMPLES = {
     "text-classification": '"A film to see twice."',
@@ -317,41 +308,3 @@ def join_seeds(runs: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
         for run in runs
     ]
     return joined
-
-
-def write_card(result: dict[str, Any], head: Head, labels: Sequence[str], command: str) -> str:
-    """The model card, all of it from the run's record."""
-    settings = result["settings"]
-    scores = "\n".join(f"| {name} | {value:.4f} |" for name, value in result["metrics"].items())
-    updates = f"{settings['epochs']} epochs, batch {settings['batch_size']}, rate {settings['learning_rate']:g}, "
-    facts = {
-        "task": result["task"],
-        "started from": f"{result['model']}, strategy {result['strategy']}",
-        "rows": f"{result['rows']['train']:,} train, {result['rows']['dev']:,} dev, from {result['data']}",
-        "labels": ", ".join(labels) or "none",
-        "hyperparameters": (updates if result["updates"] else "")
-        + f"length {settings['max_length']}, {settings['precision']}, seed {result['seed']}",
-        "weights": f"{result['parameters']['total']:,}, of which {result['parameters']['learning']:,} learnt",
-    }
-    table = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
-    return f"""---
-library_name: {"peft" if result["adapter"] else "transformers"}
-pipeline_tag: {PIPELINES[head.auto_class]}
-tags: [tlnlp]
----
-# {result["task"]}, from {Path(result["model"]).name}
-
-| | |
-|---|---|
-{table}
-
-| metric on the dev rows | value |
-|---|---|
-{scores}
-
-Made by:
-
-    {command}
-
-Versions: {", ".join(f"{name} {number}" for name, number in result["versions"].items())}.
-"""
