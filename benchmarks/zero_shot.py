@@ -1,0 +1,88 @@
+"""What `mini` brings along from one language to others, beside the same network from scratch: a table, on real data.
+
+    python benchmarks/zero_shot.py ../shared/data                    # three seeds of each; two hours on two cores
+    python benchmarks/zero_shot.py ../shared/data --tasks upos --model runs/mini/model
+
+Learnt from English rows alone, under the recipes' own rules: the last update's weights, chosen on nothing. Runs that
+are there are not run again. The commands of the table are printed under it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tlnlp.evaluation.languages import is_above_chance, score_of
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+FIVE = "--languages de fr es ru fa"
+TAGS = f"--train-rows 8000 --epochs 3 --learning-rate 5e-4 {FIVE}"
+TASKS = {
+    "upos": (
+        "udpos_zero_shot",
+        "udpos",
+        f"--columns tags=upos {TAGS}",
+    ),
+    "names": ("panx", "panx", TAGS),
+    "sentiment": ("sentiment_zero_shot", "xed", f"--epochs 3 --learning-rate 3e-4 {FIVE}"),
+    "sst2": ("sst2", "sst2", "--epochs 3 --learning-rate 3e-4"),
+}
+ARMS = {"mini": "full", "from scratch": "from_scratch"}
+SHARED = "--precision bf16 --seeds 3"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="the folder with udpos, panx, xed and sst2 in it")
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS), metavar="NAME")
+    parser.add_argument("--work", type=Path, default=REPOSITORY / "runs" / "benchmarks" / "zero_shot")
+    asked = parser.parse_args()
+    commands: list[str] = []
+    print("| task | language | `mini` | from scratch |\n|---|---|---:|---:|")
+    for task in asked.tasks:
+        found = {arm: run(task, arm, asked, commands) for arm in ARMS}
+        for language in found["mini"]:
+            cells = [found[arm][language] for arm in ARMS]
+            print(f"| {task} | {language} | {' | '.join(cells)} |", flush=True)
+    print("\n" + "\n".join(f"    {each}" for each in commands))
+
+
+def run(task: str, arm: str, asked: argparse.Namespace, commands: list[str]) -> dict[str, str]:
+    """{language, or "de fr es ru": score as it stands in the table} of one arm."""
+    recipe, data, flags = TASKS[task]
+    folder = asked.work / f"{Path(asked.model).parent.name}-{task}-{ARMS[arm]}"
+    command = ["python", f"recipes/{recipe}.py", "--data", str(asked.data / data), "--model", asked.model]
+    command += [*flags.split(), *SHARED.split(), "--strategy", ARMS[arm]]
+    commands.append(shlex.join(command))
+    if not (folder / "result.json").exists():
+        again = [sys.executable, *command[1:], "--quiet", "--resume", "--output-dir", str(folder)]
+        subprocess.run(again, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
+    return scores(json.loads((folder / "result.json").read_text()))
+
+
+def scores(result: dict[str, Any]) -> dict[str, str]:
+    """Means over seeds with their 95 % intervals; * where a score is not above chance."""
+    languages = result.get("languages")
+    if languages is None:
+        name, value = next(iter(result["metrics"].items()))
+        return {"en": f"{value:.3f} ± {result['spread'][name]['std']:.3f} (std)"}
+    parts = {each["language"]: each for each in [languages["source"], *languages["targets"]]}
+    found = {
+        language: f"{score_of(part).value:.3f} ± {score_of(part).half_width():.3f}"
+        + ("*" if is_above_chance(part) is False else "")
+        for language, part in parts.items()
+    }
+    for some in (("de", "fr", "es", "ru"), ("de", "fr", "es")):
+        found["mean of " + ", ".join(some)] = f"{statistics.fmean(score_of(parts[each]).value for each in some):.3f}"
+    return found
+
+
+if __name__ == "__main__":
+    main()
