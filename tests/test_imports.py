@@ -57,6 +57,7 @@ FLOW = (
     "tlnlp.run",
     "tlnlp.bundle",
     "tlnlp.answering",
+    "tlnlp.words.",
     "tlnlp.comparing.",
     "tlnlp.matrix.",
     "tlnlp.demo.",
