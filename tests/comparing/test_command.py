@@ -113,6 +113,21 @@ def test_the_record_has_each_score_its_cost_and_all_pairs(undisturbed: tuple[Pat
     ]  # fmt: skip
 
 
+def test_a_strategy_without_updates_stands_beside_others_whose_updates_are_steered(
+    tmp_path: Path, bert: Path, reviews: Path
+) -> None:
+    """By itself it refuses --least-updates; in a comparison that is for the others."""
+    few = ("--strategies", "full", "shallow", "--rows", "12", "--seeds", "1", "--least-updates", 7)
+    said = compare(SST2, *few, *flags(bert, reviews), "--output-dir", tmp_path / "out")
+    assert said.status == 0, said.err + said.out
+    full, fitted = (
+        json.loads((tmp_path / "out" / bert.name / strategy / "12-rows" / "seed0" / "result.json").read_text())
+        for strategy in ("full", "shallow")
+    )
+    assert (full["updates"], fitted["updates"]) == (8, 0), "four epochs of two updates; none"
+    assert full["data_fingerprint"] == fitted["data_fingerprint"]
+
+
 def test_both_strategies_learn_from_the_same_rows_of_a_seed(undisturbed: tuple[Path, Said], bert: Path) -> None:
     folder, _ = undisturbed
     prints = {

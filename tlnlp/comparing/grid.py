@@ -21,6 +21,7 @@ from tlnlp.transfer.options import find_strategy
 
 FRACTIONS = (0.1, 0.3, 1.0)
 GRID = "grid.json"  # in the folder of the comparison: what all its runs have in common
+OF_UPDATES = ("--least-updates", "--small-data")
 # What runs of one comparison may differ in.
 VARIED = ("model", "strategy", "train_rows", "seed", *NOT_OF_THE_RUN)
 
@@ -61,9 +62,24 @@ class Run:
 
     def flags(self, passed: Sequence[str]) -> list[str]:
         """Its command line after the recipe's name."""
+        passed = _heard_by(self.arm.strategy, passed)
         model = [] if "--model" in {word.partition("=")[0] for word in passed} else ["--model", self.arm.model]
         own = ["--strategy", self.arm.strategy, "--train-rows", str(self.rows), "--seed", str(self.seed)]
         return [*passed, *model, *own, "--output-dir", str(self.folder), "--resume"]
+
+
+def _heard_by(strategy: str, passed: Sequence[str]) -> list[str]:
+    """The flags without those that say how many updates there are, where a strategy makes none: by itself it refuses
+    them, beside others they are for these."""
+    if strategy.partition(":")[0] != "shallow":
+        return list(passed)
+    heard, is_heard = [], True
+    for word in passed:
+        if word.startswith("--"):
+            is_heard = word.partition("=")[0].replace("_", "-") not in OF_UPDATES
+        if is_heard:
+            heard.append(word)
+    return heard
 
 
 @dataclass(frozen=True)
