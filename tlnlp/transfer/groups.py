@@ -76,7 +76,8 @@ def layer_stack(model: nn.Module) -> nn.ModuleList:
 
 def _ask_two_tokens(model: nn.Module) -> None:
     device = next(model.parameters()).device
-    model(input_ids=torch.zeros(1, 2, dtype=torch.long, device=device))
+    ids = torch.zeros(1, 2, dtype=torch.long, device=device)
+    model(input_ids=ids, attention_mask=torch.ones_like(ids))  # ModernBERT's choices ask for the mask
 
 
 def _parameters_after(model: nn.Module, stack: nn.ModuleList, ask: Callable[[nn.Module], object]) -> set[nn.Parameter]:
