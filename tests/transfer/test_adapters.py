@@ -301,7 +301,7 @@ def save(work: Work, folder: Path) -> Path:
     record = Record(train_seconds=1.0)
     rows = work.reported_rows
     answers = [{"prediction": rows.labels[0], "score": 1.0}] * len(rows)
-    write(work, describe(work, record, answers, {}, folder, "", ""), answers, folder, "tests")
+    write(work, describe(work, record, answers, {}, folder, "", ""), answers, {}, folder, "tests")
     return folder / "model"
 
 

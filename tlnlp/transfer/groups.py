@@ -77,7 +77,9 @@ def layer_stack(model: nn.Module) -> nn.ModuleList:
 def _ask_two_tokens(model: nn.Module) -> None:
     device = next(model.parameters()).device
     ids = torch.zeros(1, 2, dtype=torch.long, device=device)
-    model(input_ids=ids, attention_mask=torch.ones_like(ids))  # ModernBERT's choices ask for the mask
+    # ModernBERT's choices ask for the mask; without weights GPT-2 cannot be given one.
+    masked = {"attention_mask": torch.ones_like(ids)} if "MultipleChoice" in type(model).__name__ else {}
+    model(input_ids=ids, **masked)
 
 
 def _parameters_after(model: nn.Module, stack: nn.ModuleList, ask: Callable[[nn.Module], object]) -> set[nn.Parameter]:
