@@ -161,6 +161,15 @@ def test_a_score_above_chance_is_told_from_one_that_is_not() -> None:
     assert is_above_chance({"over_majority": None}) is None
 
 
+def test_a_variance_from_drawn_rows_is_that_of_all_rows() -> None:
+    """A mean whose variance is known, treated as a score that is none: 100 draws tell it to a fifth or so."""
+    draw = np.random.default_rng(0)
+    outcomes = draw.integers(0, 2, 4_000).astype(float)
+    drawn = languages.draw_rows(len(outcomes), languages.DRAWS)[:, : languages.DRAWN_ROWS]
+    found = languages._row_variance(0.5, outcomes[drawn].mean(axis=1), False, len(outcomes))
+    assert found == pytest.approx(outcomes.var() / len(outcomes), rel=0.4)
+
+
 def test_chance_is_called_what_it_is_about_as_often_as_stated() -> None:
     """Guesses on 200 rows of two labels, a thousand times: above chance in at most 2.5 % of them, one side of 5 %."""
     draw = np.random.default_rng(0)
