@@ -24,7 +24,10 @@ import transformers
 from tests.conftest import DEV_ROWS, TRAIN_ROWS
 from tests.runs import ROOT
 from tlnlp import cli
+from tlnlp.comparing.grid import differing_settings
 from tlnlp.comparing.workers import find_places
+from tlnlp.settings import Settings
+from tlnlp.training.folder import plain
 
 SST2 = str(ROOT / "recipes" / "sst2.py")
 STRATEGIES = ("--strategies", "from_scratch", "full")
@@ -126,6 +129,14 @@ def test_a_strategy_without_updates_stands_beside_others_whose_updates_are_steer
     )
     assert (full["updates"], fitted["updates"]) == (8, 0), "four epochs of two updates; none"
     assert full["data_fingerprint"] == fitted["data_fingerprint"]
+
+
+def test_a_comparison_of_a_version_with_fewer_flags_is_gone_on_with() -> None:
+    here = plain(Settings(epochs=4))
+    there = {name: value for name, value in here.items() if name not in ("languages", "few_shot")}
+    assert differing_settings(there, here) == []
+    assert differing_settings(there, {**here, "few_shot": 3}) == ["--few-shot None there, 3 here"]
+    assert differing_settings({**there, "epochs": 5}, here) == ["--epochs 5 there, 4 here"]
 
 
 def test_both_strategies_learn_from_the_same_rows_of_a_seed(undisturbed: tuple[Path, Said], bert: Path) -> None:

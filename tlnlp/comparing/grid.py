@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -198,6 +198,16 @@ def _name_arms(models: Sequence[str], strategies: Sequence[str]) -> tuple[Arm, .
     )
 
 
+def differing_settings(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """'--epochs 3 there, 5 here'. A flag that an older version did not have was at its default."""
+    usual = plain(Settings())
+    return [
+        f"--{name.replace('_', '-')} {there.get(name, usual[name])} there, {value} here"
+        for name, value in here.items()
+        if there.get(name, usual[name]) != value
+    ]
+
+
 def _keep_one_kind(folder: Path, recipe: Recipe, settings: Settings, data: str, models: dict[str, str]) -> None:
     """Notes what all runs in `folder` have in common, or refuses runs that do not.
 
@@ -209,11 +219,7 @@ def _keep_one_kind(folder: Path, recipe: Recipe, settings: Settings, data: str, 
     path = folder / GRID
     if path.is_file():
         before = json.loads(path.read_text())
-        differing = [
-            f"--{name.replace('_', '-')} {before['settings'].get(name)} there, {value} here"
-            for name, value in common.items()
-            if before["settings"].get(name) != value
-        ]
+        differing = differing_settings(before["settings"], common)
         if before["task"] != recipe.task.name:
             differing.append(f"{before['task']} there, {recipe.task.name} here")
         differing += ["other rows"] if before["data"] != data and not differing else []

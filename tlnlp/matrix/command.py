@@ -15,7 +15,7 @@ from rich.console import Console
 
 from tlnlp.calm import calm_libraries
 from tlnlp.comparing.asked import load_recipe, part, refuse_flags
-from tlnlp.comparing.grid import name_sources
+from tlnlp.comparing.grid import differing_settings, name_sources
 from tlnlp.comparing.progress import Progress
 from tlnlp.comparing.workers import (
     CRASHED,
@@ -176,17 +176,17 @@ def _keep_one_kind(folder: Path, recipe: Recipe, settings: Settings) -> None:
     settled = {name: value for name, value in plain(settings).items() if name not in varied}
     note = {"task": recipe.task.name, "settings": settled}
     path = folder / GRID
-    if path.is_file() and (before := json.loads(path.read_text())) != note:
-        differing = [
-            f"--{name.replace('_', '-')} {before['settings'].get(name)} there, {value} here"
-            for name, value in settled.items()
-            if before["settings"].get(name) != value
-        ]
-        raise InputError(
-            expected=f"in {folder} nothing, or runs of the same kind",
-            found="; ".join(differing[:3]) or f"{before['task']} there, {recipe.task.name} here",
-            change="another --output-dir, or delete that folder",
-        )
+    if path.is_file():
+        before = json.loads(path.read_text())
+        differing = differing_settings(before["settings"], settled)
+        if before["task"] != recipe.task.name:
+            differing.insert(0, f"{before['task']} there, {recipe.task.name} here")
+        if differing:
+            raise InputError(
+                expected=f"in {folder} nothing, or runs of the same kind",
+                found="; ".join(differing[:3]),
+                change="another --output-dir, or delete that folder",
+            )
     with room_wanted(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_json(path, note)
