@@ -70,7 +70,8 @@ def main() -> None:
     asked = parser.parse_args()
     new = runpy.run_path(str(asked.recipe))["recipe"].new_model
     texts = (asked.text / "train.txt").read_text(encoding="utf-8").splitlines()
-    tokenizer = train_vocabulary(texts, asked.folder, pieces=new.pieces, lowercase=new.lowercase)
+    kinds = dict(pieces=new.pieces, lowercase=new.lowercase, coverage=new.coverage, replaced=new.replaced)
+    tokenizer = train_vocabulary(texts, asked.folder, **kinds)
     config = transformers.AutoConfig.for_model(new.architecture, **new.config, vocab_size=new.pieces)
     torch.manual_seed(0)
     network = transformers.AutoModelForMaskedLM.from_config(config)

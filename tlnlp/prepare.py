@@ -229,7 +229,10 @@ def _make_vocabulary(recipe: Recipe, rows: Rows, folder: Path) -> None:
     if new is not None and not (folder / "tokenizer.json").exists():
         texts = [text for role in ("text", "text_pair", "endings") for text in rows.columns.get(role, [])]
         lines = [line for text in texts for line in ([text] if isinstance(text, str) else text)]
-        train_vocabulary(lines, folder, pieces=new.pieces, lowercase=new.lowercase, at_most=new.at_most)
+        train_vocabulary(
+            lines, folder, pieces=new.pieces, lowercase=new.lowercase, at_most=new.at_most, coverage=new.coverage,
+            replaced=new.replaced,
+        )  # fmt: skip
 
 
 def sample_batch(work: Work) -> dict[str, Any]:

@@ -154,6 +154,8 @@ class NewModel:
         pieces: size of the sentencepiece vocabulary.
         lowercase: fold case before cutting into pieces.
         at_most: fewer pieces will do, where the rows hold no more that can be learnt.
+        coverage: share of all characters in the rows that have pieces; the rarest are unknown. Many scripts want more.
+        replaced: {character: another one} before all else, where a script is typed in two ways.
     """
 
     architecture: str
@@ -161,6 +163,8 @@ class NewModel:
     pieces: int
     lowercase: bool = False
     at_most: bool = False
+    coverage: float = 0.9995
+    replaced: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

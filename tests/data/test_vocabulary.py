@@ -40,3 +40,23 @@ def test_too_little_text_for_the_vocabulary_is_refused_in_words(tmp_path: Path) 
     with pytest.raises(InputError, match="8,000 word pieces") as refused:
         train_vocabulary(["a few words", "and no more"], tmp_path, pieces=8_000, lowercase=True)
     assert "more text" in refused.value.change
+
+
+def test_characters_that_are_typed_in_two_ways_are_one(tmp_path: Path) -> None:
+    """Persian is typed with the letters of Arabic, too: both are read alike, before and after saving."""
+    texts = ["کتاب یک خانه است", "این کتاب خوب است", "خانه بزرگ یک باغ دارد"] * 20
+    arabic = {"ي": "ی", "ك": "ک"}
+    tokenizer = train_vocabulary(texts, tmp_path, pieces=60, lowercase=True, at_most=True, replaced=arabic)
+    for reader in (tokenizer, transformers.AutoTokenizer.from_pretrained(tmp_path)):
+        assert reader("كتاب يك خانه")["input_ids"] == reader("کتاب یک خانه")["input_ids"]
+        assert reader.unk_token_id not in reader("كتاب يك")["input_ids"]
+
+
+def test_rare_characters_are_known_where_coverage_says_so(tmp_path: Path) -> None:
+    texts = [*(REVIEWS / "train.jsonl").read_text().splitlines(), "a film ‹of› old"]
+    few, whole = (
+        train_vocabulary(texts, tmp_path / str(coverage), pieces=400, lowercase=True, coverage=coverage)
+        for coverage in (0.995, 1.0)
+    )
+    assert few.unk_token_id in few("‹old›")["input_ids"]
+    assert whole.unk_token_id not in whole("‹old›")["input_ids"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,31 +29,47 @@ LEARNT_FROM_LINES = 300_000
 SOURCE_FILE = "sentencepiece.model"
 
 
-def train_vocabulary(texts: Iterable[str], folder: Path, *, pieces: int, lowercase: bool, at_most: bool = False) -> Any:
+def train_vocabulary(
+    texts: Iterable[str],
+    folder: Path,
+    *,
+    pieces: int,
+    lowercase: bool,
+    at_most: bool = False,
+    coverage: float = 0.9995,
+    replaced: Mapping[str, str] | None = None,
+) -> Any:
     """Learns a unigram vocabulary (Kudo 2018) from `texts` and saves the tokenizer, with its source, in `folder`.
 
     Args:
         pieces: size of the vocabulary, the five special tokens included.
         at_most: a smaller one will do, where the texts hold no more.
         lowercase: fold case (normalisation nmt_nfkc_cf instead of nmt_nfkc).
+        coverage: share of all characters that have pieces; the others are unknown.
+        replaced: {character: another one}, in `texts` and in all that the tokenizer will read.
     """
     written = io.BytesIO()
+    if replaced:
+        table = str.maketrans(dict(replaced))
+        texts = (text.translate(table) for text in texts)
     try:
-        _learn_pieces(texts, written, pieces, lowercase, at_most)
+        _learn_pieces(texts, written, pieces, lowercase, at_most, coverage)
     except RuntimeError as error:  # sentencepiece's only kind: too little text, for what is asked of it here
         raise InputError(
             expected=f"text enough to learn {pieces:,} word pieces from (a million characters will do)",
             found=str(error).strip().splitlines()[-1],
             change="more text after --data, or --model with a checkpoint that has its vocabulary",
         ) from error
-    tokenizer = fast_tokenizer(written.getvalue())
+    tokenizer = fast_tokenizer(written.getvalue(), replaced or {})
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(folder)
     (folder / SOURCE_FILE).write_bytes(written.getvalue())
     return tokenizer
 
 
-def _learn_pieces(texts: Iterable[str], written: io.BytesIO, pieces: int, lowercase: bool, at_most: bool) -> None:
+def _learn_pieces(
+    texts: Iterable[str], written: io.BytesIO, pieces: int, lowercase: bool, at_most: bool, coverage: float
+) -> None:
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(texts),
         model_writer=written,
@@ -61,7 +77,7 @@ def _learn_pieces(texts: Iterable[str], written: io.BytesIO, pieces: int, lowerc
         vocab_size=pieces,
         hard_vocab_limit=not at_most,
         normalization_rule_name="nmt_nfkc_cf" if lowercase else "nmt_nfkc",
-        character_coverage=0.9995,
+        character_coverage=coverage,
         input_sentence_size=LEARNT_FROM_LINES,
         shuffle_input_sentence=True,
         num_threads=os.cpu_count() or 1,
@@ -73,12 +89,13 @@ def _learn_pieces(texts: Iterable[str], written: io.BytesIO, pieces: int, lowerc
     )  # fmt: skip
 
 
-def fast_tokenizer(source: bytes) -> Any:
+def fast_tokenizer(source: bytes, replaced: Mapping[str, str] | None = None) -> Any:
     """The fast tokenizer that cuts as the sentencepiece model `source` does, in BERT's frame: [CLS] a [SEP] b [SEP]."""
     proto = sentencepiece_model_pb2.ModelProto.FromString(source)  # type: ignore[attr-defined]
     tokenizer = Tokenizer(models.Unigram([(piece.piece, piece.score) for piece in proto.pieces], unk_id=1))
     tokenizer.normalizer = normalizers.Sequence(
         [
+            *(normalizers.Replace(old, new) for old, new in (replaced or {}).items()),
             normalizers.Precompiled(proto.normalizer_spec.precompiled_charsmap),
             normalizers.Strip(),
             normalizers.Replace(Regex(" {2,}"), " "),
