@@ -1,6 +1,6 @@
 """A network to pre-train whose piece table begins with what stands near what, instead of random numbers.
 
-    python benchmarks/initial_embeddings.py runs/mini_text runs/mini_start      # ten minutes on one core
+    python benchmarks/initial_embeddings.py runs/mini_text runs/mini_start
     python recipes/pretrain.py --data runs/mini_text --model runs/mini_start --strategy full ...
 
 Pieces are counted within five places of each other, near ones more (GloVe: Pennington et al. 2014, section 3); positive

@@ -1,6 +1,6 @@
 """What `mini` brings along from one language to others, beside the same network from scratch: a table, on real data.
 
-    python benchmarks/zero_shot.py ../shared/data                    # three seeds of each; two hours on two cores
+    python benchmarks/zero_shot.py ../shared/data                    # three seeds of each
     python benchmarks/zero_shot.py ../shared/data --tasks upos --model runs/mini/model
 
 Learnt from English rows alone, under the recipes' own rules: the last update's weights, chosen on nothing. Runs that

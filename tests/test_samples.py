@@ -123,8 +123,8 @@ def test_words_have_one_tag_each_of_the_right_kind(split: str) -> None:
 def test_weights_in_the_repository_stay_small() -> None:
     bundled = ROOT / "tlnlp" / "bundled"
     sizes = {path: path.stat().st_size for path in bundled.rglob("*") if path.is_file()}
-    assert all(size < 16_000_000 for path, size in sizes.items() if path.suffix == ".safetensors")
-    assert sum(size for path, size in sizes.items() if path.suffix != ".safetensors") < 8_000_000
+    assert all(size < 9_000_000 for path, size in sizes.items() if path.suffix == ".safetensors")
+    assert sum(size for path, size in sizes.items() if path.suffix != ".safetensors") < 3_000_000
 
 
 @pytest.mark.long

@@ -194,6 +194,25 @@ def test_without_train_rows_the_few_are_taken_from_those_to_answer_in_every_lang
     )
 
 
+@pytest.mark.parametrize("keep", ["last", "best"])
+def test_english_rows_that_are_reported_are_no_translations_of_the_few_however_they_were_cut(
+    tmp_path: Path, keep: str
+) -> None:
+    """Sets without train rows: English dev rows, and those to choose on, are cut from what German translates."""
+    folder = put(
+        tmp_path / "data", en__validation=sentences([0, 1] * 20, "dev"), de__validation=sentences([0, 1] * 20, "zeile")
+    )
+    loaded = load(task_of("de"), folder, few_shot=3, keep=keep)
+    numbers = {text.split()[1] for text in loaded.train.columns["text"]}
+    reported = loaded.test or loaded.dev
+    assert len([text for text in loaded.train.columns["text"] if text.startswith("zeile")]) == 3
+    for rows in (reported, loaded.transfer["de"]):
+        assert not numbers & {text.split()[1] for text in rows.columns["text"]}
+    if keep == "best":
+        chosen_on = {text.split()[1] for text in loaded.dev.columns["text"]}
+        assert not chosen_on & {text.split()[1] for text in loaded.transfer["de"].columns["text"]}
+
+
 def test_more_few_rows_than_there_are_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match=r"--few-shot of fewer rows than de/validation\.jsonl has, 8"):
         load(task_of("de"), folder, few_shot=8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import xml.etree.ElementTree as ET
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -98,6 +99,20 @@ def test_other_settings_do_not_go_into_the_same_folder(
     status, _, err = matrix(*asked, "--weight-decay", 0.5)
     assert status == 2
     assert "--weight-decay 0.01 there, 0.5 here" in err
+
+
+def test_other_rows_do_not_go_into_the_same_folder(
+    made: tuple[Path, str], bert: Path, many_languages: Path, tmp_path: Path
+) -> None:
+    """What is finished is not run again: it must have been about the same rows."""
+    other = shutil.copytree(many_languages, tmp_path / "data")
+    lines = (other / "fa" / "validation.jsonl").read_text().splitlines(keepends=True)
+    (other / "fa" / "validation.jsonl").write_text("".join(lines[1:]))
+    (made[0] / "grid.json").write_text((made[0] / "grid.json").read_text().replace(str(many_languages), str(other)))
+    status, _, err = matrix(RECIPE, "--train-languages", "en", "--output-dir", made[0], *flags(bert, other))
+    (made[0] / "grid.json").write_text((made[0] / "grid.json").read_text().replace(str(other), str(many_languages)))
+    assert status == 2
+    assert "other rows in en" in err
 
 
 def test_what_is_printed_fits_80_columns_and_the_files_can_be_read(made: tuple[Path, str]) -> None:

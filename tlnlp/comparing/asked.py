@@ -17,14 +17,17 @@ from tlnlp.settings import Settings, parse_settings
 
 CONTROL = "from_scratch"
 # Flags of the recipe that the grid sets itself, and what to write instead.
-SET_BY_THE_GRID = {
-    "strategy": "--strategies",
-    "train-rows": "--rows, the numbers of train rows to compare at",
+SET_BY_ANY_GRID = {
     "seed": "--seeds N, which stands for the seeds 0 to N-1",
     "resume": "nothing: what was begun is always gone on with",
     "overwrite": "another --output-dir, or delete the folder",
     "quiet": "nothing",
     "tracker": "nothing: the runs leave no room for a tracker beside each other",
+}
+SET_BY_THE_GRID = {
+    "strategy": "--strategies",
+    "train-rows": "--rows, the numbers of train rows to compare at",
+    **SET_BY_ANY_GRID,
 }
 
 

@@ -21,6 +21,7 @@ from tlnlp.transfer.options import find_strategy
 
 FRACTIONS = (0.1, 0.3, 1.0)
 GRID = "grid.json"  # in the folder of the comparison: what all its runs have in common
+# Flags that say how many updates are made.
 OF_UPDATES = ("--least-updates", "--small-data")
 # What runs of one comparison may differ in.
 VARIED = ("model", "strategy", "train_rows", "seed", *NOT_OF_THE_RUN)
@@ -138,7 +139,7 @@ def plan_grid(asked: Asked, recipe: Recipe, settings: Settings) -> Grid:
     }
     all_rows = min(len(each.train) for each in splits)
     sizes = _find_sizes(asked, all_rows, splits[0].train)
-    folder = asked.output_dir or default_folder(recipe, settings)
+    folder = asked.output_dir or default_folder(recipe, settings, "compare", VARIED)
     arms = _name_arms(models, asked.strategies)
     runs = tuple(
         Run(arm, rows, seed, place_of(folder, arm, rows, seed))
@@ -146,7 +147,8 @@ def plan_grid(asked: Asked, recipe: Recipe, settings: Settings) -> Grid:
         for rows in sizes
         for arm in arms
     )
-    _keep_one_kind(folder, recipe, settings, splits[0].fingerprint, {a.source: fingerprints[a.model] for a in arms})
+    checkpoints = {arm.source: fingerprints[arm.model] for arm in arms}
+    keep_one_kind(folder, recipe, settings, VARIED, data=splits[0].fingerprint, models=checkpoints)
     return Grid(folder, arms, sizes, asked.seeds, all_rows, tuple(dev), runs)
 
 
@@ -155,13 +157,13 @@ def place_of(folder: Path, arm: Arm, rows: int, seed: int) -> Path:
     return folder / arm.source / arm.strategy.replace("/", "_") / f"{rows}-rows" / f"seed{seed}"
 
 
-def default_folder(recipe: Recipe, settings: Settings) -> Path:
-    """runs/compare/TASK-DATA, with every flag that differs from the recipe's own. What a comparison varies is not in
-    the name, so that one with a strategy or a seed more finds what is there."""
+def default_folder(recipe: Recipe, settings: Settings, command: str, varied: Sequence[str]) -> Path:
+    """runs/COMMAND/TASK-DATA, with every flag that differs from the recipe's own. What is varied is not in the name, so
+    that a grid with a strategy or a seed more finds what is there."""
     changed = recipe.changed(settings)
     words = [recipe.task.name, Path(settings.data).name.split(".")[0]]
-    words += [f"{name}={value}" for name, value in changed.items() if name not in (*VARIED, "data", "columns")]
-    return Path("runs") / "compare" / "-".join(words)
+    words += [f"{name}={value}" for name, value in changed.items() if name not in (*varied, "data", "columns")]
+    return Path("runs") / command / "-".join(words)
 
 
 def _find_sizes(asked: Asked, all_rows: int, train: Rows) -> tuple[int, ...]:
@@ -208,14 +210,29 @@ def differing_settings(there: Mapping[str, Any], here: Mapping[str, Any]) -> lis
     ]
 
 
-def _keep_one_kind(folder: Path, recipe: Recipe, settings: Settings, data: str, models: dict[str, str]) -> None:
+def keep_one_kind(
+    folder: Path,
+    recipe: Recipe,
+    settings: Settings,
+    varied: Sequence[str],
+    *,
+    data: str = "",
+    models: Mapping[str, str],
+    languages: Mapping[str, str] | None = None,
+) -> None:
     """Notes what all runs in `folder` have in common, or refuses runs that do not.
+
+    Args:
+        varied: settings that the runs may differ in.
+        data: fingerprint of the rows; "" where runs learn from rows of their own, each of its language.
+        models, languages: fingerprints by name. There may be others of other names.
 
     Raises:
         InputError: the runs there have other settings, rows or checkpoints.
     """
-    common = {name: value for name, value in plain(settings).items() if name not in VARIED}
-    note: dict[str, Any] = {"task": recipe.task.name, "settings": common, "data": data, "models": models}
+    common = {name: value for name, value in plain(settings).items() if name not in varied}
+    note: dict[str, Any] = {"task": recipe.task.name, "settings": common, "data": data}
+    note |= {"models": dict(models), "languages": dict(languages or {})}
     path = folder / GRID
     if path.is_file():
         before = json.loads(path.read_text())
@@ -223,18 +240,16 @@ def _keep_one_kind(folder: Path, recipe: Recipe, settings: Settings, data: str, 
         if before["task"] != recipe.task.name:
             differing.append(f"{before['task']} there, {recipe.task.name} here")
         differing += ["other rows"] if before["data"] != data and not differing else []
-        differing += [
-            f"another checkpoint by the name of {name}"
-            for name in models
-            if before["models"].get(name, models[name]) != models[name]
-        ]
+        for kind, what in (("models", "another checkpoint by the name of"), ("languages", "other rows in")):
+            there = before.get(kind, {})  # an older version had no languages
+            differing += [f"{what} {name}" for name, print_ in note[kind].items() if there.get(name, print_) != print_]
+            note[kind] = there | note[kind]
         if differing:
             raise InputError(
                 expected=f"in {folder} nothing, or runs of the same kind",
                 found="; ".join(differing[:3]),
                 change="another --output-dir, or delete that folder",
             )
-        note["models"] = before["models"] | models
     with room_wanted(folder):
         folder.mkdir(parents=True, exist_ok=True)
         write_json(path, note)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -123,6 +123,7 @@ def place_of(path: Path, language: str, task: Task) -> Path:
 
 def _languages_in(path: Path) -> list[str]:
     """The names of folders and data files, where they are as short as names of languages are."""
+    path = path.expanduser()
     if not path.is_dir():
         return []
     names = {each.name if each.is_dir() else _language_file(each) for each in path.iterdir()}
@@ -147,7 +148,7 @@ def read_languages(task: Task, settings: Settings, languages: Languages, samples
     where = settings.transfer_data or settings.data
     for language in languages.targets:
         # The task's own language may stand with the rows to learn from only.
-        apart = where if language != task.language or _is_in(Path(where), language) else settings.data
+        apart = where if language != task.language or language in _languages_in(Path(where)) else settings.data
         found = _read(task, settings, language, samples, apart, need="dev")
         tables[f"{IN}{language}"] = found["dev"]
         if settings.few_shot is not None and "few" in found:
@@ -155,36 +156,34 @@ def read_languages(task: Task, settings: Settings, languages: Languages, samples
     return tables
 
 
-def _is_in(path: Path, language: str) -> bool:
-    return (path.expanduser() / language).is_dir() or language in _languages_in(path.expanduser())
-
-
 def _read(
-    task: Task, settings: Settings, language: str, samples: Path, where: str, *, need: str
+    task: Task, settings: Settings, language: str, samples: Path, where: str, *, need: Literal["train", "dev"]
 ) -> Mapping[str, Table]:
     data = data_of(task, language)
     few = {"few": data.train} if settings.few_shot is not None else {}
     if where == "hub":
-        return read_hub(task.name, data, few, need="dev" if need == "dev" else "train")
+        return read_hub(task.name, data, few, need=need)
     path = samples / (data.sample or "") if where == "sample" else Path(where)
     form = Form(task.columns.words is not None, data.original, data.original_header)
     place = place_of(path, language, task)
-    return read_path(place, data.train, data.dev, few, form, need="dev" if need == "dev" else "train")
+    return read_path(place, data.train, data.dev, few, form, need=need)
 
 
 def settle(
-    rows: dict[str, Rows], languages: Languages, settings: Settings, sizes: Mapping[str, int], notes: list[str]
+    rows: dict[str, Rows], languages: Languages, settings: Settings, tables: Mapping[str, Table], notes: list[str]
 ) -> dict[str, Rows]:
     """The rows with a few of each language added to those of train, and none answered that was learnt from in any
     language: of sets that were translated from one another (as many rows each), rows of one number are the same.
 
     Args:
         rows: 'train', 'dev', 'in fr', ... as they are once splits have been cut.
-        sizes: rows that each table had before.
+        tables: what they were read from.
     """
+    sizes = {table.origin: len(table) for table in tables.values()}
     learnt: list[tuple[int, set[int]]] = []
-    if "dev" not in sizes:  # train and dev were cut from one set
-        learnt.append((sizes["train"], set(rows["train"].numbers.tolist())))
+    if "dev" not in tables:  # train and dev were cut from one set; what weights are chosen on counts as learnt from
+        known = [rows["train"], *([rows["dev"]] if settings.chooses_on_dev else [])]
+        learnt.append((len(tables["train"]), {number for each in known for number in each.numbers.tolist()}))
     parts = [rows["train"], *(rows[f"{MORE}{each}"] for each in languages.more)]
     contexts: set[str] = set()
     for language in languages.targets if settings.few_shot else ():
@@ -201,12 +200,13 @@ def settle(
         parts.append(few)
         contexts |= set(few.columns.get("context", ()))
         if not from_train:
-            learnt.append((sizes[f"{IN}{language}"], set(few.numbers.tolist())))
+            learnt.append((sizes[pool.origin], set(few.numbers.tolist())))
         notes.append(f"train: {len(few):,} rows of {pool.origin} added")
     settled = {name: each for name, each in rows.items() if not name.startswith((MORE, FEW))}
     settled["train"] = parts[0].followed_by(*parts[1:]) if len(parts) > 1 else parts[0]
-    for name in [name for name in settled if name.startswith(IN) or (name == "dev" and "dev" in sizes)]:
-        settled[name] = _without(settled[name], sizes[name], learnt, contexts, settings, notes)
+    reported = "test" if "test" in settled else "dev"
+    for name in [name for name in settled if name.startswith(IN) or name == reported]:
+        settled[name] = _without(settled[name], sizes[settled[name].origin], learnt, contexts, settings, notes)
     return settled
 
 

@@ -70,7 +70,7 @@ def load_splits(task: Task, settings: Settings) -> Splits:
     rows = _cut(rows, settings, notes, LANGUAGES_DEV_FRACTION if languages else DEV_FRACTION)
     rows["train"] = _draw_train(rows["train"], settings, notes)
     if languages is not None:
-        rows = settle(rows, languages, settings, {split: len(table) for split, table in tables.items()}, notes)
+        rows = settle(rows, languages, settings, tables, notes)
     also, transfer = (
         {split.removeprefix(prefix): each for split, each in rows.items() if split.startswith(prefix)}
         for prefix in (ALSO, IN)

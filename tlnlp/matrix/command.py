@@ -14,8 +14,8 @@ import tyro
 from rich.console import Console
 
 from tlnlp.calm import calm_libraries
-from tlnlp.comparing.asked import load_recipe, part, refuse_flags
-from tlnlp.comparing.grid import differing_settings, name_sources
+from tlnlp.comparing.asked import CONTROL, SET_BY_ANY_GRID, load_recipe, part, refuse_flags
+from tlnlp.comparing.grid import default_folder, keep_one_kind, name_sources
 from tlnlp.comparing.progress import Progress
 from tlnlp.comparing.workers import (
     CRASHED,
@@ -33,18 +33,16 @@ from tlnlp.evaluation.languages import is_above_chance, join_languages, score_of
 from tlnlp.matrix import showing
 from tlnlp.matrix.picture import draw
 from tlnlp.recipe import Recipe
-from tlnlp.settings import Settings, parse_settings
-from tlnlp.training.folder import RESULT, locked, plain, room_wanted, write_json, write_text
+from tlnlp.settings import NOT_OF_THE_RUN, Settings, parse_settings
+from tlnlp.source import find_source
+from tlnlp.training.folder import RESULT, locked, room_wanted, write_json, write_text
 
 NAME = "matrix"
-GRID = "grid.json"
+# What runs of one matrix may differ in.
+VARIED = ("model", "seed", "train_language", *NOT_OF_THE_RUN)
 SET_BY_THE_GRID = {
     "train-language": "--train-languages, each of which is learnt from by itself",
-    "seed": "--seeds N, which stands for the seeds 0 to N-1",
-    "resume": "nothing: what was begun is always gone on with",
-    "overwrite": "another --output-dir, or delete the folder",
-    "quiet": "nothing",
-    "tracker": "nothing: the runs leave no room for a tracker beside each other",
+    **SET_BY_ANY_GRID,
 }
 
 
@@ -112,7 +110,7 @@ def main(arguments: list[str]) -> int:
     start_server()
     console = Console(highlight=False)
     command = shlex.join(["tlnlp", NAME, *arguments])
-    folder = asked.output_dir or default_folder(recipe, settings)
+    folder = asked.output_dir or default_folder(recipe, settings, NAME, VARIED)
     runs = plan_runs(asked, recipe, settings, folder)
     with locked(folder):
         missing = [run for run in runs if not is_finished(run)]
@@ -136,21 +134,14 @@ def main(arguments: list[str]) -> int:
     return int(any(each.kind == CRASHED for each in failures.values())) or (0 if finished else 2)
 
 
-def default_folder(recipe: Recipe, settings: Settings) -> Path:
-    """runs/matrix/TASK-DATA, with every flag that differs from the recipe's own."""
-    changed = recipe.changed(settings)
-    words = [recipe.task.name, Path(settings.data).name.split(".")[0]]
-    words += [f"{name}={value}" for name, value in changed.items() if name not in ("data", "columns", "model", "seed")]
-    return Path("runs") / NAME / "-".join(words)
-
-
 def plan_runs(asked: Asked, recipe: Recipe, settings: Settings, folder: Path) -> tuple[Run, ...]:
     """Looks at the rows of each language and lays out the runs, seed by seed.
 
     Raises:
         InputError: a language that is not there, rows that cannot be used, or a folder that holds other runs.
     """
-    rows = {}
+    rows, fingerprints, models = {}, {}, {}
+    sources = name_sources(asked.models or (settings.model,))
     for language in asked.train_languages:
         splits = load_splits(recipe.task, replace(settings, train_language=(language,)))
         if not splits.transfer:
@@ -159,37 +150,18 @@ def plan_runs(asked: Asked, recipe: Recipe, settings: Settings, folder: Path) ->
                 found=f"{asked.recipe}: nothing to answer but {language}",
                 change="another recipe, --languages, or --transfer-data FOLDER with rows in others",
             )
-        rows[language] = len(splits.train)
-    sources = name_sources(asked.models or (settings.model,))
-    _keep_one_kind(folder, recipe, settings)
+        rows[language], fingerprints[language] = len(splits.train), splits.fingerprint
+        models = {
+            source: find_source(recipe, replace(settings, model=model, strategy=CONTROL), splits).fingerprint
+            for model, source in sources.items()
+        }
+    keep_one_kind(folder, recipe, settings, VARIED, models=models, languages=fingerprints)
     return tuple(
         Run(model, source, language, seed, rows[language], folder / source / language / f"seed{seed}")
         for seed in range(asked.seeds)
         for model, source in sources.items()
         for language in asked.train_languages
     )
-
-
-def _keep_one_kind(folder: Path, recipe: Recipe, settings: Settings) -> None:
-    """Notes what all runs in `folder` have in common, or refuses runs that do not."""
-    varied = ("model", "seed", "seeds", "train_language", "output_dir", "resume", "quiet", "save_every", "frozen_dir")
-    settled = {name: value for name, value in plain(settings).items() if name not in varied}
-    note = {"task": recipe.task.name, "settings": settled}
-    path = folder / GRID
-    if path.is_file():
-        before = json.loads(path.read_text())
-        differing = differing_settings(before["settings"], settled)
-        if before["task"] != recipe.task.name:
-            differing.insert(0, f"{before['task']} there, {recipe.task.name} here")
-        if differing:
-            raise InputError(
-                expected=f"in {folder} nothing, or runs of the same kind",
-                found="; ".join(differing[:3]),
-                change="another --output-dir, or delete that folder",
-            )
-    with room_wanted(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, note)
 
 
 def _refuse_contradictions(asked: Asked, given: set[str]) -> None:
@@ -202,9 +174,13 @@ def _refuse_contradictions(asked: Asked, given: set[str]) -> None:
             raise InputError(
                 expected=f"each of --{name} once", found=f"{twice[0]} twice", change=f"leave one {twice[0]} out"
             )
-    for flag, value in (("seeds", asked.seeds), ("workers", asked.workers), ("train-languages", 0)):
-        if value is not None and value < 1 and (flag != "train-languages" or not asked.train_languages):
+    for flag, value in (("seeds", asked.seeds), ("workers", asked.workers)):
+        if value is not None and value < 1:
             raise InputError(expected=f"--{flag}: at least 1", found=str(value), change=f"the value of --{flag}")
+    if not asked.train_languages:
+        raise InputError(
+            expected="--train-languages: at least one", found="none", change="name them after --train-languages"
+        )
 
 
 def _report(
