@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.runs import ROOT, run_recipe
@@ -55,6 +56,25 @@ def test_new_answers_are_those_of_the_run(trained: tuple[str, Path], capsys: pyt
             assert again["score"] == pytest.approx(answer["score"], abs=1e-4)
     if name != "squad":  # which leaves out questions without an answer
         assert len(found) == len(expected)
+
+
+def test_probabilities_are_calibrated_by_what_the_dev_rows_taught(
+    trained: tuple[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, folder = trained
+    temperature = json.loads((folder / "model" / "tlnlp.json").read_text())["temperature"]
+    assert (temperature is not None) == (name in ("sst2", "rte", "copa", "gpt_sst2", "gpt_copa"))
+    capsys.readouterr()
+    assert cli.main(["predict", str(folder / "model"), str(SAMPLES / SAMPLE_OF[name] / "validation.jsonl")]) == 0
+    for answer in told(capsys.readouterr().out):
+        if temperature is None:
+            assert "calibrated" not in answer
+            continue
+        scores = answer["scores"]
+        values = np.array(list(scores.values()) if isinstance(scores, dict) else scores)
+        assert values.max() == pytest.approx(answer["score"], rel=1e-5)
+        powers = values ** (1 / temperature)
+        assert answer["calibrated"] == pytest.approx(powers.max() / powers.sum(), rel=1e-4)
 
 
 def test_rows_come_from_standard_input_without_labels(

@@ -100,6 +100,7 @@ def test_several_processes_give_the_same_answers(
     for line, same in zip(ended.predictions.splitlines(), alone.predictions.splitlines(), strict=True):
         answer, expected = json.loads(line), json.loads(same)
         assert answer.pop("score") == pytest.approx(expected.pop("score"), abs=1e-3)
+        assert answer.pop("scores") == pytest.approx(expected.pop("scores"), abs=1e-3)
         assert answer == expected
     assert ended.output.count("accuracy, 13 dev rows") == 1, "only the first process speaks"
 

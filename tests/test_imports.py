@@ -44,6 +44,7 @@ FLOW = (
     "tlnlp.evaluation.measure",
     "tlnlp.evaluation.predict",
     "tlnlp.evaluation.statistics",
+    "tlnlp.evaluation.calibration",
     "tlnlp.evaluation.curves",
     "tlnlp.evaluation.screen",
     "tlnlp.source",

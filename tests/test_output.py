@@ -118,7 +118,9 @@ def test_every_dev_row_is_answered_once_in_the_tasks_words(plain: tuple[Path, Of
     assert [each["row"] for each in predictions] == list(range(1, DEV_ROWS + 1))
     assert [each["label"] for each in predictions] == [("negative", "positive")[row["label"]] for row in rows]
     for each in predictions:
-        assert set(each) == {"row", "label", "prediction", "score"}
+        assert set(each) == {"row", "label", "prediction", "score", "scores"}
+        assert sum(each["scores"].values()) == pytest.approx(1, abs=1e-5)
+        assert each["scores"][each["prediction"]] == pytest.approx(each["score"], rel=1e-5)
         assert each["prediction"] in ("negative", "positive")
         assert 0.5 <= each["score"] <= 1
     right = statistics.fmean(each["prediction"] == each["label"] for each in predictions)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
+import numpy as np
 import tyro
 from accelerate import Accelerator
 from rich.console import Console
@@ -23,6 +24,7 @@ from tlnlp.data.raw import Form
 from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, Reading, read_rows
 from tlnlp.data.rows import Rows
 from tlnlp.data.table import Table
+from tlnlp.evaluation.calibration import heat
 from tlnlp.evaluation.predict import predict
 from tlnlp.model import load_tokenizer
 from tlnlp.prepare import pack
@@ -61,7 +63,7 @@ class Answerer:
     """A saved model, ready to answer."""
 
     def __init__(self, folder: Path, *, max_tokens: int = 4096, precision: Precision = "fp32") -> None:
-        self.task, settings, self.threshold = read_task(folder)
+        self.task, settings, self.threshold, self.temperature = read_task(folder)
         self.settings: Settings = replace(
             settings,
             max_tokens=max(max_tokens, settings.max_length),
@@ -86,7 +88,17 @@ class Answerer:
             self._is_packed = pack(self.model, encoded, task, self.tokenizer) is not None
         answers = predict(self.model, encoded, rows, task, self.tokenizer, self.settings, self.accelerator, advance)
         apply = getattr(head, "apply_threshold", None)
-        return answers if apply is None or self.threshold is None else apply(answers, self.threshold)
+        if apply is not None and self.threshold is not None:
+            answers = apply(answers, self.threshold)
+        return [answer | self._calibrate(answer) for answer in answers]
+
+    def _calibrate(self, answer: dict[str, Any]) -> dict[str, float]:
+        """The probability of the answer by the temperature that was fitted on dev rows, where there is one."""
+        if self.temperature is None:
+            return {}
+        scores = answer["scores"]
+        chances = np.array([list(scores.values()) if isinstance(scores, dict) else scores])
+        return {"calibrated": float(heat(chances, self.temperature).max())}
 
     def _read(self, table: Table, chosen: dict[str, str]) -> Rows:
         roles = choose_roles(self.task, chosen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tlnlp import heads
 from tlnlp.adapted import load_adapted
@@ -27,6 +27,7 @@ def write_task(
     settings: Settings,
     threshold: float | None,
     adapter: dict[str, Any] | None = None,
+    temperature: float | None = None,
 ) -> None:
     """Writes `folder`/tlnlp.json.
 
@@ -34,6 +35,7 @@ def write_task(
         labels: names in the order of the network's outputs.
         threshold: of question answering, see `span.apply_threshold`; None where there is none.
         adapter: what `load_network` must know where the folder holds an adapter and not the whole network.
+        temperature: what the logits are to be divided by for honest probabilities; None where it is not known.
     """
     given = asdict(settings)
     record = {
@@ -44,14 +46,30 @@ def write_task(
         "symmetric": task.symmetric,
         "unanswerable": task.unanswerable,
         "threshold": threshold,
+        "temperature": temperature,
         "settings": {name: given[name] for name in ENCODED_WITH},
         "adapter": adapter,
     }
     (folder / FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_task(folder: Path) -> tuple[Task, Settings, float | None]:
-    """The task, the settings that its rows are encoded with, and the threshold of question answering.
+class Saved(NamedTuple):
+    """What a saved model is for.
+
+    Args:
+        settings: those that its rows are encoded with.
+        threshold: of question answering; None where there is none.
+        temperature: of its probabilities; None where it is not known.
+    """
+
+    task: Task
+    settings: Settings
+    threshold: float | None
+    temperature: float | None
+
+
+def read_task(folder: Path) -> Saved:
+    """What stands in `folder`/tlnlp.json.
 
     Raises:
         InputError: `folder` holds no model that this library wrote.
@@ -76,7 +94,8 @@ def read_task(folder: Path) -> tuple[Task, Settings, float | None]:
     given: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in record["settings"].items()
     }
-    return task, Settings(**given, model=str(folder), max_tokens=max(4096, given["max_length"])), record["threshold"]
+    settings = Settings(**given, model=str(folder), max_tokens=max(4096, given["max_length"]))
+    return Saved(task, settings, record["threshold"], record.get("temperature"))  # an older version had none
 
 
 def load_network(folder: Path, head: Head) -> Any:

@@ -132,6 +132,7 @@ def assert_same_answers(one: Ended, other: Ended) -> None:
     ]
     for answer, same in pairs:
         assert answer.pop("score") == pytest.approx(same.pop("score"), abs=1e-4)
+        assert answer.pop("scores") == pytest.approx(same.pop("scores"), abs=1e-4)
         assert answer == same
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from tlnlp import model as models
 from tlnlp.data.rows import Rows
+from tlnlp.evaluation.calibration import describe_calibration
 from tlnlp.evaluation.card import PIPELINES, write_card
 from tlnlp.evaluation.languages import join_languages, remarks_on, table_of
 from tlnlp.evaluation.measure import measure
@@ -65,6 +66,7 @@ def describe(
             for name, each in also.items()
         },
         "null_threshold": _tune_threshold(task, answers, rows),
+        "calibration": _calibrate(task, answers, rows),
         "majority": measure(task, task.head.majority(work.train_rows, rows, task), rows),
         "published": None if published is None else {**vars(published), "settings": dict(published.settings)},
         "one_answer": _is_one_answer(answers),
@@ -128,6 +130,11 @@ def _tune_threshold(task: Task, answers: list[dict[str, Any]], rows: Rows) -> di
     return {"threshold": threshold, "best_f1": f1, "best_exact_match": exact}
 
 
+def _calibrate(task: Task, answers: list[dict[str, Any]], rows: Rows) -> dict[str, Any] | None:
+    found = task.head.chances(answers, rows, task)
+    return None if found is None or not len(found.correct) else describe_calibration(found)
+
+
 def write(
     work: Work,
     result: dict[str, Any],
@@ -153,7 +160,7 @@ def write(
     threshold = result["null_threshold"]
     write_task(
         place, training.task, work.labels, training.settings, threshold and threshold["threshold"],
-        None if adapted is None else adapted.record(),
+        None if adapted is None else adapted.record(), (result["calibration"] or {}).get("temperature"),
     )  # fmt: skip
     models.check_saved(place, training.model, head, sample_batch(work), load_network)
     folders.write_text(folder / folders.PREDICTIONS, _predictions(work.reported_rows, answers))

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
     from tlnlp.data.rows import Rows
+    from tlnlp.heads.chances import Chances
     from tlnlp.heads.encoded import Encoded
     from tlnlp.recipe import Task
     from tlnlp.settings import Settings
@@ -56,6 +57,9 @@ class Head(Protocol):
 
     def judged(self, answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
         """What the metrics are computed on: {"predictions": [...], "references": [...]}."""
+
+    def chances(self, answers: list[dict[str, Any]], rows: Rows, task: Task) -> Chances | None:
+        """How sure each answer was, and whether it is right; None where answers have no probability."""
 
     def majority(self, train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
         """The answers of one who only knows how often each answer occurs in `train`; None where that says nothing."""

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from tlnlp.heads.chances import Chances
 from tlnlp.heads.encoded import Encoded, model_inputs, pad_features
 from tlnlp.heads.joining import join_texts
 
@@ -91,15 +92,27 @@ def side_by_side(scores: torch.Tensor, endings: torch.Tensor) -> torch.Tensor:
 
 
 def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) -> list[dict[str, Any]]:
-    """For each row the place of the likeliest ending, from 0, its probability, and the ending itself."""
+    """For each row the place of the likeliest ending, from 0, its probability and that of each, and the ending."""
     answers = []
     for line, endings in zip(outputs, rows.columns["endings"], strict=True):
         scores = line[: len(endings)].astype(np.float64)
         chances = np.exp(scores - scores.max())
         chances /= chances.sum()
         place = int(chances.argmax())
-        answers.append({"prediction": place, "score": float(chances[place]), "ending": endings[place]})
+        answers.append(
+            {
+                "prediction": place,
+                "score": float(chances[place]),
+                "ending": endings[place],
+                "scores": [float(f"{chance:.6g}") for chance in chances],
+            }
+        )
     return answers
+
+
+def chances(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Chances:
+    """Of each ending."""
+    return Chances.of_all([answer["scores"] for answer in answers], rows.columns["label"])
 
 
 def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:

@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tlnlp.heads import choice, sentence
+from tlnlp.heads.chances import Chances
 from tlnlp.heads.choice import pair_endings, side_by_side
 from tlnlp.heads.encoded import Encoded, Ragged, model_inputs, pad_features
 from tlnlp.heads.joining import Template, join_texts
@@ -138,6 +139,11 @@ def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) 
 def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
     """As in the choice head for endings, else as in the sentence head."""
     return _like(rows).judged(answers, rows, task)
+
+
+def chances(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Chances | None:
+    """As in the choice head for endings, else as in the sentence head."""
+    return _like(rows).chances(answers, rows, task)
 
 
 def majority(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:

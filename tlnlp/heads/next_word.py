@@ -9,14 +9,25 @@ import torch
 
 from tlnlp.heads.encoded import NOT_SCORED, Encoded, pad_features
 from tlnlp.heads.joining import join_rows
-from tlnlp.heads.word import config_changes, decode, forward, judged, logits, loss, majority, note_on_joining
+from tlnlp.heads.word import chances, config_changes, decode, forward, judged, logits, loss, majority, note_on_joining
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
     from tlnlp.recipe import Task
     from tlnlp.settings import Settings
 
-__all__ = ["collate", "config_changes", "decode", "encode", "forward", "judged", "logits", "loss", "majority"]
+__all__ = [
+    "chances",
+    "collate",
+    "config_changes",
+    "decode",
+    "encode",
+    "forward",
+    "judged",
+    "logits",
+    "loss",
+    "majority",
+]
 
 auto_class = "AutoModelForCausalLM"
 roles = ("text",)

@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
 from tlnlp.errors import InputError
+from tlnlp.heads.chances import Chances
 from tlnlp.heads.encoded import Encoded, model_inputs, pad_features
 from tlnlp.heads.joining import join_texts
 from tlnlp.recipe import Score, Several
@@ -122,7 +123,8 @@ forward = logits
 
 
 def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) -> list[dict[str, Any]]:
-    """One answer for each row: the likeliest label and its probability, all labels that hold, or the score."""
+    """One answer for each row: the likeliest label, its probability and that of each; all labels that hold; or the
+    score."""
     logits = np.stack(outputs).astype(np.float64)
     if isinstance(task.labels, Score):
         return [{"prediction": float(value), "score": float(value)} for value in logits[:, 0]]
@@ -135,7 +137,28 @@ def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) 
         ]
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     chances = exponents / exponents.sum(axis=1, keepdims=True)
-    return [{"prediction": names[line.argmax()], "score": float(line.max())} for line in chances]
+    return [
+        {
+            "prediction": names[line.argmax()],
+            "score": float(line.max()),
+            "scores": {name: float(f"{chance:.6g}") for name, chance in zip(names, line, strict=True)},
+        }
+        for line in chances
+    ]
+
+
+def chances(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Chances | None:
+    """Of each label; of several labels, whether each holds."""
+    values = rows.columns["label"]
+    if isinstance(task.labels, Score):
+        return None
+    if isinstance(task.labels, Several):
+        held = [[i in each for i in range(len(rows.labels or ()))] for each in values]
+        return Chances.of_all(
+            [[chance, 1 - chance] for answer in answers for chance in answer["score"]],
+            [int(not each) for of_row in held for each in of_row],
+        )
+    return Chances.of_all([list(answer["scores"].values()) for answer in answers], values)
 
 
 def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:

@@ -12,6 +12,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tlnlp.errors import InputError
+from tlnlp.heads.chances import Chances
 from tlnlp.heads.encoded import TOKENIZED_ROWS, Encoded, Ragged, model_inputs, pad_features
 from tlnlp.heads.joining import Template, tokens_of
 from tlnlp.heads.spans import NOWHERE, SPANS, Spans, apply_threshold, find_spans, tune_threshold
@@ -264,6 +265,13 @@ def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) 
         answer = {"null_odds": float(nulls[row] - best[row]), "n_best": n_best}
         answers.append(answer | ({"id": rows.columns["id"][row]} if "id" in rows.columns else {}))
     return apply_threshold(answers, 0.0)
+
+
+def chances(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Chances:
+    """Of the answer given, among the best spans (and none); right is what stands among the acceptable ones."""
+    acceptable = [each["text"] or [""] for each in rows.columns["answers"]]
+    correct = [told["prediction"] in texts for told, texts in zip(answers, acceptable, strict=True)]
+    return Chances(np.array([told["score"] for told in answers]), np.array(correct))
 
 
 def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:

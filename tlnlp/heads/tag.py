@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from tlnlp.heads.chances import Chances
 from tlnlp.heads.encoded import NOT_SCORED, TOKENIZED_ROWS, Encoded, Ragged, model_inputs, pad_features
 from tlnlp.heads.joining import Template, tokens_of
 
@@ -167,6 +168,17 @@ def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) 
         {"prediction": names[tag].tolist(), "score": float(chance.mean()), "scores": chance.round(4).tolist()}
         for tag, chance in zip(tags, chances, strict=True)
     ]
+
+
+def chances(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Chances:
+    """Of the tag that each word got."""
+    names = rows.labels or ()
+    correct = [
+        told == names[tag]
+        for answer, tags in zip(answers, rows.columns["tags"], strict=True)
+        for told, tag in zip(answer["prediction"], tags, strict=True)
+    ]
+    return Chances(np.array([chance for answer in answers for chance in answer["scores"]]), np.array(correct))
 
 
 def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:

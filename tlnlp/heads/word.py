@@ -147,6 +147,11 @@ def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, l
     return {"predictions": [each["nats"] for each in answers], "references": [each["places"] for each in answers]}
 
 
+def chances(answers: list[dict[str, Any]], rows: Rows, task: Task) -> None:
+    """An answer is a sequence's whole loss."""
+    return
+
+
 def majority(train: Rows, rows: Rows, task: Task) -> None:
     """There is no answer that is right by being frequent."""
     return

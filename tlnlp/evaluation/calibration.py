@@ -1,0 +1,89 @@
+"""Calibration: whether answers given with a confidence of 0.8 are right four times of five (Guo et al. 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from tlnlp.heads.chances import Chances
+
+BINS = 15  # Guo et al. 2017, table 1
+# One row whose right answer was all but impossible would else decide the temperature by itself.
+LEAST_CHANCE = 1e-7
+# Temperatures looked at. Beyond them all answers are alike, or all are certain.
+LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.05, 20.0
+FOLDS = 5
+
+
+def describe_calibration(found: Chances) -> dict[str, Any]:
+    """Reliability, error, and what a temperature makes of it.
+
+    Returns:
+        bins: [{from, to, rows, confidence, accuracy}], those that hold a row; error: expected calibration error;
+        temperature and error_after, where the chances of each answer are known. The temperature is that of all rows;
+        its error is measured on rows that it was not fitted on (each fifth by a temperature of the others).
+    """
+    bins = reliability(found.confidence, found.correct)
+    described: dict[str, Any] = {"answers": len(found.correct), "bins": bins, "error": calibration_error(bins)}
+    if found.of_each is not None and (lines := len(found.right)) >= 2 * FOLDS:
+        described["temperature"] = fit_temperature(found.of_each, found.right)
+        after = np.empty(lines)
+        for held in np.array_split(np.random.default_rng(0).permutation(lines), FOLDS):
+            others = np.setdiff1d(np.arange(lines), held)
+            temperature = fit_temperature(found.of_each[others], found.right[others])
+            after[held] = heat(found.of_each[held], temperature).max(1)
+        described["error_after"] = calibration_error(reliability(after, found.correct))
+    return described
+
+
+def reliability(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
+    """For each of `BINS` equal widths of confidence: how many rows, their mean confidence, the share that is right."""
+    bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    bins = []
+    for number in np.unique(bin_of):
+        inside = bin_of == number
+        bins.append(
+            {
+                "from": number / BINS,
+                "to": (number + 1) / BINS,
+                "rows": int(inside.sum()),
+                "confidence": float(confidence[inside].mean()),
+                "accuracy": float(correct[inside].mean()),
+            }
+        )
+    return bins
+
+
+def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
+    """Expected calibration error: by how much confidence and accuracy differ, over rows (Guo et al. 2017, eq. 3)."""
+    rows = sum(each["rows"] for each in bins)
+    return sum(each["rows"] / rows * abs(each["confidence"] - each["accuracy"]) for each in bins)
+
+
+def fit_temperature(chances: np.ndarray, right: np.ndarray) -> float:
+    """What all logits are to be divided by, so that what is right is as likely as can be (Guo et al. 2017, eq. 9).
+
+    Args:
+        chances: [rows, answers]
+        right: place of the right answer [rows].
+    """
+    rows = np.arange(len(right))
+
+    def loss(log_temperature: float) -> float:
+        of_right = heat(chances, float(np.exp(log_temperature)))[rows, right]
+        return float(-np.log(np.maximum(of_right, LEAST_CHANCE)).sum())
+
+    bounds = (np.log(LEAST_TEMPERATURE), np.log(MOST_TEMPERATURE))
+    return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+
+
+def heat(chances: np.ndarray, temperature: float) -> np.ndarray:
+    """The probabilities [lines, answers] once their logits are divided by `temperature`: above 1 they come closer to
+    each other. What is no answer of a line (0) stays so."""
+    with np.errstate(divide="ignore"):
+        logits = np.log(chances) / temperature
+    weights = np.exp(logits - logits.max(1, keepdims=True))
+    return weights / weights.sum(1, keepdims=True)
