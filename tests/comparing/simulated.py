@@ -40,7 +40,7 @@ def simulate(
         "models": ["mini"],
         "strategies": list(truth),
         "sizes": list(sizes),
-        "seeds": seeds,
+        "seeds": [seeds],
         "dev_rows": dev_rows,
         **judged,
         "verdicts": find_verdicts(judged, seeds=seeds, shares_dev=True),

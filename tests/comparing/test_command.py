@@ -179,6 +179,22 @@ def test_what_is_there_is_not_run_again_and_more_is_added(
     assert [curve["arm"] for curve in read(folder)["curves"]] == ["from_scratch", "full", "head_only"]
 
 
+def test_each_size_may_have_its_own_number_of_seeds(
+    undisturbed: tuple[Path, Said], tmp_path: Path, bert: Path, reviews: Path
+) -> None:
+    folder = shutil.copytree(undisturbed[0], tmp_path / "out")
+    fewer = (*STRATEGIES, "--rows", "41", "12", "--seeds", "1", "2")
+    said = compare(SST2, *fewer, *flags(bert, reviews), "--save-every", 1, "--output-dir", folder)
+    assert said.status == 0, said.err + said.out
+    assert "6 runs, 6 of them there already" in said.out
+    assert "1 to 2 seeds" in said.out
+    for curve in read(folder)["curves"]:
+        assert {point["rows"]: len(point["scores"]) for point in curve["points"]} == {12: 2, 41: 1}
+    said = compare(SST2, *STRATEGIES, "--rows", "41", "12", "--seeds", "1", "2", "2", *flags(bert, reviews))
+    assert said.status == 2
+    assert "one for each size" in said.err and "3 numbers, and 2 sizes (12, 41 train rows)" in said.err
+
+
 def test_other_settings_or_other_rows_in_the_same_folder_are_refused(
     undisturbed: tuple[Path, Said], bert: Path, reviews: Path, tmp_path: Path
 ) -> None:

@@ -65,9 +65,13 @@ class Asked:
         tuple[int, ...], tyro.conf.arg(metavar="ROWS ...", help="The same as numbers of rows; instead of --fractions.")
     ] = ()
     seeds: Annotated[
-        int,
-        tyro.conf.arg(metavar="COUNT", help="Runs of each kind, seeds 0 to COUNT-1: each draws rows and head anew."),
-    ] = 5
+        tuple[int, ...],
+        tyro.conf.arg(
+            metavar="COUNT ...",
+            help="Runs of each kind, seeds 0 to COUNT-1: each draws rows and head anew. One number, or one for each "
+            "of --rows or --fractions.",
+        ),
+    ] = (5,)
     workers: Annotated[
         int | None, tyro.conf.arg(metavar="COUNT", help="Runs at a time; one for each GPU, or one on a CPU if unset.")
     ] = None
@@ -185,7 +189,11 @@ def _refuse_contradictions(asked: Asked, passed: list[str]) -> None:
             raise InputError(
                 expected=f"each of --{name} once", found=f"{twice[0]} twice", change=f"leave one {twice[0]} out"
             )
-    for name, value in (("seeds", asked.seeds), ("workers", asked.workers), ("rows", min(asked.rows, default=1))):
+    for name, value in (
+        ("seeds", min(asked.seeds, default=0)),
+        ("workers", asked.workers),
+        ("rows", min(asked.rows, default=1)),
+    ):
         if value is not None and value < 1:
             raise InputError(expected=f"--{name}: at least 1", found=str(value), change=f"the value of --{name}")
     if not asked.strategies:

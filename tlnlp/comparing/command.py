@@ -91,10 +91,10 @@ def _report(
         "models": list(dict.fromkeys(arm.source for arm in grid.arms)),
         "strategies": list(dict.fromkeys(arm.strategy for arm in grid.arms)),
         "sizes": list(grid.sizes),
-        "seeds": grid.seeds,
+        "seeds": list(grid.seeds),
         "dev_rows": table.dev_rows,
         **judged,
-        "verdicts": find_verdicts(judged, seeds=grid.seeds, shares_dev=grid.shares_dev),
+        "verdicts": find_verdicts(judged, seeds=min(grid.seeds), shares_dev=grid.shares_dev),
         "failures": [
             {"run": run.name, "folder": str(run.folder), "kind": each.kind, "words": each.words}
             for run, each in failures.items()

@@ -89,6 +89,7 @@ class Grid:
 
     Args:
         sizes: train rows, ascending.
+        seeds: how many at each size.
         all_rows: train rows that there are.
         dev: the reported rows of each seed; of one entry where they are the same for all.
         runs: in the order in which they are made: seed by seed, so that what is there is even when it is stopped.
@@ -97,7 +98,7 @@ class Grid:
     folder: Path
     arms: tuple[Arm, ...]
     sizes: tuple[int, ...]
-    seeds: int
+    seeds: tuple[int, ...]
     all_rows: int
     dev: tuple[Rows, ...]
     runs: tuple[Run, ...]
@@ -123,7 +124,7 @@ def plan_grid(asked: Asked, recipe: Recipe, settings: Settings) -> Grid:
         find_strategy(strategy)
     # Every seed's rows: where the source has no dev split, each seed cuts its own from train.
     splits = [load_splits(recipe.task, replace(settings, seed=0))]
-    for seed in range(1, asked.seeds):
+    for seed in range(1, max(asked.seeds)):
         splits.append(load_splits(recipe.task, replace(settings, seed=seed)))
         if splits[-1].fingerprint == splits[0].fingerprint:
             splits = splits[:1]
@@ -139,17 +140,19 @@ def plan_grid(asked: Asked, recipe: Recipe, settings: Settings) -> Grid:
     }
     all_rows = min(len(each.train) for each in splits)
     sizes = _find_sizes(asked, all_rows, splits[0].train)
+    seeds = _seeds_at(sizes, asked)
     folder = asked.output_dir or default_folder(recipe, settings, "compare", VARIED)
     arms = _name_arms(models, asked.strategies)
     runs = tuple(
         Run(arm, rows, seed, place_of(folder, arm, rows, seed))
-        for seed in range(asked.seeds)
-        for rows in sizes
+        for seed in range(max(seeds))
+        for rows, count in zip(sizes, seeds, strict=True)
+        if seed < count
         for arm in arms
     )
     checkpoints = {arm.source: fingerprints[arm.model] for arm in arms}
     keep_one_kind(folder, recipe, settings, VARIED, data=splits[0].fingerprint, models=checkpoints)
-    return Grid(folder, arms, sizes, asked.seeds, all_rows, tuple(dev), runs)
+    return Grid(folder, arms, sizes, seeds, all_rows, tuple(dev), runs)
 
 
 def place_of(folder: Path, arm: Arm, rows: int, seed: int) -> Path:
@@ -164,6 +167,20 @@ def default_folder(recipe: Recipe, settings: Settings, command: str, varied: Seq
     words = [recipe.task.name, Path(settings.data).name.split(".")[0]]
     words += [f"{name}={value}" for name, value in changed.items() if name not in (*varied, "data", "columns")]
     return Path("runs") / command / "-".join(words)
+
+
+def _seeds_at(sizes: tuple[int, ...], asked: Asked) -> tuple[int, ...]:
+    """How many seeds each of `sizes` gets."""
+    if len(asked.seeds) == 1:
+        return asked.seeds * len(sizes)
+    given = asked.rows or asked.fractions or FRACTIONS
+    if len(asked.seeds) != len(given) or len(given) != len(sizes):
+        raise InputError(
+            expected="--seeds: one number, or one for each size",
+            found=f"{len(asked.seeds)} numbers, and {len(sizes)} sizes ({', '.join(map(str, sizes))} train rows)",
+            change="the numbers after --seeds",
+        )
+    return tuple(count for _, count in sorted(zip(given, asked.seeds, strict=True)))
 
 
 def _find_sizes(asked: Asked, all_rows: int, train: Rows) -> tuple[int, ...]:

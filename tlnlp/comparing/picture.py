@@ -76,7 +76,7 @@ def _label_axes(axes: Any, content: dict[str, Any], title: str) -> None:
     axes.set_xticklabels([f"{size:,}" for size in sizes])
     axes.set_xlabel("labelled train rows (logarithmic)")
     axes.set_ylabel(content["metric"] + (", lower is better" if content["lower_is_better"] else ""))
-    over = "seeds and dev rows" if content["seeds"] > 1 else "dev rows, one seed"
+    over = "seeds and dev rows" if max(content["seeds"]) > 1 else "dev rows, one seed"
     axes.set_title(title, loc="left", fontsize=11.5, fontweight="bold", pad=22)
     axes.text(
         0, 1.025, f"marks: means, beside each other at each size; bars: 95 % intervals over {over}; ticks: single runs",

@@ -40,14 +40,15 @@ def _score(point: dict[str, Any] | None) -> str:
 
 def title(content: dict[str, Any]) -> str:
     """What was compared on what."""
-    seeds = "1 seed" if content["seeds"] == 1 else f"{content['seeds']} seeds"
+    fewest, most = min(content["seeds"]), max(content["seeds"])
+    seeds = "1 seed" if most == 1 else f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
     model = f"{content['models'][0]}, " if len(content["models"]) == 1 else ""
     return f"{content['task']}: {model}{content['metric']} on {content['dev_rows']:,} dev rows, {seeds}"
 
 
 def explanation(content: dict[str, Any]) -> str:
     """What the numbers behind ± are."""
-    over = "seeds and dev rows" if content["seeds"] > 1 else "dev rows only"
+    over = "seeds and dev rows" if max(content["seeds"]) > 1 else "dev rows only"
     return (
         f"±: half of the 95 % interval over {over}. Pairs are compared on the same seeds and rows, which is sharper. "
         "Every interval is by itself; what is called a difference holds for all pairs at one size together (Holm)."
