@@ -47,6 +47,7 @@ FLOW = (
     "tlnlp.evaluation.calibration",
     "tlnlp.evaluation.curves",
     "tlnlp.evaluation.screen",
+    "tlnlp.evaluation.facts",
     "tlnlp.source",
     "tlnlp.prepare",
     "tlnlp.evaluation.languages",
@@ -61,6 +62,7 @@ FLOW = (
     "tlnlp.words.",
     "tlnlp.comparing.",
     "tlnlp.matrix.",
+    "tlnlp.checking.",
     "tlnlp.demo.",
     "tlnlp.cli",
 )

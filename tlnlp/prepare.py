@@ -18,6 +18,7 @@ from tlnlp.compact import CompactVocabulary, pieces_used
 from tlnlp.data.rows import Rows, Splits
 from tlnlp.data.vocabulary import train_vocabulary
 from tlnlp.dropout import CheapDropout
+from tlnlp.evaluation.facts import describe_data
 from tlnlp.frozen import FrozenLayers, frozen_layers
 from tlnlp.heads.encoded import Encoded, model_inputs
 from tlnlp.packing import Packing
@@ -48,6 +49,7 @@ class Work:
         language: that of all others.
         compact: the piece table cut to the pieces that occur; to be restored before saving. None: it is whole.
         adapted: the adapter in the network, if there is one, and how it is saved.
+        facts: what there is to know of the rows (`describe_data`); None of plain text.
     """
 
     recipe: Recipe
@@ -65,6 +67,7 @@ class Work:
     notes: list[str]
     compact: CompactVocabulary | None
     adapted: Adapted | None
+    facts: dict[str, Any] | None
 
 
 def prepare(
@@ -132,6 +135,10 @@ def prepare(
         freeze=freeze,
         packing=packing,
     )
+    # Plain text is all but sure to repeat itself, and there is no score to spoil.
+    is_answered = not {"label", "tags", "answers"}.isdisjoint(splits.train.columns)
+    facts = describe_data(splits, tokenizer, settings.max_length) if is_answered else None
+    found = facts["findings"] if facts else []
     noted = (*everything, *(each for each, _ in transfer.values()))
     work = Work(
         recipe=recipe,
@@ -148,7 +155,8 @@ def prepare(
         labels=source.labels,
         compact=compact,
         adapted=adapted,
-        notes=list(dict.fromkeys([*splits.notes, *(note for each in noted for note in each.notes)])),
+        notes=list(dict.fromkeys([*splits.notes, *(note for each in noted for note in each.notes), *found])),
+        facts=facts,
     )
     return work
 

@@ -92,6 +92,7 @@ def describe(
         "processes": training.accelerator.num_processes,
         "device": str(training.accelerator.device),
         "notes": work.notes,
+        "facts": work.facts,
         "settings": folders.plain(settings),
         "versions": {name: version(name) for name in LIBRARIES},
         "data_fingerprint": data_fingerprint,
