@@ -1,6 +1,7 @@
 """The text that `mini` is pre-trained on: six languages, partly with words switched from one to another.
 
     python benchmarks/mini_text.py CORPORA runs/mini_text --characters 200    # millions
+    python benchmarks/mini_text.py CORPORA runs/mini_gpt_text --languages en --characters 45    # for `mini-gpt`
 
 CORPORA holds en.txt.xz and so on, and ntrex/parallel.jsonl.gz. Of each language lines are drawn in proportion to the
 0.7th power of its size (temperature sampling: Conneau and Lample 2019, section 3.1). In a share of the lines half of
@@ -38,9 +39,9 @@ class Switcher:
 
     def switch(self, text: str, language: str) -> str:
         """The line, perhaps with words of one other language in it."""
-        if self.draw.random() >= self.lines:
+        if not self.to or self.draw.random() >= self.lines:
             return text
-        other = self.draw.choice([each for each in LANGUAGES if each != language])
+        other = self.draw.choice([each for each in (SOURCE, *self.to) if each != language])
         return WORD.sub(lambda match: self._replace(match.group(), language, other), text)
 
     def _replace(self, word: str, language: str, other: str) -> str:
@@ -82,6 +83,7 @@ def main() -> None:
     parser.add_argument("corpora", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--characters", type=float, default=200, metavar="MILLIONS")
+    parser.add_argument("--languages", nargs="+", default=list(LANGUAGES), choices=LANGUAGES, metavar="LANGUAGE")
     parser.add_argument("--switched-lines", type=float, default=0.6, metavar="SHARE")
     parser.add_argument("--switched-words", type=float, default=0.5, metavar="SHARE")
     parser.add_argument(
@@ -92,11 +94,10 @@ def main() -> None:
     asked = parser.parse_args()
     draw = random.Random(3)
     parallel = asked.corpora / "ntrex" / "parallel.jsonl.gz"
-    switcher = Switcher(
-        {each: find_pairs(parallel, each) for each in TARGETS}, draw, asked.switched_lines, asked.switched_words
-    )
+    pairs = {each: find_pairs(parallel, each) for each in TARGETS if each in asked.languages}
+    switcher = Switcher(pairs, draw, asked.switched_lines, asked.switched_words)
     train, dev = [], []
-    corpora = {each: read_corpus(asked.corpora / f"{each}.txt.xz") for each in LANGUAGES}
+    corpora = {each: read_corpus(asked.corpora / f"{each}.txt.xz") for each in asked.languages}
     sizes = {each: sum(map(len, lines)) ** EXPONENT for each, lines in corpora.items()}
     for language, lines in corpora.items():
         draw.shuffle(lines)
@@ -110,7 +111,7 @@ def main() -> None:
     with gzip.open(parallel, "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
     for _ in range(asked.parallel_rounds):
-        train += [f"{row[one]} {row[other]}" for row in rows for one, other in permutations(LANGUAGES, 2)]
+        train += [f"{row[one]} {row[other]}" for row in rows for one, other in permutations(asked.languages, 2)]
     feelings = FEELINGS.read_text(encoding="utf-8").split("\n")
     for _ in range(asked.feeling_rounds):
         train += [switcher.switch(line, SOURCE) for line in feelings if line.strip()]

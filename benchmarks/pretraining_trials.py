@@ -1,6 +1,6 @@
 """What makes a small multilingual encoder learn faster? Short pre-trainings that differ in one thing, and a table.
 
-    python benchmarks/pretraining_trials.py runs/mini_text --characters 16     # 20 minutes an arm on two cores
+    python benchmarks/pretraining_trials.py runs/mini_text --characters 16
     python benchmarks/pretraining_trials.py runs/mini_text --arms 1 4 --upos ../shared/data/udpos
 
 All arms read the same lines once. Perplexity is that of the same hidden words (15 %) for all, on rows of 128 tokens.
@@ -46,6 +46,10 @@ ARMS = (
     Arm("64 an update", ("--batch-size", "64")),
     Arm("6 layers of width 192", config=dict(num_hidden_layers=6, hidden_size=192, num_attention_heads=3)),
     Arm("3 layers", config=dict(num_hidden_layers=3)),
+    Arm("counts, rate 4e-3", ("--learning-rate", "4e-3"), starts_from_counts=True),
+    Arm("counts, 16 an update", ("--batch-size", "16"), starts_from_counts=True),
+    Arm("counts, mask 0.4", ("--mask-fraction", "0.4"), starts_from_counts=True),
+    Arm("counts, rows of 64, 64 an update", ("--max-length", "64", "--batch-size", "64"), starts_from_counts=True),
 )
 
 
@@ -91,7 +95,7 @@ def pretrain(arm: Arm, flags: list[str]) -> None:
     """One arm, in this process: the recipe with the arm's configuration."""
     recipe = runpy.run_path(str(REPOSITORY / "recipes" / "pretrain.py"))["recipe"]
     new = recipe.new_model
-    replace(recipe, new_model=replace(new, pieces=16_000, config={**new.config, **arm.config})).main(flags)
+    replace(recipe, new_model=replace(new, config={**new.config, **arm.config})).main(flags)
 
 
 def measure(number: int, data: Path, asked: argparse.Namespace) -> str:

@@ -21,8 +21,10 @@ recipe = Recipe(
             max_position_embeddings=512, local_attention=128, global_attn_every_n_layers=1, embedding_dropout=0.0,
             pad_token_id=0, cls_token_id=2, bos_token_id=2, sep_token_id=3, eos_token_id=3, classifier_pooling="mean",
         ),
-        pieces=8_000,
+        pieces=16_000,
+        coverage=0.99999,
         lowercase=True,
+        replaced={"ي": "ی", "ك": "ک"},
     ),
     defaults=dict(
         model=Sourced("new", "the network above, with a vocabulary learnt from the rows"),

@@ -25,6 +25,7 @@ from tlnlp.training.stopping import stop_requests
 
 # A checkpoint this often where --save-every says nothing: what a crash may cost.
 SAVE_SECONDS = 120.0
+CURVE_POINTS = 100
 
 
 @dataclass
@@ -37,6 +38,8 @@ class Record:
         rows_seen: rows learnt from, by all processes together.
         tokens, places: of the micro-batches: what they held, and what they had room for.
         loss_sum: of the updates of the epoch at hand.
+        curve: [updates made, mean loss of those since the point before], `CURVE_POINTS` of them at most.
+        curve_sum: of the updates since the last of these points.
         history: for each epoch the mean loss and, where they were due, the dev scores.
         best: updates done and score of the best epoch so far.
         stale_epochs: passes of the phase at hand since its best one.
@@ -54,6 +57,8 @@ class Record:
     evaluate_seconds: float = 0.0
     startup_seconds: float = 0.0
     loss_sum: float = 0.0
+    curve: list[list[float]] = field(default_factory=list)
+    curve_sum: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
     best: dict[str, Any] | None = None
     stale_epochs: int = 0
@@ -79,6 +84,7 @@ class Learner:
         self._saved_at, self._saved_updates = time.monotonic(), -1
         # Added up on the device, in order, so that a resumed run reports the same loss.
         self._loss_sum = torch.zeros((), dtype=torch.float32, device=self.accelerator.device)
+        self._curve_sum = torch.zeros_like(self._loss_sum)
 
     def learn(self) -> tuple[Record, list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
         """Trains to the end and answers the reported rows: what was noted, the answers, and those to `Work.also`.
@@ -150,6 +156,11 @@ class Learner:
         record.tokens += sum(int(each.sum()) for each in lengths)
         record.places += sum(packing.places(each) if packing else padded_places(each) for each in lengths)
         self._loss_sum += step.loss
+        self._curve_sum += step.loss
+        every = math.ceil(step.updates / CURVE_POINTS)
+        if record.updates_taken % every == 0:
+            record.curve.append([record.updates_taken, float(self._curve_sum) / every])
+            self._curve_sum.zero_()
         bar.advance(rows)
         if bar.due():
             bar.say(f"{step.phase.name}, epoch {step.epoch + 1}, loss {float(step.loss):.3f}")
@@ -227,7 +238,7 @@ class Learner:
     def _save(self) -> None:
         """Writes a checkpoint, on the main process alone: under data parallelism all hold the same."""
         if self.accelerator.is_main_process and self.record.updates_done != self._saved_updates:
-            self.record.loss_sum = float(self._loss_sum)
+            self.record.loss_sum, self.record.curve_sum = float(self._loss_sum), float(self._curve_sum)
             scaler = self.accelerator.scaler
             state = {
                 "identity": self.identity,
@@ -249,6 +260,7 @@ class Learner:
             self.record = Record(**state["record"])
             self.record.resumed += 1
             self._loss_sum.fill_(self.record.loss_sum)
+            self._curve_sum.fill_(self.record.curve_sum)
             self._saved_updates = self.record.updates_done
             self.screen.note(f"going on after update {self.record.updates_done:,}")
         return self.record

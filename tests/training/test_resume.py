@@ -144,7 +144,7 @@ def assert_same_run(one: Ended, other: Ended) -> None:
     assert one.status == other.status == 0, one.output + other.output
     assert one.weights == other.weights
     assert one.predictions == other.predictions
-    for name in ("metrics", "history", "best", "updates", "padding_fraction", "one_answer", "identity"):
+    for name in ("metrics", "history", "curve", "best", "updates", "padding_fraction", "one_answer", "identity"):
         assert one.result[name] == other.result[name], name
 
 
@@ -340,3 +340,8 @@ def test_the_uninterrupted_run_learns(uninterrupted: Callable[..., Ended]) -> No
     history = uninterrupted("sst2").result["history"]
     assert history[-1]["loss"] < history[0]["loss"] - 0.005
     assert torch.isfinite(torch.tensor([entry["loss"] for entry in history])).all()
+    curve = uninterrupted("sst2").result["curve"]
+    per_epoch = history[0]["updates"]
+    first = [loss for updates, loss in curve if updates <= per_epoch]
+    assert [updates for updates, _ in curve] == list(range(1, history[-1]["updates"] + 1)), "few updates: each"
+    assert sum(first) / per_epoch == pytest.approx(history[0]["loss"], rel=1e-5)

@@ -87,6 +87,7 @@ def describe(
         "peak_mib": _peak_mib(),
         "updates": record.updates_taken,
         "history": record.history,
+        "curve": record.curve,
         "best": record.best,
         "resumed": record.resumed,
         "processes": training.accelerator.num_processes,
