@@ -77,7 +77,7 @@ def main() -> None:
     network = transformers.AutoModelForMaskedLM.from_config(config)
     if not asked.random:
         table = network.get_input_embeddings().weight
-        deviation = float(table.std())
+        deviation = float(table.detach().std())
         begun = torch.from_numpy(embed(count(texts[: asked.lines], tokenizer, new.pieces), table.shape[1])) * deviation
         met = begun.abs().sum(1) > 0
         with torch.no_grad():

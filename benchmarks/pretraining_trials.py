@@ -48,6 +48,7 @@ ARMS = (
     Arm("3 layers", config=dict(num_hidden_layers=3)),
     Arm("counts, rate 4e-3", ("--learning-rate", "4e-3"), starts_from_counts=True),
     Arm("counts, 16 an update", ("--batch-size", "16"), starts_from_counts=True),
+    Arm("counts, rate 1e-3", ("--learning-rate", "1e-3"), starts_from_counts=True),
     Arm("counts, mask 0.4", ("--mask-fraction", "0.4"), starts_from_counts=True),
     Arm("counts, rows of 64, 64 an update", ("--max-length", "64", "--batch-size", "64"), starts_from_counts=True),
 )

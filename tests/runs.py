@@ -130,13 +130,15 @@ def start_recipe(
     processes: int = 1,
     environment: Mapping[str, str] | None = None,
     largest_file_bytes: int | None = None,
+    report: bool = False,
 ) -> Running:
     """Starts `recipes/<recipe>.py FLAGS --output-dir folder` in so many processes that share one training.
 
     Args:
+        report: whether it writes its page, which takes a second.
         largest_file_bytes: writing more into any one file fails, as on a full disk.
     """
-    arguments = [*map(str, flags), "--output-dir", str(folder)]
+    arguments = [*map(str, flags), "--output-dir", str(folder), *([] if report else ["--no-report"])]
     running = Running([], folder)
     running.processes = _start(
         _run_recipe, (recipe, arguments, largest_file_bytes), processes, running.log, environment or {}

@@ -26,6 +26,7 @@ from tlnlp.fit import Fitter
 from tlnlp.learn import Learner
 from tlnlp.prepare import prepare
 from tlnlp.recipe import Recipe
+from tlnlp.reporting.command import save_page
 from tlnlp.settings import Settings
 from tlnlp.source import find_source, follow_labels
 from tlnlp.training import folder as folders
@@ -43,6 +44,9 @@ def run_command(recipe: Recipe, settings: Settings) -> int:
         if advice := launch_advice(accelerator):
             screen.note(advice)
         run_seeds(recipe, settings, folder, accelerator, screen)
+        if accelerator.is_main_process and not settings.no_report:
+            save_page([folder], folder / folders.REPORT)
+            screen.note(f"report: {folder / folders.REPORT}")
         accelerator.end_training()  # parts the processes: nothing is shared after it
     except InputError as error:
         say_error(error)

@@ -22,6 +22,7 @@ SET_BY_ANY_GRID = {
     "resume": "nothing: what was begun is always gone on with",
     "overwrite": "another --output-dir, or delete the folder",
     "quiet": "nothing",
+    "no-report": "nothing: tlnlp report FOLDER makes the page of each run",
     "tracker": "nothing: the runs leave no room for a tracker beside each other",
 }
 SET_BY_THE_GRID = {

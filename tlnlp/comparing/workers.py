@@ -205,7 +205,7 @@ def _act(start: str, recipe: str, flags: list[str], folder: str, log: str, place
     except InputError as error:
         say_error(error)
         sys.exit(2)
-    declared.main([*flags, "--quiet"])
+    declared.main([*flags, "--quiet", "--no-report"])
 
 
 def _end_with_parent() -> None:

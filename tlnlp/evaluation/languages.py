@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from tlnlp.data.rows import Rows
-from tlnlp.evaluation.measure import headline, measure, row_noise
+from tlnlp.evaluation.measure import headline, measure
 from tlnlp.evaluation.predict import predict
 from tlnlp.evaluation.screen import Screen
-from tlnlp.evaluation.statistics import Estimate, Scores, draw_rows, estimate
+from tlnlp.evaluation.statistics import Estimate
+from tlnlp.evaluation.varying import noise_of, row_variance
 from tlnlp.heads.joining import tokens_of
 from tlnlp.prepare import Work
 
@@ -26,9 +27,6 @@ from tlnlp.prepare import Work
 _WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[^\W\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
 # Texts looked at for script and pieces.
 SOME_ROWS = 2_000
-# Scores that are no mean over rows are computed anew on so many drawn ones, so often; their variance is then scaled to
-# all rows (m out of n: Bickel et al. 1997). Of ten thousand rows with names this takes seconds and not minutes.
-DRAWN_ROWS, DRAWS = 1_000, 100
 
 Answers = list[dict[str, Any]]
 
@@ -75,15 +73,14 @@ def describe_languages(
 def _describe(work: Work, language: str, answers: Answers, rows: Rows) -> dict[str, Any]:
     task, metric = work.training.task, headline(work.training.task, rows)
     judged, chance = task.head.judged(answers, rows, task), task.head.majority(work.train_rows, rows, task)
-    resampled = None if metric.is_mean else draw_rows(len(rows), DRAWS)[:, :DRAWN_ROWS]
-    noise = row_noise(metric, judged, resampled)
+    noise = noise_of(task, judged, rows)
     metrics = measure(task, answers, rows)
     score = next(iter(metrics.values()))
     described: dict[str, Any] = {
         "language": language,
         "rows": len(rows),
         "metrics": metrics,
-        "row_variance": _row_variance(score, noise, metric.is_mean, len(rows)),
+        "row_variance": row_variance(task, score, noise, rows),
         "majority": None,
         "over_majority": None,
     }
@@ -91,16 +88,10 @@ def _describe(work: Work, language: str, answers: Answers, rows: Rows) -> dict[s
         sign = -1 if metric.lower_is_better else 1
         by_chance = task.head.judged(chance, rows, task)
         majority = metric.compute(by_chance["predictions"], by_chance["references"])
-        difference = noise - row_noise(metric, by_chance, resampled)
-        variance = _row_variance(score - majority, difference, metric.is_mean, len(rows))
+        variance = row_variance(task, score - majority, noise - noise_of(task, by_chance, rows), rows)
         described["majority"] = majority
         described["over_majority"] = {"value": sign * (score - majority), "row_variance": variance}
     return described | describe_text(rows, work.training.tokenizer, work.training.settings.max_length)
-
-
-def _row_variance(score: float, noise: np.ndarray, is_mean: bool, rows: int) -> float:
-    scale = 1 / rows if is_mean else min(rows, DRAWN_ROWS) / rows
-    return estimate(Scores(np.array([score]), noise[None], scale, rows)).row_variance
 
 
 def describe_text(rows: Rows, tokenizer: Any, max_length: int) -> dict[str, Any]:

@@ -19,7 +19,9 @@ from tlnlp.evaluation.card import PIPELINES, write_card
 from tlnlp.evaluation.languages import join_languages, remarks_on, table_of
 from tlnlp.evaluation.measure import measure
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
+from tlnlp.evaluation.mistakes import find_mistakes
 from tlnlp.evaluation.screen import Screen
+from tlnlp.evaluation.varying import estimate_of, noise_of, row_variance
 from tlnlp.heads.span import tune_threshold
 from tlnlp.learn import Record
 from tlnlp.prepare import Work, sample_batch
@@ -61,6 +63,7 @@ def describe(
         "adapter": None if work.adapted is None or settings.merge else work.adapted.installed.adapter.kind,
         "seed": settings.seed,
         "metrics": measure(task, answers, rows),
+        "row_variance": _vary(task, answers, rows),
         "also": {
             name: {"metrics": measure(task, each, work.also[name][1]), "rows": len(work.also[name][1])}
             for name, each in also.items()
@@ -71,6 +74,11 @@ def describe(
         "published": None if published is None else {**vars(published), "settings": dict(published.settings)},
         "one_answer": _is_one_answer(answers),
         "rows": {"train": len(work.train_rows), "dev": len(rows)},
+        "groups": [
+            {"name": each.name, "weights": each.size, "rates": [_rate(each, phase) for phase in training.phases]}
+            for each in work.groups
+        ],
+        "phases": [{"name": each.name, "epochs": each.epochs} for each in training.phases],
         "parameters": {
             "total": sum(group.size for group in work.groups),
             "learning": learning_weights(work.groups, training.phases),
@@ -93,6 +101,7 @@ def describe(
         "processes": training.accelerator.num_processes,
         "device": str(training.accelerator.device),
         "notes": work.notes,
+        "mistakes": find_mistakes(task, answers, rows),
         "facts": work.facts,
         "settings": folders.plain(settings),
         "versions": {name: version(name) for name in LIBRARIES},
@@ -130,6 +139,21 @@ def _tune_threshold(task: Task, answers: list[dict[str, Any]], rows: Rows) -> di
         return None
     threshold, f1, exact = tune_threshold(answers, rows, score_answer_or_none)
     return {"threshold": threshold, "best_f1": f1, "best_exact_match": exact}
+
+
+def _rate(group: Group, phase: Phase) -> float | str | None:
+    """The peak rate at which a group learns; "fitted" of a classifier without updates; None: frozen."""
+    if phase.fit is not None and group.name == CLASSIFIER:
+        return "fitted"
+    return phase.rates.get(group.name)
+
+
+def _vary(task: Task, answers: list[dict[str, Any]], rows: Rows) -> float | None:
+    """The variance of the first metric over rows; None of plain text, whose sequences are no rows."""
+    if len(answers) != len(rows):
+        return None
+    score = next(iter(measure(task, answers, rows).values()))
+    return row_variance(task, score, noise_of(task, task.head.judged(answers, rows, task), rows), rows)
 
 
 def _calibrate(task: Task, answers: list[dict[str, Any]], rows: Rows) -> dict[str, Any] | None:
@@ -236,6 +260,10 @@ def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
     control = find_control(result) if result["strategy"] != "from_scratch" else None
     for name, value in result["metrics"].items():
         lines.append((f"{name}, {result['rows']['dev']:,} dev rows", _number(value, spread.get(name))))
+        if name == next(iter(result["metrics"])) and (estimate := estimate_of(result)) is not None:
+            over = "other rows and seeds" if estimate.covers_seeds else "other rows"
+            low, high = estimate.interval()
+            lines.append((f"  95 % interval, {over}", f"{low:.4g} to {high:.4g}"))
         if name in result["majority"]:
             lines.append(("  majority class", f"{result['majority'][name]:.4g}"))
         if control is not None and name in control["metrics"]:
@@ -303,6 +331,8 @@ def join_seeds(runs: Sequence[dict[str, Any]], folder: Path) -> dict[str, Any]:
         }
         for name, also in runs[0]["also"].items()
     }
+    variances = [run["row_variance"] for run in runs]
+    joined["row_variance"] = None if None in variances else statistics.fmean(variances)
     joined["languages"] = runs[0]["languages"] and join_languages([run["languages"] for run in runs])
     joined["rows_per_second"] = statistics.median(run["rows_per_second"] for run in runs)
     joined["seconds"] = {name: sum(run["seconds"][name] for run in runs) for name in runs[0]["seconds"]}

@@ -22,9 +22,10 @@ RUN, RESULT, CHECKPOINTS, MODEL, PREDICTIONS = "run.json", "result.json", "check
 BEST = "best"  # in CHECKPOINTS
 FROZEN = "frozen"  # what frozen layers answered
 LANGUAGES = "languages"  # predictions in languages that were not learnt from: de.jsonl and so on
+REPORT = "report.html"
 LOCK = ".lock"
 # What a run may have left in its folder; anything else is somebody's own file and is never deleted.
-OWN_FILES = {RUN, RESULT, CHECKPOINTS, MODEL, PREDICTIONS, LANGUAGES, LOCK, "tokenizer", "tracker", FROZEN}
+OWN_FILES = {RUN, RESULT, CHECKPOINTS, MODEL, PREDICTIONS, LANGUAGES, REPORT, LOCK, "tokenizer", "tracker", FROZEN}
 
 
 def identity_of(task: str, settings: Settings, data: str, model: str) -> str:

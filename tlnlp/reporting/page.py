@@ -1,0 +1,297 @@
+"""What stands on the page, from what runs left in their folders: nothing here reads a model or a data set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from tlnlp.errors import InputError
+from tlnlp.evaluation.languages import remarks_on, table_of
+from tlnlp.evaluation.report import find_control
+from tlnlp.evaluation.varying import estimate_of
+from tlnlp.reporting.answers import describe_answers, read_predictions
+from tlnlp.reporting.pictures import draw_learning, draw_reliability
+from tlnlp.training.folder import MODEL, RESULT
+
+LABELS_SHOWN = 4
+Result = Mapping[str, Any]
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """The result in the folder of a run.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = folder / RESULT
+    if not path.is_file():
+        there = ", ".join(sorted(each.name for each in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
+        raise InputError(
+            expected=f"the folder of a finished run, with {RESULT} in it",
+            found=f"{folder}: {there or 'empty'}",
+            change="the path: runs/TASK/NAME; an unfinished run goes on with --resume",
+        )
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_page(folders: Sequence[Path], pictures: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The HTML of the page about the runs in `folders`; of several with a table of them side by side.
+
+    Args:
+        pictures: {"name", "svg", "words"} of comparisons and matrices, above the runs.
+    """
+    results = [read_result(folder) for folder in folders]
+    environment = Environment(
+        loader=PackageLoader("tlnlp.reporting", "."), autoescape=select_autoescape(["html"]), undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    one = results[0] if len(results) == 1 else None
+    return environment.get_template("page.html").render(
+        title=_title(one) if one else "Runs side by side" if results else "Runs",
+        subtitle=None if one is None else f"{one['rows']['train']:,} rows learnt from, {one['rows']['dev']:,} answered",
+        beside=_side_by_side(results) if len(results) > 1 else None,
+        beside_words="±: half of the 95 % interval over other rows, and seeds where there are several.",
+        pictures=pictures,
+        pages=[describe_run(result, folder) for result, folder in zip(results, folders, strict=True)],
+        closing=f"tlnlp {results[0]['versions']['tlnlp']}" if results else "tlnlp",
+    )
+
+
+def _title(result: Result) -> str:
+    return f"{result['task']}: {Path(result['model']).name}, {result['strategy']}"
+
+
+def describe_run(result: Result, folder: Path) -> dict[str, Any]:
+    """What the template shows of one run, or of several seeds of it."""
+    place = folder / f"seed{result['seed'][0]}" if "runs" in result else folder
+    name, value = next(iter(result["metrics"].items()))
+    estimate = estimate_of(result)
+    answers = describe_answers(read_predictions(place))
+    languages = result.get("languages")
+    return {
+        "title": _title(result),
+        "score": f"{value:.4g}",
+        "score_name": f"{name} on {result['rows']['dev']:,} dev rows",
+        "interval": None if estimate is None else _interval(estimate),
+        "beside": _beside(result),
+        "warnings": _warnings(result),
+        "scores": _scores(result),
+        "learning": draw_learning(result),
+        "confusion": _shade(answers["confusion"]) if "confusion" in answers else None,
+        "tables": _tables(answers),
+        "calibration": _calibration(result.get("calibration")),
+        "languages": table_of(languages) if languages else None,
+        "language_remarks": remarks_on(languages) if languages else [],
+        "mistakes": [_mistake(each) for each in result.get("mistakes", [])],
+        "mistakes_words": _mistakes_words(result),
+        "data": _data(result.get("facts")),
+        "findings": (result.get("facts") or {}).get("findings", []),
+        "notes": result["notes"],
+        "groups": _groups(result),
+        "cost": _cost(result),
+        "about": _about(result),
+        "command": result["command"],
+        "usage": f"tlnlp predict {place / MODEL} rows.jsonl",
+        "settings": [(name, "-" if each is None else each) for name, each in result["settings"].items()],
+    }
+
+
+def _interval(estimate: Any) -> str:
+    low, high = estimate.interval()
+    over = f"other rows and seeds ({estimate.seeds})" if estimate.covers_seeds else "other rows, this one seed"
+    return f"{low:.4g} to {high:.4g} in 95 % of repetitions with {over}"
+
+
+def _beside(result: Result) -> list[str]:
+    """What the score is to be held against."""
+    name = next(iter(result["metrics"]))
+    lines = []
+    if name in result["majority"]:
+        lines.append(f"{result['majority'][name]:.4g} by always giving the most frequent answer")
+    control = find_control(dict(result)) if result["strategy"] != "from_scratch" else None
+    if control is not None and name in control["metrics"]:
+        lines.append(f"{control['metrics'][name]:.4g} by the same network from scratch")
+    published = result["published"]
+    if published and name in published["score"]:
+        where = "" if result["data"] == "hub" else ", on other rows"
+        lines.append(f"{published['score'][name]:.4g} published for {published['model']}{where}")
+    return lines
+
+
+def _warnings(result: Result) -> list[str]:
+    lines = []
+    if result.get("degenerate"):
+        lines.append(f"Seeds {', '.join(map(str, result['degenerate']))} give one answer to all rows.")
+    elif result["one_answer"] and "runs" not in result:
+        lines.append("The same answer is given to all rows: nothing was learnt.")
+    return lines
+
+
+def _scores(result: Result) -> list[list[str]]:
+    seeds = [run["seed"] for run in result.get("runs", [])]
+    lines = [["metric", "value", *(f"seed {seed}" for seed in seeds)]]
+    for name, value in result["metrics"].items():
+        lines.append([name, f"{value:.4f}", *(f"{run['metrics'][name]:.4f}" for run in result.get("runs", []))])
+    for split, other in result["also"].items():
+        lines += [[f"{name}, {other['rows']:,} {split} rows", f"{value:.4f}"] + [""] * len(seeds)
+                  for name, value in other["metrics"].items()]  # fmt: skip
+    return lines
+
+
+def _shade(confusion: Mapping[str, Any]) -> dict[str, Any]:
+    lines = []
+    for label, counts in zip(confusion["labels"], confusion["counts"], strict=True):
+        whole = max(1, sum(counts))
+        cells = [{"count": f"{count:,}", "share": f"{0.85 * count / whole:.2f}"} for count in counts]
+        lines.append({"label": label, "cells": cells})
+    return {"labels": confusion["labels"], "lines": lines}
+
+
+def _tables(answers: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
+    tables = []
+    if "pairs" in answers:
+        lines = [[f"{label}, taken for {told}", f"{count:,}"] for label, told, count in answers["pairs"]]
+        tables.append(("Which labels are confused most", [["label", "rows"], *lines]))
+    if "types" in answers:
+        lines = [
+            [name, *(f"{each[score]:.3f}" for score in ("precision", "recall", "f1")), f"{each['support']:,}"]
+            for name, each in answers["types"].items()
+        ]
+        tables.append(("Type by type", [["type", "precision", "recall", "F1", "in the rows"], *lines]))
+    if "lengths" in answers:
+        lines = [
+            [each["words"], f"{each['rows']:,}", f"{each['f1']:.3f}", f"{each['exact']:.3f}"]
+            for each in answers["lengths"]
+        ]
+        tables.append(("By length of the answer", [["words", "rows", "F1", "exact"], *lines]))
+    return tables
+
+
+def _calibration(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if not found:
+        return None
+    words = (
+        f"Confidence and accuracy differ by {found['error']:.3f} (expected calibration error, {found['answers']:,} "
+        "answers). On the line, answers are as often right as they say; below it they are too sure."
+    )
+    if "temperature" in found:
+        words += (
+            f" A temperature of {found['temperature']:.2f}, fitted on these rows and kept with the model, brings it to "
+            f"{found['error_after']:.3f} on rows that it was not fitted on."
+        )
+    return {"words": words, "picture": draw_reliability(found)}
+
+
+def _mistake(each: Mapping[str, Any]) -> dict[str, Any]:
+    if "words" in each:
+        words = [
+            {"text": word, "label": label, "told": told}
+            for word, label, told in zip(each["words"], each["label"], each["prediction"], strict=True)
+        ]
+        return {"row": each["row"], "words": words}
+    return {
+        "row": each["row"],
+        "words": None,
+        "texts": list(each["texts"].items()),
+        "label": _plain(each["label"]),
+        "told": _plain(each["prediction"]),
+        "score": f"{each['score']:.2f}" if isinstance(each["score"], float) else "",
+    }
+
+
+def _plain(answer: Any) -> str:
+    if isinstance(answer, list):
+        return " / ".join(map(str, answer)) or "none"
+    return f"{answer:.3g}" if isinstance(answer, float) else str(answer) if answer != "" else "none"
+
+
+def _mistakes_words(result: Result) -> str:
+    seed = f" of seed {result['seed'][0]}" if "runs" in result else ""
+    of_which = "of wrong answers those with most confidence, of tags most words, of numbers the farthest"
+    return f"The rows{seed} that are most wrong: {of_which}."
+
+
+def _data(facts: Mapping[str, Any] | None) -> list[list[str]] | None:
+    if not facts:
+        return None
+    lines = [["", "rows", "labels", "words", "tokens", "a word", "unknown", "too long", "repeated"]]
+    for name, part in facts["splits"].items():
+        whole = max(1, sum(part["labels"].values()))
+        shown = [f"{label} {count / whole:.0%}" for label, count in list(part["labels"].items())[:LABELS_SHOWN]]
+        more = len(part["labels"]) - LABELS_SHOWN
+        tokens = part["tokens"]
+        lines.append(
+            [
+                name,
+                f"{part['rows']:,}",
+                ", ".join(shown) + (f", {more:,} more" if more > 0 else ""),
+                f"{part['words']['median']:g} (to {part['words']['most']:,})",
+                f"{tokens['median']:g} (to {tokens['most']:,})",
+                f"{tokens['pieces_per_word']:.2f}",
+                f"{tokens['unknown_fraction']:.1%}",
+                f"{tokens['long_fraction']:.1%}",
+                f"{part['repeated']:,}",
+            ]
+        )
+    return lines
+
+
+def _groups(result: Result) -> list[list[str]]:
+    phases = result["phases"]
+    lines = [["layer group", "weights", *(f"{each['name']} ({each['epochs']} epochs)" for each in phases)]]
+    for group in result["groups"]:
+        rates = [
+            "frozen" if rate is None else rate if isinstance(rate, str) else f"{rate:.3g}" for rate in group["rates"]
+        ]
+        lines.append([group["name"], f"{group['weights']:,}", *rates])
+    return lines
+
+
+def _cost(result: Result) -> list[tuple[str, str]]:
+    seconds, parameters = result["seconds"], result["parameters"]
+    share = parameters["learning"] / parameters["total"]
+    return [
+        ("training", f"{seconds['train']:,.1f} s, {result['rows_per_second']:,.0f} rows a second"),
+        ("evaluating", f"{seconds['evaluate']:,.1f} s"),
+        ("weights that learnt", f"{parameters['learning']:,} of {parameters['total']:,} ({share:.1%})"),
+        ("memory", f"{result['peak_mib']:,.0f} MiB at most"),
+        ("saved", f"{result['saved_bytes'] / 1e6:,.1f} MB"),
+        ("padding", f"{result['padding_fraction']:.1%} of all places"),
+    ]
+
+
+def _about(result: Result) -> list[tuple[str, str]]:
+    seeds = result["seed"]
+    return [
+        ("task", result["task"]),
+        ("checkpoint", result["model"]),
+        ("strategy", result["strategy"]),
+        ("data", f"{result['data']} (fingerprint {result['data_fingerprint']})"),
+        ("seed", ", ".join(map(str, seeds)) if isinstance(seeds, list) else str(seeds)),
+        ("device", f"{result['device']}, {result['processes']} process" + "es" * (result["processes"] > 1)),
+        ("versions", ", ".join(f"{name} {number}" for name, number in result["versions"].items())),
+        ("folder", result["output"]),
+    ]
+
+
+def _side_by_side(results: Sequence[Result]) -> list[list[str]]:
+    names = list(dict.fromkeys(name for result in results for name in result["metrics"]))
+    lines = [["run", *names, "±", "rows", "learning", "seconds", "saved MB"]]
+    for result in results:
+        estimate = estimate_of(result)
+        lines.append(
+            [
+                f"{_title(result)}",
+                *(f"{result['metrics'][name]:.4f}" if name in result["metrics"] else "" for name in names),
+                "" if estimate is None else f"{estimate.half_width():.4f}",
+                f"{result['rows']['train']:,}",
+                f"{result['parameters']['learning']:,}",
+                f"{result['seconds']['train']:,.1f}",
+                f"{result['saved_bytes'] / 1e6:,.1f}",
+            ]
+        )
+    return lines
