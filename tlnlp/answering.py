@@ -73,7 +73,7 @@ class Answerer:
         head = self.task.head
         self.tokenizer = load_tokenizer(str(folder), str(folder), **head.tokenizer_options)
         self.model = load_network(folder, head).eval().to(self.accelerator.device)
-        self._is_packed = self.accelerator.device.type != "cpu"
+        self.is_packed = self.accelerator.device.type != "cpu"
 
     def answer(self, table: Table, chosen: dict[str, str], advance: Any = lambda items: None) -> list[dict[str, Any]]:
         """One answer for each row of `table`, in order.
@@ -84,8 +84,8 @@ class Answerer:
         rows = self._read(table, chosen)
         task, head = self.task, self.task.head
         encoded = head.encode(rows, task, self.tokenizer, self.settings)
-        if not self._is_packed:
-            self._is_packed = pack(self.model, encoded, task, self.tokenizer) is not None
+        if not self.is_packed:
+            self.is_packed = pack(self.model, encoded, task, self.tokenizer) is not None
         answers = predict(self.model, encoded, rows, task, self.tokenizer, self.settings, self.accelerator, advance)
         apply = getattr(head, "apply_threshold", None)
         if apply is not None and self.threshold is not None:

@@ -13,6 +13,7 @@ COMMANDS = {
     "predict": ("answers of a saved model to new rows: jsonl in, jsonl out", lazy_module("tlnlp.answering")),
     "fill-mask": ("the words that a model puts in the place of [MASK]", lazy_module("tlnlp.words.fill_mask")),
     "next-word": ("the words that a model says next; choose, go on, undo", lazy_module("tlnlp.words.next_word")),
+    "demo": ("a web page on this machine to try models on", lazy_module("tlnlp.demo.command")),
     "report": ("one HTML file about a run, or about several", lazy_module("tlnlp.reporting.command")),
     "check": ("what to know of rows before a model learns from them", lazy_module("tlnlp.checking.command")),
     "compare": ("does transfer help, and which way of it: a grid of runs", lazy_module("tlnlp.comparing.command")),

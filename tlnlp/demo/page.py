@@ -1,0 +1,238 @@
+"""The page itself: four tabs of Gradio, each a thin skin over functions that are tested without it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from tlnlp.answering import Answerer
+from tlnlp.demo.asking import MOST_CHARACTERS, Marked, Shown, ask, fields_of, weigh_words
+from tlnlp.errors import InputError
+from tlnlp.words.following import FollowingWords
+from tlnlp.words.masked import MaskedWords
+
+CHOICES = 8
+FILL_EXAMPLE = "The dog [MASK] at the postman."
+NEXT_EXAMPLE = "The largest city in Iran is"
+# Only fonts that the machine has: the page asks nobody for anything.
+THEME = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+# Text from right to left begins on the right, whatever stands around it.
+CSS = """
+textarea { unicode-bidi: plaintext; text-align: start; }
+.bars { width: 100%; border-collapse: collapse; }
+.bars caption { text-align: left; opacity: .75; padding-bottom: .3rem; }
+.bars td { padding: .15rem .6rem .15rem 0; border: 0; } .bar-number { text-align: right; width: 4.5rem; }
+.bar-place { width: 55%; } .bar { height: .8rem; border-radius: 3px; background: #3d8fd1; min-width: 1px; }
+"""
+LABELS = {
+    "text": "Text", "text_pair": "Second text", "words": "Sentence", "question": "Question", "context": "Context",
+    "endings": "Endings, one in a line",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run on the page.
+
+    Args:
+        before: the same before it learnt; None where that cannot be had, and why.
+    """
+
+    name: str
+    answerer: Answerer
+    before: Answerer | None
+    why_not: str = ""
+
+
+def build(masked: MaskedWords | None, following: FollowingWords | None, runs: Sequence[Trained]) -> gr.Blocks:
+    """The page with a tab for all that there is."""
+    with gr.Blocks(title="tlnlp", analytics_enabled=False) as page:
+        gr.Markdown("# tlnlp")
+        if masked is not None:
+            with gr.Tab("Fill in"):
+                _fill_tab(masked)
+        if following is not None:
+            with gr.Tab("Next word"):
+                _next_tab(following)
+        for run in runs:
+            with gr.Tab(run.name):
+                _run_tab(run)
+        for run in runs:
+            with gr.Tab("Before / after" if len(runs) == 1 else f"{run.name}: before / after"):
+                _before_tab(run)
+    return page
+
+
+def in_words(error: InputError) -> str:
+    """What is wrong with what was typed, as Markdown that shows it and does nothing else."""
+    parts = (("Expected", error.expected), ("found", error.found), ("change", error.change))
+    return "  \n".join(f"**{name}:** {_plain(text)}" for name, text in parts)
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown and HTML leave alone."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return "".join(f"\\{letter}" if letter in r"\`*_{}[]()#+-.!|~$" else letter for letter in text)
+
+
+def bars(heading: str, chances: Mapping[str, float]) -> str:
+    """Probabilities as a table with bars; all text is escaped, and may run from right to left."""
+    if not chances:
+        return ""
+    most = max(chances.values()) or 1.0
+    lines = "".join(
+        f'<tr><td dir="auto">{html.escape(name)}</td><td class="bar-number">{chance:.1%}</td>'
+        f'<td class="bar-place"><div class="bar" style="width: {100 * chance / most:.1f}%"></div></td></tr>'
+        for name, chance in chances.items()
+    )
+    return f'<table class="bars"><caption>{html.escape(heading)}</caption>{lines}</table>'
+
+
+def _fill_tab(masked: MaskedWords) -> None:
+    gr.Markdown("Write **[MASK]** where a word is missing; several are filled together.")
+    text = gr.Textbox(FILL_EXAMPLE, label="Text with [MASK]", lines=2, elem_id="fill-text")
+    button = gr.Button("Fill in", variant="primary", elem_id="fill-go")
+    problem = gr.Markdown(elem_id="fill-problem")
+    found = gr.HTML(elem_id="fill-found")
+    whole = gr.Textbox(label="The likeliest", interactive=False, elem_id="fill-whole")
+
+    def fill(text: str) -> tuple[Any, Any, str]:
+        try:
+            _check_length(text)
+            answers = masked.fill(text, top=CHOICES, pieces=2 if text.count("[MASK]") < 3 else 1)
+        except InputError as error:
+            return "", "", in_words(error)
+        chances = {", ".join(each.words): each.probability for each in answers}
+        return bars("Words and their probabilities", chances), answers[0].text, ""
+
+    for event in (button.click, text.submit):
+        event(fill, text, [found, whole, problem], api_visibility="undocumented")
+
+
+def _next_tab(following: FollowingWords) -> None:
+    gr.Markdown("Click a word to go on writing with it.")
+    text = gr.Textbox(NEXT_EXAMPLE, label="Text", lines=3, elem_id="next-text")
+    with gr.Row():
+        button = gr.Button("Next words", variant="primary", elem_id="next-go")
+        undo = gr.Button("← Undo", elem_id="next-undo")
+    problem = gr.Markdown(elem_id="next-problem")
+    buttons = [gr.Button(visible=False, elem_id=f"next-{i}", size="sm") for i in range(CHOICES)]
+    texts = gr.State([])  # those before, for undo
+    joined = gr.State([])  # the text with each of the words behind it
+
+    def follow(text: str) -> list[Any]:
+        try:
+            _check_length(text)
+            found = following.follow(text, top=CHOICES)
+        except InputError as error:
+            return [in_words(error), [], *(gr.Button(visible=False) for _ in buttons)]
+        shown = [gr.Button(f"{each.word}   {each.probability:.1%}", visible=True) for each in found]
+        shown += [gr.Button(visible=False)] * (CHOICES - len(found))
+        return ["", [each.joined for each in found], *shown]
+
+    def choose(place: int) -> Callable[[str, list[str], list[str]], list[Any]]:
+        def go_on(text: str, texts: list[str], joined: list[str]) -> list[Any]:
+            return [joined[place], [*texts, text], *follow(joined[place])]
+
+        return go_on
+
+    def go_back(text: str, texts: list[str]) -> list[Any]:
+        before, rest = (texts[-1], texts[:-1]) if texts else (text, [])
+        return [before, rest, *follow(before)]
+
+    shown = [problem, joined, *buttons]
+    for event in (button.click, text.submit):
+        event(follow, text, shown, api_visibility="undocumented")
+    for place, each in enumerate(buttons):
+        each.click(choose(place), [text, texts, joined], [text, texts, *shown], api_visibility="undocumented")
+    undo.click(go_back, [text, texts], [text, texts, *shown], api_visibility="undocumented")
+
+
+def _run_tab(run: Trained) -> None:
+    task = run.answerer.task
+    inputs = _inputs(run, "ask")
+    button = gr.Button("Answer", variant="primary", elem_id="ask-go")
+    problem = gr.Markdown(elem_id="ask-problem")
+    words, chances, marked = _outputs("ask", task)
+    roles = [role for role in fields_of(task) if role in ("text", "text_pair")]
+    weighed = {
+        role: gr.HighlightedText(
+            label=f"{LABELS[role]}: by how much the answer's probability falls without each word",
+            elem_id=f"ask-weights-{role}", show_legend=True,
+        )
+        for role in roles
+    }  # fmt: skip
+
+    def answer(*texts: str) -> list[Any]:
+        given = dict(zip(fields_of(task), texts, strict=True))
+        try:
+            shown = ask(run.answerer, given)
+            weights: Mapping[str, Marked] = dict(weigh_words(run.answerer, given)) if roles else {}
+        except InputError as error:
+            return [in_words(error), "", "", None, *(None for _ in weighed)]
+        return ["", *_values(shown), *(weights.get(role) for role in weighed)]
+
+    outputs = [problem, words, chances, marked, *weighed.values()]
+    for event in (button.click, *(each.submit for each in inputs)):
+        event(answer, inputs, outputs, api_visibility="undocumented")
+
+
+def _before_tab(run: Trained) -> None:
+    if run.before is None:
+        gr.Markdown(f"What it was before cannot be shown: {_plain(run.why_not)}")
+        return
+    before = run.before
+    gr.Markdown("The checkpoint with its new head, before the first update, and after the last.")
+    inputs = _inputs(run, "before")
+    button = gr.Button("Answer", variant="primary", elem_id="before-go")
+    problem = gr.Markdown(elem_id="before-problem")
+    outputs = [problem]
+    with gr.Row():
+        for name, heading in (("before", "Before"), ("after", "After")):
+            with gr.Column():
+                gr.Markdown(f"### {heading}")
+                outputs += _outputs(f"before-{name}", run.answerer.task)
+
+    def answer(*texts: str) -> list[Any]:
+        given = dict(zip(fields_of(run.answerer.task), texts, strict=True))
+        try:
+            shown = [value for each in (before, run.answerer) for value in _values(ask(each, given))]
+        except InputError as error:
+            return [in_words(error), *("", "", None) * 2]
+        return ["", *shown]
+
+    for event in (button.click, *(each.submit for each in inputs)):
+        event(answer, inputs, outputs, api_visibility="undocumented")
+
+
+def _inputs(run: Trained, name: str) -> list[Any]:
+    roles = fields_of(run.answerer.task)
+    return [
+        gr.Textbox(label=LABELS[role], lines=4 if role in ("context", "endings") else 2, elem_id=f"{name}-{role}")
+        for role in roles
+    ]
+
+
+def _outputs(name: str, task: Any) -> list[Any]:
+    has_marks = {"words", "context"} & set(fields_of(task))
+    has_chances = "words" not in fields_of(task)
+    return [
+        gr.Textbox(label="Answer", interactive=False, elem_id=f"{name}-answer"),
+        gr.HTML(elem_id=f"{name}-chances", visible=has_chances),
+        gr.HighlightedText(label="In the text", elem_id=f"{name}-marked", visible=bool(has_marks)),
+    ]
+
+
+def _values(shown: Shown) -> list[Any]:
+    return [shown.words, bars("Confidence", shown.chances), shown.marked]
+
+
+def _check_length(text: str) -> None:
+    if len(text) > MOST_CHARACTERS:
+        raise InputError(
+            expected=f"at most {MOST_CHARACTERS:,} characters", found=f"{len(text):,}", change="a shorter text"
+        )
