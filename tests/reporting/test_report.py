@@ -1,0 +1,158 @@
+"""The report: one HTML file of each head's run, whole, small, self-contained, and true to the record."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from sklearn.metrics import confusion_matrix
+
+from tests.runs import run_recipe
+from tlnlp import cli
+from tlnlp.reporting.answers import describe_answers
+
+# One recipe for each shape of answer.
+RECIPES = ("sst2", "stsb", "rte", "copa", "conll2003", "udpos", "squad_v2", "gpt_sst2", "pretrain", "xnli")
+HOSTILE = '<script>alert("x")</script> & <img src=x onerror=alert(1)> سلام'
+VOID = {"meta", "br", "link", "img", "path", "use", "rect", "circle"}
+HEADINGS = {
+    "sst2": "Which labels are confused", "conll2003": "Type by type", "udpos": "Type by type",
+    "squad_v2": "By length of the answer", "xnli": "Languages", "pretrain": "Learning",
+}  # fmt: skip
+
+
+class Page(HTMLParser):
+    """Elements that are opened and closed, and what the page would fetch."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[str] = []
+        self.fetched: list[str] = []
+        self.text = ""
+        self.feed(text)
+        assert self.open == [], "all that is opened is closed"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.fetched += [value for name, value in attrs if name in ("src", "href", "xlink:href") and value]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.fetched += [value for name, value in attrs if name in ("src", "href", "xlink:href") and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def reported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    folder = tmp_path_factory.mktemp(request.param) / "run"
+    data: tuple[object, ...] = ("--train-rows", 60)
+    if request.param == "pretrain":
+        (folder.parent / "corpus.txt").write_text("The quiet river carried the old boat past a mill.\n" * 400)
+        data = ("--data", folder.parent / "corpus.txt", "--model", "mini", "--max-length", 32)
+    ended = run_recipe(request.param, "--epochs", 1, *data, folder=folder, report=True)
+    assert ended.status == 0, ended.output
+    assert f"report: {folder / 'report.html'}" in ended.output
+    return request.param, folder
+
+
+def test_the_page_is_whole_small_and_asks_nobody(reported: tuple[str, Path]) -> None:
+    name, folder = reported
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    page = Page(text)
+    assert len(text) < 3_000_000
+    assert "script" not in page.elements
+    assert all(each.startswith("#") for each in page.fetched)
+    assert not re.search(r"url\((?!['\"]?#)", text)
+    ids = re.findall(r' id="([^"]+)"', text)
+    assert len(ids) == len(set(ids)), "pictures do not meet"
+    if name in HEADINGS:
+        assert HEADINGS[name] in page.text
+
+
+def test_the_page_says_what_the_record_says(reported: tuple[str, Path]) -> None:
+    name, folder = reported
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    result = json.loads((folder / "result.json").read_text())
+    for metric, value in result["metrics"].items():
+        assert metric in page.text and f"{value:.4f}" in page.text
+    assert result["command"] in page.text
+    for group in result["groups"]:
+        assert f"{group['weights']:,}" in page.text
+    assert (result["row_variance"] is None) == (name == "pretrain")
+    if result["calibration"]:
+        assert f"{result['calibration']['error']:.3f}" in page.text
+    for mistake in result["mistakes"]:
+        shown = mistake["words"] if "words" in mistake else mistake["texts"].values()
+        assert all(each in page.text for each in shown)
+
+
+def test_mistakes_are_rows_that_are_wrong_the_surest_first(reported: tuple[str, Path]) -> None:
+    name, folder = reported
+    result = json.loads((folder / "result.json").read_text())
+    predictions = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
+    if name in ("sst2", "rte", "copa", "gpt_sst2", "xnli"):
+        wrong = sorted((each for each in predictions if each["prediction"] != each["label"]), key=lambda e: -e["score"])
+        assert [each["row"] for each in result["mistakes"]] == [each["row"] for each in wrong[:20]]
+    if name == "stsb":
+        far = sorted(predictions, key=lambda each: -abs(each["prediction"] - each["label"]))
+        assert [each["row"] for each in result["mistakes"]] == [each["row"] for each in far[:20]]
+
+
+def test_the_confusion_matrix_is_scikit_learns() -> None:
+    labels, told = ["a", "b", "b", "c", "a", "b"], ["a", "b", "a", "c", "c", "b"]
+    rows = [{"label": one, "prediction": other, "score": 0.5} for one, other in zip(labels, told, strict=True)]
+    found = describe_answers(rows)["confusion"]
+    assert found["labels"] == ["a", "b", "c"]
+    assert found["counts"] == confusion_matrix(labels, told).tolist()
+
+
+def test_of_many_labels_the_pairs_are_named_that_are_confused_most() -> None:
+    names = [f"label{i}" for i in range(20)]
+    rows = [{"label": name, "prediction": name, "score": 1.0} for name in names]
+    rows += [{"label": "label3", "prediction": "label5", "score": 1.0}] * 4
+    assert describe_answers(rows)["pairs"] == [("label3", "label5", 4)]
+
+
+def test_what_the_data_holds_is_text_on_the_page(tmp_path: Path) -> None:
+    for name, rows in (("train", 40), ("validation", 20)):
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["text", "label"])
+            writer.writerows([f"{HOSTILE} {i}", "<b>good</b>" if i % 2 else "<i>bad</i>"] for i in range(rows))
+    ended = run_recipe("own_classification", "--data", tmp_path, "--epochs", 1, folder=tmp_path / "run", report=True)
+    assert ended.status == 0, ended.output
+    page = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
+    assert not {"script", "img", "b", "i"} & set(page.elements)
+    assert HOSTILE in page.text and "<b>good</b>" in page.text
+
+
+def test_several_runs_stand_side_by_side_and_seeds_have_a_column_each(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    quick = ("--epochs", 1, "--train-rows", 40)
+    assert run_recipe("sst2", *quick, "--seeds", 2, folder=one, report=True).status == 0
+    assert run_recipe("sst2", *quick, "--strategy", "head_only", folder=other).status == 0
+    seeds = Page((one / "report.html").read_text())
+    assert "seed 0" in seeds.text and "seed 1" in seeds.text and "other rows and seeds (2)" in seeds.text
+    assert cli.main(["report", str(one), str(other), "--output", str(tmp_path / "both.html")]) == 0
+    both = Page((tmp_path / "both.html").read_text())
+    assert "Side by side" in both.text
+    assert both.text.count("Which labels are confused") == 2
+    assert not (other / "report.html").exists()
+
+
+def test_a_folder_without_a_result_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["report", str(tmp_path / "nowhere")]) == 2
+    assert "no such folder" in capsys.readouterr().err
