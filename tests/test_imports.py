@@ -59,6 +59,7 @@ FLOW = (
     "tlnlp.evaluation.card",
     "tlnlp.evaluation.report",
     "tlnlp.reporting.",
+    "tlnlp.sharing",
     "tlnlp.run",
     "tlnlp.bundle",
     "tlnlp.answering",

@@ -28,6 +28,7 @@ from tlnlp.prepare import prepare
 from tlnlp.recipe import Recipe
 from tlnlp.reporting.command import save_page
 from tlnlp.settings import Settings
+from tlnlp.sharing import check_can_push, push
 from tlnlp.source import find_source, follow_labels
 from tlnlp.training import folder as folders
 from tlnlp.training.processes import launch_advice, on_main, start_accelerator
@@ -43,10 +44,14 @@ def run_command(recipe: Recipe, settings: Settings) -> int:
         screen = Screen(speaks=accelerator.is_main_process, quiet=settings.quiet)
         if advice := launch_advice(accelerator):
             screen.note(advice)
-        run_seeds(recipe, settings, folder, accelerator, screen)
+        if settings.push_to is not None:
+            on_main(accelerator, lambda: check_can_push(str(settings.push_to)))
+        result = run_seeds(recipe, settings, folder, accelerator, screen)
         if accelerator.is_main_process and not settings.no_report:
             save_page([folder], folder / folders.REPORT)
             screen.note(f"report: {folder / folders.REPORT}")
+        if settings.push_to is not None and accelerator.is_main_process:
+            screen.always(f"pushed: {push(report.place_of_model(result), settings.push_to)}")
         accelerator.end_training()  # parts the processes: nothing is shared after it
     except InputError as error:
         say_error(error)

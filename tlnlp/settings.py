@@ -165,6 +165,9 @@ class Settings:
     tracker: Annotated[
         str | None, _flag("NAME", "Also log to an Accelerate tracker (tensorboard, wandb, ...); none if unset.")
     ] = None
+    push_to: Annotated[
+        str | None, _flag("ORG/NAME", "Also write the model to the Hub, which must know us: hf auth login.")
+    ] = None
     no_report: Annotated[bool, _flag("", "Leave report.html out; tlnlp report FOLDER makes it at any time.")] = False
     quiet: Annotated[bool, _flag("", "Only the score, as one line.")] = False
 
@@ -193,15 +196,8 @@ SMALL_DATA: dict[str, Any] = {"epochs": 20, "warmup_fraction": 0.1, "schedule": 
 SIDES = ("end", "start", "never")
 # Flags that say where and how a run is kept, not what it is: they may change when a run is resumed.
 NOT_OF_THE_RUN = (
-    "output_dir",
-    "frozen_dir",
-    "resume",
-    "overwrite",
-    "save_every",
-    "tracker",
-    "no_report",
-    "quiet",
-    "seeds",
+    *("output_dir", "frozen_dir", "resume", "overwrite", "save_every"),
+    *("tracker", "push_to", "no_report", "quiet", "seeds"),
 )
 
 _AT_LEAST = {

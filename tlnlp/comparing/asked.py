@@ -21,6 +21,7 @@ SET_BY_ANY_GRID = {
     "seed": "--seeds N, which stands for the seeds 0 to N-1",
     "resume": "nothing: what was begun is always gone on with",
     "overwrite": "another --output-dir, or delete the folder",
+    "push-to": "nothing: a comparison is no model; push the run that won",
     "quiet": "nothing",
     "no-report": "nothing: tlnlp report FOLDER makes the page of each run",
     "tracker": "nothing: the runs leave no room for a tracker beside each other",

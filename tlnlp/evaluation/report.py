@@ -181,7 +181,8 @@ def write(
     write_network = (
         None if adapted is None else partial(adapted.write, model=training.model, auto_class=head.auto_class)
     )
-    card = write_card(result, head, work.labels, command)
+    lines = usage(training.task, place, is_whole=adapted is None)
+    card = write_card(result, training.task, work.labels, command, lines)
     models.save_model(place, training.model, training.tokenizer, card, write_network)
     threshold = result["null_threshold"]
     write_task(
@@ -223,16 +224,20 @@ def _name(label: Any, names: Sequence[str] | None) -> Any:
 
 def show(recipe: Recipe, result: dict[str, Any], screen: Screen) -> None:
     """The result's table and two lines that use the model."""
-    folder = Path(result["output"])
+    folder, model = Path(result["output"]), place_of_model(result)
     scores = ", ".join(f"{name} {value:.4f}" for name, value in result["metrics"].items())
     screen.result(f"{recipe.task.name}: {result['model']}, strategy {result['strategy']}", summary(result))
     if result.get("languages"):
         screen.table("\nlanguages", table_of(result["languages"]), remarks_on(result["languages"]))
-    model = folder / (f"seed{result['seed'][0]}" if "runs" in result else "") / folders.MODEL
     screen.note(f"\nmodel: {model}\n")
     for line in usage(recipe.task, model, is_whole=not result.get("adapter")):
         screen.note(f"  {line}")
     screen.when_quiet(f"{scores}  {folder}")
+
+
+def place_of_model(result: dict[str, Any]) -> Path:
+    """The folder of the saved model; of several seeds that of the first."""
+    return Path(result["output"]) / (f"seed{result['seed'][0]}" if "runs" in result else "") / folders.MODEL
 
 
 def find_control(result: dict[str, Any]) -> dict[str, Any] | None:
