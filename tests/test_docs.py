@@ -1,0 +1,135 @@
+"""Every command in README.md and docs/: its flags are real, and it runs (marked long) on files made for it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tyro
+
+from tests.runs import ROOT, load_recipe
+from tlnlp import cli
+from tlnlp.comparing import asked as comparing
+from tlnlp.comparing.asked import part
+from tlnlp.matrix import command as matrix
+from tlnlp.settings import parse_settings
+
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+# What cannot run here, and why.
+NEEDS_THE_HUB = ("--full", "bert-base-uncased", "gpt2", "my-org/")
+NEEDS_REAL_DATA = (
+    "../shared/data",
+    "--num_processes 8",
+    "make benchmark",
+    "make test",
+    "make quickstart",
+    "make check",
+)
+NEEDS_MORE = ("git clone", "pip install", "tlnlp demo")
+# So that a command takes seconds: behind the flags of recipes that do not say otherwise.
+QUICK = {"--epochs": "1", "--train-rows": "60"}
+FIRST_WORDS = ("tlnlp", "python recipes/", "python spam.py", "accelerate launch", "torchrun", "make ", "pip ")
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """(page, command) for each command in an indented block; comments left out, lines joined that go on."""
+    for page in PAGES:
+        text = re.sub(r"\\\n\s+", "", page.read_text(encoding="utf-8"))
+        for line in text.splitlines():
+            command = re.sub(r"\s{2,}#.*", "", line).strip()
+            if line.startswith("    ") and command.startswith(FIRST_WORDS) and not re.match(r"tlnlp\w*:", command):
+                yield page.name, command
+
+
+COMMANDS = sorted({command for _, command in commands()})
+
+
+def is_run(command: str) -> bool:
+    return not any(word in command for word in (*NEEDS_THE_HUB, *NEEDS_REAL_DATA, *NEEDS_MORE))
+
+
+def test_the_pages_have_commands_and_most_of_them_run() -> None:
+    assert len(COMMANDS) >= 40
+    assert sum(map(is_run, COMMANDS)) >= 25
+    inline = [each for page in PAGES for each in re.findall(r"`((?:tlnlp|python) [^`]+)`", page.read_text())]
+    assert all(each.split()[1] in cli.COMMANDS or each.split()[0] == "python" for each in inline)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_flags_of_every_command_are_real(command: str) -> None:
+    words = shlex.split(command.partition(" < ")[0])
+    if words[0] in ("make", "pip"):
+        targets = re.findall(r"(?m)^([a-z-]+):", (ROOT / "Makefile").read_text())
+        assert words[0] == "pip" or words[1] in targets
+        return
+    if words[0] == "tlnlp":
+        parse_command(words[1], words[2:])
+        return
+    script = next(word for word in words if word.endswith(".py"))
+    flags = words[words.index(script) + 1 :]
+    recipe = load_recipe(Path(script).stem) if script != "spam.py" else load_recipe("own_classification")
+    if "--help" not in flags:
+        parse_settings(recipe, flags, "")
+
+
+def parse_command(name: str, arguments: list[str]) -> None:
+    if name in ("compare", "matrix"):
+        kind = comparing.Asked if name == "compare" else matrix.Asked
+        own, passed = part(arguments, kind, f"tlnlp {name}")
+        tyro.cli(kind, args=own, config=(tyro.conf.FlagCreatePairsOff,))
+        parse_settings(load_recipe(Path(own[0]).stem), passed, "")
+        return
+    module = cli.COMMANDS[name][1]
+    tyro.cli(module.Asked, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder like the repository's, with the files that the pages speak of."""
+    folder = tmp_path_factory.mktemp("docs")
+    (folder / "recipes").symlink_to(ROOT / "recipes")
+    samples = ROOT / "tlnlp" / "bundled" / "samples"
+    reviews = [json.loads(line) for line in (samples / "reviews" / "train.jsonl").read_text().splitlines()]
+    with (folder / "reviews.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["review", "stars"], *([row["text"], row["label"]] for row in reviews)])
+    shutil.copytree(samples / "reviews", folder / "my_reviews")
+    tagged = [json.loads(line) for line in (samples / "entities" / "train.jsonl").read_text().splitlines()]
+    pairs = [zip(row["words"], row["tags"], strict=True) for row in tagged]
+    (folder / "corpus.conll").write_text("\n".join("".join(f"{w} {t}\n" for w, t in each) for each in pairs))
+    asked = [json.loads(line) for line in (samples / "passages" / "train.jsonl").read_text().splitlines()]
+    with (folder / "faq.csv").open("w", newline="") as file:
+        rows = [[row["question"], row["context"], "".join(row["answers"]["text"][:1])] for row in asked]
+        csv.writer(file).writerows([["ask", "page", "reply"], *rows])
+    (folder / "lines.jsonl").write_text('{"text": "The dog [MASK]."}\n')
+    shutil.copytree(ROOT / "tlnlp" / "bundled" / "mini", folder / "my_bert")
+    return folder
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("command", [each for each in COMMANDS if is_run(each)])
+def test_every_command_runs(command: str, place: Path) -> None:
+    if "FOLDER" in command or "others/" in command or "spam.py" in command:
+        pytest.skip("stands for files of one's own")
+    command, _, given = command.partition(" < ")
+    words = shlex.split(command)
+    is_recipe = any(word.startswith("recipes/") for word in words) and "--help" not in words
+    if is_recipe and words[1:2] != ["check"]:
+        words += [word for flag, value in QUICK.items() if flag not in words for word in (flag, value)]
+        words = [word for word in words if not (words[0] == "tlnlp" and word in ("--train-rows", "60"))]
+    if words[0] == "tlnlp" and words[1] == "report":
+        pytest.skip("of runs that the commands before it made")
+    launch = {"tlnlp": ["-m", "tlnlp.cli"], "accelerate": ["-m", "accelerate.commands.accelerate_cli"],
+              "torchrun": ["-m", "torch.distributed.run"], "python": []}  # fmt: skip
+    ended = subprocess.run(
+        [sys.executable, *launch[words[0]], *words[1:]], cwd=place, capture_output=True, text=True, check=False,
+        stdin=(place / given).open() if given else subprocess.DEVNULL,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
