@@ -51,7 +51,7 @@ benchmark: .venv/installed-measure
 	@touch $@
 
 .venv/installed-all: .venv/installed-measure
-	@$(PIP) --editable ".[dev,measure,demo,browser]"
+	@$(PIP) --editable ".[dev,measure,demo,all-tests]"
 	@touch $@
 
 clean:
