@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, TextIO
 
-import numpy as np
 import tyro
 from accelerate import Accelerator
 from rich.console import Console
@@ -24,7 +23,7 @@ from tlnlp.data.raw import Form
 from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, Reading, read_rows
 from tlnlp.data.rows import Rows
 from tlnlp.data.table import Table
-from tlnlp.evaluation.calibration import heat
+from tlnlp.evaluation.calibration import calibrate
 from tlnlp.evaluation.predict import predict
 from tlnlp.model import load_tokenizer
 from tlnlp.prepare import pack
@@ -90,15 +89,9 @@ class Answerer:
         apply = getattr(head, "apply_threshold", None)
         if apply is not None and self.threshold is not None:
             answers = apply(answers, self.threshold)
-        return [answer | self._calibrate(answer) for answer in answers]
-
-    def _calibrate(self, answer: dict[str, Any]) -> dict[str, float]:
-        """The probability of the answer by the temperature that was fitted on dev rows, where there is one."""
         if self.temperature is None:
-            return {}
-        scores = answer["scores"]
-        chances = np.array([list(scores.values()) if isinstance(scores, dict) else scores])
-        return {"calibrated": float(heat(chances, self.temperature).max())}
+            return answers
+        return [answer | {"calibrated": calibrate(answer, self.temperature)} for answer in answers]
 
     def _read(self, table: Table, chosen: dict[str, str]) -> Rows:
         roles = choose_roles(self.task, chosen)

@@ -10,6 +10,7 @@ from sklearn.frozen import FrozenEstimator
 
 from tlnlp.evaluation.calibration import (
     BINS,
+    calibrate,
     calibration_error,
     describe_calibration,
     fit_temperature,
@@ -104,3 +105,15 @@ def test_certain_and_wrong_rows_do_not_break_the_temperature() -> None:
 def test_the_ends_of_the_scale_have_a_bin(confidence: float) -> None:
     (only,) = reliability(np.full(4, confidence), np.array([True, True, False, False]))
     assert only["from"] <= confidence <= only["to"]
+
+
+def test_the_answer_of_each_shape_is_calibrated() -> None:
+    def sigmoid(logit: float) -> float:
+        return 1 / (1 + np.exp(-logit))
+
+    two = {"prediction": "a", "score": sigmoid(2.0), "scores": {"b": sigmoid(-2.0), "a": sigmoid(2.0)}}
+    assert calibrate(two, 2.0) == pytest.approx(sigmoid(1.0))
+    ending = {"prediction": 1, "score": 0.5, "scores": [0.25, 0.5, 0.25]}
+    assert calibrate(ending, 0.5) == pytest.approx(0.25 / (0.25 + 2 * 0.0625))
+    several = {"prediction": ["joy"], "score": [sigmoid(2.0), sigmoid(-4.0)]}
+    assert calibrate(several, 2.0) == pytest.approx([sigmoid(1.0), sigmoid(-2.0)])

@@ -8,6 +8,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import html5lib
 import pytest
 from sklearn.metrics import confusion_matrix
 
@@ -71,7 +72,9 @@ def reported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def test_the_page_is_whole_small_and_asks_nobody(reported: tuple[str, Path]) -> None:
     name, folder = reported
     text = (folder / "report.html").read_text(encoding="utf-8")
-    page = Page(text)
+    page, parser = Page(text), html5lib.HTMLParser()
+    parser.parse(text)
+    assert parser.errors == [], "valid HTML"
     assert len(text) < 3_000_000
     assert "script" not in page.elements
     assert all(each.startswith("#") for each in page.fetched)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,15 @@ def fit_temperature(chances: np.ndarray, right: np.ndarray) -> float:
 
     bounds = (np.log(LEAST_TEMPERATURE), np.log(MOST_TEMPERATURE))
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
+
+
+def calibrate(answer: Mapping[str, Any], temperature: float) -> float | list[float]:
+    """The probability of an answer with a temperature; where several labels may hold, that of each."""
+    if "scores" not in answer:
+        return [float(heat(np.array([[chance, 1 - chance]]), temperature)[0, 0]) for chance in answer["score"]]
+    scores = answer["scores"]
+    chances = np.array([list(scores.values()) if isinstance(scores, Mapping) else scores])
+    return float(heat(chances, temperature).max())
 
 
 def heat(chances: np.ndarray, temperature: float) -> np.ndarray:

@@ -5,6 +5,7 @@ Nothing here refuses: what cannot be right was refused when the rows were read. 
 
 from __future__ import annotations
 
+import re
 import statistics
 import unicodedata
 from collections import Counter, defaultdict
@@ -16,6 +17,8 @@ import numpy as np
 from tlnlp.data.rows import Rows, Splits
 from tlnlp.heads.joining import tokens_of
 
+# A word, a mark, or one sign of a script that is written without blanks (Chinese, Japanese, Thai).
+WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[^\W\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
 # Roles with what is read; endings are read too, but they repeat.
 TEXTS = ("text", "text_pair", "question", "context")
 # A tokenizer is tried on so many rows of each split: shares to a hundredth.
@@ -34,18 +37,25 @@ def describe_data(splits: Splits, tokenizer: Any, max_length: int) -> dict[str, 
     """
     parts = {"train": splits.train, "dev": splits.dev, **({"test": splits.test} if splits.test else {})}
     parts |= splits.also
-    facts = {name: describe_rows(rows, tokenizer, max_length) for name, rows in parts.items()}
-    findings = [words for name, rows in parts.items() for words in _find_in(name, rows, facts[name])]
+    texts = {name: [text_of(rows, row) for row in range(len(rows))] for name, rows in parts.items()}
+    keys = {name: [fold(text) for text in each] for name, each in texts.items()}
+    facts = {name: describe_rows(rows, texts[name], keys[name], tokenizer, max_length) for name, rows in parts.items()}
+    findings = [words for name, rows in parts.items() for words in _find_in(name, rows, keys[name], facts[name])]
+    train = {key: row for row, key in reversed(list(enumerate(keys["train"]))) if key}
     for name, rows in parts.items():
         if name != "train":
-            findings += find_leaks(splits.train, rows, name)
+            findings += _find_leaks(name, rows, keys[name], splits.train, train)
     return {"splits": facts, "findings": findings}
 
 
-def describe_rows(rows: Rows, tokenizer: Any, max_length: int) -> dict[str, Any]:
-    """Of one split: how many rows, of which labels, how long, how often the same."""
-    texts = [text_of(rows, row) for row in range(len(rows))]
-    keys = [fold(text) for text in texts]
+def describe_rows(
+    rows: Rows, texts: Sequence[str], keys: Sequence[str], tokenizer: Any, max_length: int
+) -> dict[str, Any]:
+    """Of one split: how many rows, of which labels, how long, how often the same.
+
+    Args:
+        texts, keys: `text_of` each row, and that folded.
+    """
     words = [len(text.split()) for text in texts]
     described: dict[str, Any] = {
         "origin": rows.origin,
@@ -78,7 +88,7 @@ def describe_tokens(texts: Sequence[str], tokenizer: Any, max_length: int) -> di
         "limit": max_length,
         "long_fraction": float((lengths > max_length).mean()),
         "unknown_fraction": 0.0 if known or not len(flat) else float((flat == unknown).mean()),
-        "pieces_per_word": float(lengths.sum() / max(1, sum(len(text.split()) for text in texts))),
+        "pieces_per_word": float(lengths.sum() / max(1, sum(len(WORD.findall(text)) for text in texts))),
     }
 
 
@@ -128,26 +138,22 @@ def count_labels(rows: Rows) -> dict[str, int]:
     return dict(found.most_common())
 
 
-def find_leaks(train: Rows, other: Rows, name: str) -> list[str]:
-    """Rows of `other` that stand in train as well: a score on them is a score of memory."""
-    places = {fold(text_of(train, row)): row for row in reversed(range(len(train)))}
-    leaks = [(row, places[key]) for row in range(len(other)) if (key := fold(text_of(other, row))) in places and key]
+def _find_leaks(name: str, rows: Rows, keys: Sequence[str], train: Rows, places: Mapping[str, int]) -> list[str]:
+    """Rows that stand in train as well: a score on them is a score of memory."""
+    leaks = [(row, places[key]) for row, key in enumerate(keys) if key in places]
     if not leaks:
         return []
-    shown = ", ".join(f"row {other.numbers[row]} is row {train.numbers[there]}" for row, there in leaks[:SHOWN])
+    shown = ", ".join(f"row {rows.numbers[row]} is row {train.numbers[there]}" for row, there in leaks[:SHOWN])
     return [
-        f"{name}: {_rows(len(leaks))} ({len(leaks) / len(other):.1%}) in train as well: {shown}"
+        f"{name}: {_rows(len(leaks))} ({len(leaks) / len(rows):.1%}) in train as well: {shown}"
         + (", ..." if len(leaks) > SHOWN else "")
     ]
 
 
-def _find_in(name: str, rows: Rows, facts: Mapping[str, Any]) -> list[str]:
+def _find_in(name: str, rows: Rows, keys: Sequence[str], facts: Mapping[str, Any]) -> list[str]:
     findings = []
-    keys = [fold(text_of(rows, row)) for row in range(len(rows))]
-    if facts["empty"]:
-        findings.append(
-            f"{name}: {_rows(facts['empty'])} without any letter: {_named(rows, keys, lambda key: not key)}"
-        )
+    if empty := [row for row, key in enumerate(keys) if not key]:
+        findings.append(f"{name}: {_rows(len(empty))} without any letter: {_numbers(rows, empty)}")
     findings += _find_repeated(name, rows, keys)
     findings += _find_rare(name, facts["labels"], rows)
     return findings
@@ -185,10 +191,6 @@ def _find_rare(name: str, labels: Mapping[str, int], rows: Rows) -> list[str]:
     shown = ", ".join(f"{label} {count:,}" for label, count in list(rare.items())[:SHOWN])
     more = f" and {len(rare) - SHOWN:,} more" if len(rare) > SHOWN else ""
     return [f"{name}: rare labels: {shown}{more}, where {next(iter(labels))} has {most:,} (--class-weights balanced?)"]
-
-
-def _named(rows: Rows, keys: Sequence[str], holds: Any) -> str:
-    return _numbers(rows, [row for row, key in enumerate(keys) if holds(key)])
 
 
 def _numbers(rows: Rows, places: Sequence[int]) -> str:

@@ -5,28 +5,24 @@ Targets are answered once nothing is left to be chosen: no weight and no choice 
 
 from __future__ import annotations
 
-import re
 import statistics
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from tlnlp.data.rows import Rows
+from tlnlp.evaluation.facts import describe_tokens, text_of
 from tlnlp.evaluation.measure import headline, measure
 from tlnlp.evaluation.predict import predict
 from tlnlp.evaluation.screen import Screen
 from tlnlp.evaluation.statistics import Estimate
 from tlnlp.evaluation.varying import noise_of, row_variance
-from tlnlp.heads.joining import tokens_of
 from tlnlp.prepare import Work
 
-# A word, a mark, or one sign of a script that is written without blanks (Chinese, Japanese, Thai).
-_WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[^\W\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
 # Texts looked at for script and pieces.
 SOME_ROWS = 2_000
+TOKEN_FACTS = ("pieces_per_word", "unknown_fraction", "long_fraction")
 
 Answers = list[dict[str, Any]]
 
@@ -97,23 +93,9 @@ def _describe(work: Work, language: str, answers: Answers, rows: Rows) -> dict[s
 def describe_text(rows: Rows, tokenizer: Any, max_length: int) -> dict[str, Any]:
     """Script, pieces a word (subword fertility: Rust et al. 2021, section 3.1), shares of unknown pieces and of rows
     that are longer than fits, over the first `SOME_ROWS` rows."""
-    texts = [_text_of(rows, row) for row in range(min(SOME_ROWS, len(rows)))]
-    pieces = tokens_of(tokenizer, texts)
-    words = sum(len(_WORD.findall(text)) for text in texts)
-    flat = np.concatenate([np.asarray(each, dtype=np.int64) for each in pieces])
-    unknown = tokenizer.unk_token_id
-    has_unknown = unknown is not None and unknown != tokenizer.eos_token_id  # GPT-2 has no other
-    return {
-        "script": find_script(texts),
-        "pieces_per_word": len(flat) / max(1, words),
-        "unknown_fraction": float((flat == unknown).mean()) if has_unknown and len(flat) else 0.0,
-        "long_fraction": statistics.fmean(len(each) > max_length for each in pieces),
-    }
-
-
-def _text_of(rows: Rows, row: int) -> str:
-    parts = [rows.columns[role][row] for role in ("text", "text_pair", "question", "context") if role in rows.columns]
-    return " ".join([*parts, *(rows.columns["words"][row] if "words" in rows.columns else [])])
+    texts = [text_of(rows, row) for row in range(min(SOME_ROWS, len(rows)))]
+    tokens = describe_tokens(texts, tokenizer, max_length)
+    return {"script": find_script(texts)} | {name: tokens[name] for name in TOKEN_FACTS}
 
 
 def find_script(texts: Sequence[str]) -> str:

@@ -35,7 +35,14 @@ def read_result(folder: Path) -> dict[str, Any]:
             found=f"{folder}: {there or 'empty'}",
             change="the path: runs/TASK/NAME; an unfinished run goes on with --resume",
         )
-    return json.loads(path.read_text(encoding="utf-8"))
+    result = json.loads(path.read_text(encoding="utf-8"))
+    if "groups" not in result:
+        raise InputError(
+            expected="a run of this version, whose record has all that the page shows",
+            found=f"{path}: of tlnlp {result.get('versions', {}).get('tlnlp', '?')}, before there were pages",
+            change="run it again with --overwrite",
+        )
+    return result
 
 
 def write_page(folders: Sequence[Path], pictures: Sequence[Mapping[str, Any]] = ()) -> str:
