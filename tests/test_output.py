@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import transformers
+from huggingface_hub import ModelCard
 
 from tests.conftest import DEV_ROWS, TRAIN_ROWS
 from tests.offline import Offline, run_offline
@@ -142,9 +143,10 @@ def test_the_pipeline_answers_with_the_tasks_names_as_the_predictions_say(
 def test_a_finished_run_leaves_its_result_and_no_checkpoints(plain: tuple[Path, Offline]) -> None:
     folder, _ = plain
     left = {path.name for path in folder.iterdir()} - {".lock"}
-    assert left == {"run.json", "result.json", "predictions.jsonl", "model"}
+    assert left == {"run.json", "result.json", "predictions.jsonl", "report.html", "model"}
     card = (folder / "model" / "README.md").read_text()
-    assert card.startswith("---\nlibrary_name: transformers\npipeline_tag: text-classification\n")
+    known = ModelCard(card).data
+    assert (known.library_name, known.pipeline_tag) == ("transformers", "text-classification")
     assert f"| accuracy | {read_result(folder)['metrics']['accuracy']:.4f} |" in card
     assert "python recipes/sst2.py --model" in card
 

@@ -248,6 +248,8 @@ def test_the_identity_is_made_of_all_that_decides_a_result_and_of_nothing_else()
         resume=True,
         save_every=3,
         tracker="x",
+        push_to="x/y",
+        no_report=True,
         quiet=True,
         seeds=4,
     )
