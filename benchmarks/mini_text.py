@@ -5,9 +5,10 @@
 
 CORPORA holds en.txt.xz and so on, and ntrex/parallel.jsonl.gz. Of each language lines are drawn in proportion to the
 0.7th power of its size (temperature sampling: Conneau and Lample 2019, section 3.1). In a share of the lines half of
-the words that `word_pairs.py` knows are replaced by one other language's, by way of English (Qin et al. 2020, CoSDA-ML;
-in pre-training: Yang et al. 2020, ALM). Parallel lines stand side by side in one row (TLM: Conneau and Lample 2019,
-section 3.3); so do words of like feeling (`mini_words.txt`), and each word of our lists with its translations.
+the words that `word_pairs.py` knows are replaced by one other language's, by way of English (in pre-training: Yang et
+al. 2020, ALM), or each by one of any language (Qin et al. 2020, CoSDA-ML). Parallel lines stand side by side in one row
+(TLM: Conneau and Lample 2019, section 3.3); so do words of like feeling (`mini_words.txt`), and each word of our lists
+with its translations.
 """
 
 from __future__ import annotations
@@ -33,16 +34,20 @@ DEV_LINES = 250  # of each language, plain
 class Switcher:
     """Replaces words of any of the languages by words of another one that mean the same."""
 
-    def __init__(self, pairs: dict[str, Pairs], draw: random.Random, lines: float, words: float) -> None:
+    def __init__(
+        self, pairs: dict[str, Pairs], draw: random.Random, lines: float, words: float, mixed: float = 0.0
+    ) -> None:
         self.to, self.back = pairs, {language: invert(each) for language, each in pairs.items()}
-        self.draw, self.lines, self.words = draw, lines, words
+        self.draw, self.lines, self.words, self.mixed = draw, lines, words, mixed
 
     def switch(self, text: str, language: str) -> str:
-        """The line, perhaps with words of one other language in it."""
+        """The line, perhaps with words of one other language in it, or of all of them."""
         if not self.to or self.draw.random() >= self.lines:
             return text
-        other = self.draw.choice([each for each in (SOURCE, *self.to) if each != language])
-        return WORD.sub(lambda match: self._replace(match.group(), language, other), text)
+        others = [each for each in (SOURCE, *self.to) if each != language]
+        if self.draw.random() >= self.mixed:
+            others = [self.draw.choice(others)]
+        return WORD.sub(lambda match: self._replace(match.group(), language, self.draw.choice(others)), text)
 
     def _replace(self, word: str, language: str, other: str) -> str:
         if self.draw.random() >= self.words:
@@ -87,6 +92,9 @@ def main() -> None:
     parser.add_argument("--switched-lines", type=float, default=0.6, metavar="SHARE")
     parser.add_argument("--switched-words", type=float, default=0.5, metavar="SHARE")
     parser.add_argument(
+        "--mixed-lines", type=float, default=0.0, metavar="SHARE", help="of these, with words of all languages in them"
+    )
+    parser.add_argument(
         "--parallel-rounds", type=int, default=1, help="how often each of the 30 directed pairs is seen"
     )
     parser.add_argument("--feeling-rounds", type=int, default=24, help="how often each line of like words is seen")
@@ -95,7 +103,7 @@ def main() -> None:
     draw = random.Random(3)
     parallel = asked.corpora / "ntrex" / "parallel.jsonl.gz"
     pairs = {each: find_pairs(parallel, each) for each in TARGETS if each in asked.languages}
-    switcher = Switcher(pairs, draw, asked.switched_lines, asked.switched_words)
+    switcher = Switcher(pairs, draw, asked.switched_lines, asked.switched_words, asked.mixed_lines)
     train, dev = [], []
     corpora = {each: read_corpus(asked.corpora / f"{each}.txt.xz") for each in asked.languages}
     sizes = {each: sum(map(len, lines)) ** EXPONENT for each, lines in corpora.items()}

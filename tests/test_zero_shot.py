@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ import pytest
 from tests.conftest import TARGET_ROWS, write_rows
 from tests.runs import Ended, run_recipe
 from tlnlp.data.rows import Rows
-from tlnlp.evaluation import languages
+from tlnlp.evaluation import varying
+from tlnlp.evaluation.facts import WORD
 from tlnlp.evaluation.languages import describe_text, find_script, gap_between, is_above_chance, score_of, table_of
+from tlnlp.evaluation.measure import Headline
 
 FLAGS = ("--epochs", 3, "--max-length", 32, "--batch-size", 8, "--learning-rate", "3e-3", "--languages", "de", "fa")
 
@@ -161,13 +164,18 @@ def test_a_score_above_chance_is_told_from_one_that_is_not() -> None:
     assert is_above_chance({"over_majority": None}) is None
 
 
-def test_a_variance_from_drawn_rows_is_that_of_all_rows() -> None:
+def test_a_variance_from_drawn_rows_is_that_of_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mean whose variance is known, treated as a score that is none: 100 draws tell it to a fifth or so."""
-    draw = np.random.default_rng(0)
-    outcomes = draw.integers(0, 2, 4_000).astype(float)
-    drawn = languages.draw_rows(len(outcomes), languages.DRAWS)[:, : languages.DRAWN_ROWS]
-    found = languages._row_variance(0.5, outcomes[drawn].mean(axis=1), False, len(outcomes))
-    assert found == pytest.approx(outcomes.var() / len(outcomes), rel=0.4)
+
+    def share(told: Sequence[int], held: Sequence[int]) -> float:
+        return float(np.mean(np.asarray(told) == np.asarray(held)))
+
+    monkeypatch.setattr(varying, "headline", lambda task, rows: Headline(share, lower_is_better=False, is_mean=False))
+    labels, guesses = np.random.default_rng(0).integers(0, 2, (2, 4_000))
+    rows = Rows({"label": labels.tolist()}, "rows", np.arange(4_000))
+    noise = varying.noise_of(None, {"predictions": guesses.tolist(), "references": labels.tolist()}, rows)
+    outcomes = (guesses == labels).astype(float)
+    assert varying.row_variance(None, 0.5, noise, rows) == pytest.approx(outcomes.var() / len(outcomes), rel=0.4)
 
 
 def test_chance_is_called_what_it_is_about_as_often_as_stated() -> None:
@@ -208,7 +216,7 @@ def test_pieces_a_word_and_unknown_pieces_are_counted(vocabulary: Any) -> None:
     assert describe_text(rows(text, "a"), vocabulary, max_length=len(pieces) - 1)["long_fraction"] == 0.5
     assert describe_text(rows("你好"), vocabulary, 9)["unknown_fraction"] > 0.4
     # A script without blanks: each sign counts as a word, or fertility would mean nothing.
-    signs = languages._WORD.findall("你好, ok ไทย")
+    signs = WORD.findall("你好, ok ไทย")
     assert signs == ["你", "好", ",", "ok", "ไ", "ท", "ย"]
 
 

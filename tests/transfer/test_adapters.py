@@ -300,7 +300,8 @@ def save(work: Work, folder: Path) -> Path:
     """Saves as a run does; the folder of the model."""
     record = Record(train_seconds=1.0)
     rows = work.reported_rows
-    answers = [{"prediction": rows.labels[0], "score": 1.0}] * len(rows)
+    scores = {name: float(name == rows.labels[0]) for name in rows.labels}
+    answers = [{"prediction": rows.labels[0], "score": 1.0, "scores": scores}] * len(rows)
     write(work, describe(work, record, answers, {}, folder, "", ""), answers, {}, folder, "tests")
     return folder / "model"
 
