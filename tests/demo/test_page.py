@@ -177,6 +177,11 @@ def test_persian_is_answered_and_written_from_right_to_left(page: Any) -> None:
     assert area.evaluate("each => getComputedStyle(each).unicodeBidi") == "plaintext"
     shown(page, "ask-go").click()
     page.wait_for_selector("#ask-chances:visible table.bars tr")
+    places = [
+        page.locator("#ask-weights-text").get_by_text(word, exact=True).first.bounding_box()["x"]
+        for word in ("از", "خدمات", "هستم")
+    ]
+    assert places == sorted(places, reverse=True)
 
 
 def test_tags_colour_words_and_answers_are_marked(page: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ THEME = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monos
 # Text from right to left begins on the right, whatever stands around it.
 CSS = """
 textarea { unicode-bidi: plaintext; text-align: start; }
-.bars { width: 100%; border-collapse: collapse; }
+.bars { width: 100%; border-collapse: collapse; } .bars tr { border: 0 !important; }
 .bars caption { text-align: left; opacity: .75; padding-bottom: .3rem; }
 .bars td { padding: .15rem .6rem .15rem 0; border: 0; } .bar-number { text-align: right; width: 4.5rem; }
 .bar-place { width: 55%; } .bar { height: .8rem; border-radius: 3px; background: #3d8fd1; min-width: 1px; }
@@ -174,7 +175,7 @@ def _run_tab(run: Trained) -> None:
             weights: Mapping[str, Marked] = dict(weigh_words(run.answerer, given)) if roles else {}
         except InputError as error:
             return [in_words(error), "", "", None, *(None for _ in weighed)]
-        return ["", *_values(shown), *(weights.get(role) for role in weighed)]
+        return ["", *_values(shown), *(_highlighted(weights.get(role)) for role in weighed)]
 
     outputs = [problem, words, chances, marked, *weighed.values()]
     for event in (button.click, *(each.submit for each in inputs)):
@@ -228,7 +229,20 @@ def _outputs(name: str, task: Any) -> list[Any]:
 
 
 def _values(shown: Shown) -> list[Any]:
-    return [shown.words, bars("Confidence", shown.chances), shown.marked]
+    return [shown.words, bars("Confidence", shown.chances), _highlighted(shown.marked)]
+
+
+def _highlighted(marked: Marked | None) -> Any:
+    """Marked text in the direction of its first letter."""
+    if marked is None:
+        return None
+    return gr.HighlightedText(marked, rtl=runs_from_right("".join(text for text, _ in marked)))
+
+
+def runs_from_right(text: str) -> bool:
+    """Whether the first letter is of a script that is written from right to left."""
+    kinds = (unicodedata.bidirectional(letter) for letter in text)
+    return next((kind in ("R", "AL") for kind in kinds if kind in ("L", "R", "AL")), False)
 
 
 def _check_length(text: str) -> None:
