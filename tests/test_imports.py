@@ -5,11 +5,15 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from tests.runs import ROOT
 
@@ -18,6 +22,7 @@ from tests.runs import ROOT
 FLOW = (
     "tlnlp.errors",
     "tlnlp.lazy",
+    "tlnlp.drawing",
     "tlnlp.calm",
     "tlnlp.settings",
     "tlnlp.heads",  # names and what they promise; the code of each head comes below
@@ -46,10 +51,11 @@ FLOW = (
     "tlnlp.evaluation.statistics",
     "tlnlp.evaluation.calibration",
     "tlnlp.evaluation.varying",
-    "tlnlp.evaluation.mistakes",
     "tlnlp.evaluation.curves",
     "tlnlp.evaluation.screen",
     "tlnlp.evaluation.facts",
+    "tlnlp.evaluation.predictions",
+    "tlnlp.evaluation.mistakes",
     "tlnlp.source",
     "tlnlp.prepare",
     "tlnlp.evaluation.languages",
@@ -79,6 +85,7 @@ BLIND = {
     "tlnlp.transfer": ("tlnlp.heads", "tlnlp.recipe", "tlnlp.model", "tlnlp.training", "tlnlp.evaluation"),
     "tlnlp.evaluation.predict": ("tlnlp.transfer", "tlnlp.heads.sentence", "tlnlp.heads.word"),
 }
+OWN = {"tlnlp", "recipes", "tests"} | {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
 HEAVY = ("torch", "transformers", "datasets", "accelerate", "evaluate", "peft", "numpy", "pyarrow")
 
 
@@ -161,3 +168,30 @@ def test_what_only_declares_imports_no_heavy_library(module: str) -> None:
     code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ended.stdout.strip() == "[]"
+
+
+def _declared(*groups: str) -> set[str]:
+    """Names of distributions that pyproject.toml asks for: always, and in the groups."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = project["dependencies"] + [each for group in groups for each in project["optional-dependencies"][group]]
+    return {canonicalize_name(Requirement(each).name) for each in asked}
+
+
+@pytest.mark.parametrize(
+    ("folder", "groups"),
+    [("tlnlp", ()), ("tlnlp/demo", ("demo",)), ("recipes", ()), ("tests", ("dev", "demo", "all-tests"))],
+)
+def test_every_library_that_is_imported_is_one_that_is_asked_for(folder: str, groups: tuple[str, ...]) -> None:
+    """What another library happens to bring is not there for everybody."""
+    brought_by, declared = packages_distributions(), _declared(*groups)
+    files = sorted((ROOT / folder).rglob("*.py"))
+    assert files
+    for path in files:
+        if folder == "tlnlp" and "demo" in path.parts:
+            continue  # its own case
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            for root in {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - OWN:
+                made_by = {canonicalize_name(each) for each in brought_by.get(root, [root])}
+                assert made_by & declared, f"{path.relative_to(ROOT)} imports {root}: ask for it in pyproject.toml"

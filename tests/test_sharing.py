@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -78,6 +79,17 @@ def test_who_may_not_write_hears_it_before_anything_is_learnt(
     assert words in ended.stderr
     assert not (tmp_path / "run" / "model").exists()
     assert not [each for each in hub[1] if "create" in each]
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line_before_anything_is_learnt(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+    ended = recipe((nobody,), tmp_path / "run", "--push-to", "me/reviews")
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    assert "to write me/reviews on the Hub" in ended.stderr and "the network" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "run" / "model").exists()
 
 
 def test_a_push_that_fails_leaves_the_run_and_says_how_to_go_on(hub: Any, tmp_path: Path) -> None:

@@ -17,6 +17,6 @@ def calm_libraries() -> None:
     transformers.logging.disable_progress_bar()
     datasets.logging.set_verbosity_error()
     datasets.disable_progress_bars()
-    for name in ("accelerate", "torch.distributed", "huggingface_hub", "fsspec", "filelock", "httpx"):
+    for name in ("accelerate", "torch.distributed", "huggingface_hub", "fsspec", "filelock", "httpx", "httpx2"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", module=r"(torch|transformers|datasets|accelerate|huggingface_hub|evaluate)(\.|$)")

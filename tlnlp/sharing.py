@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
-import httpx
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
 from tlnlp.errors import InputError
+
+# Refusals are one of these, and so is a Hub that cannot be reached: its client stands on httpx, or on httpx2 since 2.0.
+_ERRORS: tuple[type[Exception], ...] = HfHubHTTPError.__bases__  # type: ignore[assignment]
 
 
 def check_can_push(repository: str) -> None:
@@ -31,7 +33,7 @@ def check_can_push(repository: str) -> None:
             found="no token",
             change="`hf auth login`, or the environment variable HF_TOKEN; or leave --push-to out",
         ) from error
-    except (HfHubHTTPError, httpx.HTTPError, OSError) as error:
+    except _ERRORS as error:
         raise _refused(repository, error) from error
 
 
@@ -45,7 +47,7 @@ def push(folder: Path, repository: str) -> str:
     try:
         hub.create_repo(repository, exist_ok=True)
         hub.upload_folder(repo_id=repository, folder_path=folder, commit_message="Written by tlnlp")
-    except (HfHubHTTPError, httpx.HTTPError, OSError, ValueError) as error:
+    except (*_ERRORS, ValueError) as error:
         raise _refused(repository, error, folder) from error
     return f"{hub.endpoint}/{repository}"
 
