@@ -1,7 +1,7 @@
 """The text that `mini` is pre-trained on: six languages, partly with words switched from one to another.
 
     python benchmarks/mini_text.py CORPORA runs/mini_text --characters 200    # millions
-    python benchmarks/mini_text.py CORPORA runs/mini_gpt_text --languages en --characters 45    # for `mini-gpt`
+    python benchmarks/mini_text.py CORPORA runs/mini_gpt_text --languages en --characters 45    # for pretrain_gpt.py
 
 CORPORA holds en.txt.xz and so on, and ntrex/parallel.jsonl.gz. Of each language lines are drawn in proportion to the
 0.7th power of its size (temperature sampling: Conneau and Lample 2019, section 3.1). In a share of the lines half of

@@ -3,8 +3,7 @@
     python recipes/pretrain_gpt.py --data corpus.txt.xz --output-dir runs/pretrain_gpt/mine
     python recipes/pretrain_gpt.py --data reviews.txt --model gpt2             # continued
 
-Each word is guessed from those before it. --data takes text files (a line a row), or a column `text`. The bundled
-`mini-gpt` was made by this recipe: its README.md has the commands.
+Each word is guessed from those before it. --data takes text files (a line a row), or a column `text`.
 """
 
 from tlnlp import Columns, Data, NewModel, Recipe, Sourced, Task, heads, metrics

@@ -12,8 +12,10 @@ import html5lib
 import pytest
 from sklearn.metrics import confusion_matrix
 
+from tests.comparing.simulated import simulate
 from tests.runs import run_recipe
 from tlnlp import cli
+from tlnlp.comparing.picture import draw
 from tlnlp.reporting.answers import describe_answers
 
 # One recipe for each shape of answer.
@@ -112,6 +114,40 @@ def test_mistakes_are_rows_that_are_wrong_the_surest_first(reported: tuple[str, 
     if name == "stsb":
         far = sorted(predictions, key=lambda each: -abs(each["prediction"] - each["label"]))
         assert [each["row"] for each in result["mistakes"]] == [each["row"] for each in far[:20]]
+
+
+def test_the_accuracy_by_confidence_adds_up_to_the_score(reported: tuple[str, Path]) -> None:
+    name, folder = reported
+    result = json.loads((folder / "result.json").read_text())
+    calibration = result["calibration"]
+    if name in ("stsb", "pretrain"):
+        assert calibration is None
+        return
+    right = sum(each["rows"] * each["accuracy"] for each in calibration["bins"]) / calibration["answers"]
+    accuracy = {"squad_v2": "exact_match", "conll2003": None}.get(name, "accuracy")
+    if accuracy is not None:  # entities are no words
+        assert right == pytest.approx(result["metrics"][accuracy], abs=0.02 if name == "squad_v2" else 1e-9)
+    assert ("temperature" in calibration) == (name in ("sst2", "rte", "copa", "gpt_sst2", "xnli"))
+
+
+def test_plain_tags_are_scored_one_by_one() -> None:
+    labels, told = [["DET", "NOUN", "VERB"], ["NOUN"]], [["DET", "VERB", "VERB"], ["NOUN"]]
+    rows = [{"label": one, "prediction": other, "scores": []} for one, other in zip(labels, told, strict=True)]
+    found = describe_answers(rows)["types"]
+    assert list(found) == ["NOUN", "DET", "VERB"]
+    assert found["NOUN"] == pytest.approx({"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 2})
+    assert found["VERB"] == pytest.approx({"precision": 0.5, "recall": 1.0, "f1": 2 / 3, "support": 1})
+
+
+def test_a_comparison_has_its_picture_and_its_words(tmp_path: Path) -> None:
+    content = simulate({"from_scratch": (0.6, 0.7, 0.8), "full": (0.7, 0.8, 0.85)}, seeds=3)
+    draw(content, "a comparison", tmp_path)
+    (tmp_path / "compare.json").write_text(json.dumps(content))
+    assert cli.main(["report", str(tmp_path)]) == 0
+    page = Page((tmp_path / "report.html").read_text())
+    assert "Did transfer help?" in page.text and "svg" in page.elements
+    sentences = [each for part in content["verdicts"].values() for each in part]
+    assert sentences and all(each in page.text for each in sentences)
 
 
 def test_the_confusion_matrix_is_scikit_learns() -> None:

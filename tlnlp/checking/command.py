@@ -19,13 +19,11 @@ from tlnlp.checking.near import SIMILARITY, find_near
 from tlnlp.comparing.asked import load_recipe
 from tlnlp.data import load_splits
 from tlnlp.data.rows import Rows, Splits
-from tlnlp.evaluation.facts import SHOWN, describe_data, find_in_tokens
+from tlnlp.evaluation.facts import describe_data, find_in_tokens, name_pairs, share_labels
 from tlnlp.evaluation.measure import measure
 from tlnlp.model import find_checkpoint, load_tokenizer
 from tlnlp.recipe import Task
 from tlnlp.settings import Settings
-
-LABELS_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,9 @@ class Asked:
         tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Which column plays which role.")
     ] = ()
     model: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Whose tokenizer counts tokens.")] = "mini"
-    max_length: Annotated[int, tyro.conf.arg(metavar="TOKENS", help="Longer rows would be cut.")] = 128
+    max_length: Annotated[
+        int | None, tyro.conf.arg(metavar="TOKENS", help="Longer rows would be cut; the recipe's own if unset.")
+    ] = None
     quick: Annotated[bool, tyro.conf.arg(help="Leave near-duplicates and the bag of words out.")] = False
     json: Annotated[bool, tyro.conf.arg(help="One JSON object instead of words.")] = False
 
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
     splits = load_splits(recipe.task, settings)
     place = find_checkpoint(asked.model, weights_needed=False)
     tokenizer = load_tokenizer(place, asked.model, **recipe.task.head.tokenizer_options)
-    found = describe_data(splits, tokenizer, asked.max_length)
+    found = describe_data(splits, tokenizer, asked.max_length or settings.max_length)
     found["notes"] = splits.notes
     found["findings"] += find_in_tokens(splits, found)
     if not asked.quick:
@@ -84,14 +84,10 @@ def _describe_near(splits: Splits) -> list[str]:
     findings = []
     for name, rows, pairs in (("train", splits.train, inside), ("dev", splits.dev, across)):
         if pairs:
-            shown = ", ".join(
-                f"row {rows.numbers[a]} is nearly row {splits.train.numbers[b]}" for a, b in pairs[:SHOWN]
-            )
-            more = ", ..." if len(pairs) > SHOWN else ""
             where = "" if name == "train" else " of train"
             findings.append(
                 f"{name}: {len(pairs):,} rows ({len(pairs) / len(rows):.1%}) share at least {SIMILARITY:.0%} of their "
-                f"wording with another{where}: {shown}{more}"
+                f"wording with another{where}: {name_pairs(pairs, rows, splits.train, 'is nearly')}"
             )
     return findings
 
@@ -120,11 +116,9 @@ def _show(task: Task, found: Mapping[str, Any]) -> None:
             say(f"  {'tags' if 'tags' in task.columns.by_role() else 'labels'}: {share_labels(facts['labels'])}")
         say(f"  words: {_spread(facts['words'])}")
         if tokens := facts.get("tokens"):
-            say(
-                f"  tokens: {_spread(tokens)}; {tokens['pieces_per_word']:.2f} a word, "
-                f"{tokens['unknown_fraction']:.1%} unknown"
-            )
-            say(f"  {tokens['long_fraction']:.1%} of rows above {tokens['limit']} tokens")
+            say(f"  tokens: {_spread(tokens)}; {tokens['pieces_per_word']:.2f} a word")
+            say(f"  unknown: {tokens['unknown_fraction']:.1%} of the tokens")
+            say(f"  too long: {tokens['long_fraction']:.1%} of the rows, with more than {tokens['limit']} tokens")
     say()
     for finding in found["findings"] or ["nothing to complain of"]:
         say(f"! {finding}" if found["findings"] else finding)
@@ -137,11 +131,3 @@ def _show(task: Task, found: Mapping[str, Any]) -> None:
 
 def _spread(lengths: Mapping[str, float]) -> str:
     return f"{lengths['median']:g} in the median, 95 % up to {lengths['high']:,.0f}, at most {lengths['most']:,}"
-
-
-def share_labels(labels: Mapping[str, int]) -> str:
-    """'positive 55 %, negative 45 %'"""
-    whole = sum(labels.values())
-    shown = [f"{label} {count / whole:.1%}" for label, count in list(labels.items())[:LABELS_SHOWN]]
-    more = f" and {len(labels) - LABELS_SHOWN:,} more" if len(labels) > LABELS_SHOWN else ""
-    return ", ".join(shown) + more

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tlnlp import heads, metrics
 from tlnlp.data.folders import read_path
@@ -23,13 +25,26 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "answers": ("answers", "answer"),
     "endings": ("endings", "choices"),
 }
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What rows with these roles are for."""
+
+    name: str
+    needed: tuple[str, ...]
+    head: heads.Head
+    metrics: tuple[Any, ...]
+    further: tuple[str, ...] = ()
+
+
 # Told apart in this order: the first whose roles all have a column.
-SHAPES: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
-    ("tagging", ("words", "tags"), ()),
-    ("questions", ("question", "context", "answers"), ()),
-    ("choices", ("text", "endings", "label"), ()),
-    ("sentences", ("text", "label"), ("text_pair",)),
-    ("plain text", ("text",), ()),
+SHAPES = (
+    Shape("tagging", ("words", "tags"), heads.tag, (metrics.word_accuracy,)),
+    Shape("questions", ("question", "context", "answers"), heads.span, (metrics.squad,)),
+    Shape("choices", ("text", "endings", "label"), heads.choice, (metrics.accuracy,)),
+    Shape("sentences", ("text", "label"), heads.sentence, (metrics.accuracy, metrics.f1), ("text_pair",)),
+    Shape("plain text", ("text",), heads.word, (metrics.perplexity,)),
 )
 WORD_FILES = (".conll", ".conllu", ".bio", ".iob")
 
@@ -48,13 +63,13 @@ def guess_recipe(path: Path, chosen: Mapping[str, str]) -> Recipe:
     tables = read_path(path, "train", "validation", form=Form(has_words), need="either")
     there = list(tables["train"].columns)
     roles = {role: chosen.get(role) or _find(names, there) for role, names in NAMES.items()}
-    for shape, needed, further in SHAPES:
-        if all(roles[role] for role in needed) and not set(chosen) - {*needed, *further, "weight", "id"}:
-            columns = {role: str(roles[role]) for role in (*needed, *further) if roles[role]}
-            return Recipe(_task(shape, columns))
-    known = "; ".join(f"{shape}: {', '.join(needed)}" for shape, needed, _ in SHAPES)
+    for shape in SHAPES:
+        known = (*shape.needed, *shape.further)
+        if all(roles[role] for role in shape.needed) and not set(chosen) - {*known, "weight", "id"}:
+            return Recipe(_task(shape, {role: str(roles[role]) for role in known if roles[role]}))
+    listed = "; ".join(f"{shape.name}: {', '.join(shape.needed)}" for shape in SHAPES)
     raise InputError(
-        expected=f"columns that say what the rows are for ({known})",
+        expected=f"columns that say what the rows are for ({listed})",
         found=f"{tables['train'].origin} has the columns {', '.join(there)}",
         change="--columns text=COLUMN label=COLUMN (words, tags, question, context, answers), or --recipe FILE",
     )
@@ -68,17 +83,13 @@ def _find(names: Iterable[str], there: Collection[str]) -> str | None:
     return next((name for name in names if name in there), None)
 
 
-def _task(shape: str, columns: dict[str, str]) -> Task:
+def _task(shape: Shape, columns: dict[str, str]) -> Task:
     """Labels are those in the rows."""
-    kinds = {
-        "tagging": (heads.tag, (metrics.word_accuracy,)),
-        "questions": (heads.span, (metrics.squad,)),
-        "choices": (heads.choice, (metrics.accuracy,)),
-        "sentences": (heads.sentence, (metrics.accuracy, metrics.f1)),
-        "plain text": (heads.word, (metrics.perplexity,)),
-    }
-    head, judged = kinds[shape]
     return Task(
-        name=shape, data=Data(), columns=Columns(**columns), head=head, metrics=judged,
-        unanswerable=shape == "questions",
-    )  # fmt: skip
+        name=shape.name,
+        data=Data(),
+        columns=Columns(**columns),
+        head=shape.head,
+        metrics=shape.metrics,
+        unanswerable="answers" in columns,
+    )

@@ -27,8 +27,8 @@ def find_near(
         advance: told the number of rows after each.
     """
     index = MinHashLSH(threshold=SIMILARITY, num_perm=HASHES)
-    texts = [shingles(train, row) for row in range(len(train))]
     keys = [fold(text_of(train, row)) for row in range(len(train))]
+    texts = [shingles(key) for key in keys]
     inside = []
     for row, shingled in enumerate(texts):
         if shingled:
@@ -39,17 +39,18 @@ def find_near(
         advance(1)
     across = []
     for row in range(len(dev)):
-        if shingled := shingles(dev, row):
-            near = _nearest(_draw(shingled), shingled, fold(text_of(dev, row)), index, texts, keys)
+        key = fold(text_of(dev, row))
+        if shingled := shingles(key):
+            near = _nearest(_draw(shingled), shingled, key, index, texts, keys)
             if near is not None:
                 across.append((row, near))
         advance(1)
     return inside, across
 
 
-def shingles(rows: Rows, row: int) -> frozenset[str]:
-    """Each `SHINGLE` words in a row; nothing where a text is too short to tell."""
-    words = fold(text_of(rows, row)).split()
+def shingles(folded: str) -> frozenset[str]:
+    """Each `SHINGLE` words in a row of a folded text; nothing where it is too short to tell."""
+    words = folded.split()
     if len(words) < LEAST_WORDS:
         return frozenset()
     return frozenset(" ".join(words[i : i + SHINGLE]) for i in range(len(words) - SHINGLE + 1))

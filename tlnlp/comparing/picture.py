@@ -6,13 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")  # files only: no window, no display
-
-import matplotlib.pyplot as plt
 from matplotlib.ticker import FixedLocator, NullLocator
+
+from tlnlp.drawing import plt
 
 # Told apart by people with any colour vision, on white (Okabe and Ito 2008); yellow left out, too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -26,8 +23,6 @@ BESIDE = 0.12
 
 def draw(content: dict[str, Any], title: str, folder: Path) -> list[Path]:
     """Writes compare.svg and compare.png, on white, so that they can be read in dark surroundings too."""
-    plt.rcParams["svg.hashsalt"] = "tlnlp"  # the same numbers, the same file
-    plt.rcParams["svg.fonttype"] = "none"
     figure, axes = plt.subplots(figsize=(8.8, 4.8), layout="constrained", facecolor="white")
     curves = [curve for curve in content["curves"] if curve["points"]]
     shifts = _shifts(content["sizes"], len(curves))

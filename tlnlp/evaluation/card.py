@@ -24,12 +24,8 @@ PIPELINES = {
 FINDINGS_SHOWN = 5
 
 
-def write_card(result: dict[str, Any], task: Task, labels: Sequence[str], command: str, usage: Sequence[str]) -> str:
-    """The model card.
-
-    Args:
-        usage: lines of code that use the model.
-    """
+def write_card(result: dict[str, Any], task: Task, labels: Sequence[str], command: str) -> str:
+    """The model card."""
     settings = result["settings"]
     return f"""---
 {_metadata(result, task)}
@@ -48,7 +44,7 @@ def write_card(result: dict[str, Any], task: Task, labels: Sequence[str], comman
 {_languages(result)}
 ## How to use it
 
-{_indented(usage)}
+{_indented(result["usage"])}
 
 ## How it was made
 

@@ -24,6 +24,7 @@ TEXTS = ("text", "text_pair", "question", "context")
 # A tokenizer is tried on so many rows of each split: shares to a hundredth.
 SOME_ROWS = 5_000
 SHOWN = 3  # rows named in a finding
+LABELS_SHOWN = 6
 MANY_UNKNOWN = 0.01  # of tokens
 # Below this share of the most frequent label a label is called rare; with fewer rows than that, below a fourth of it.
 RARE_SHARE, RARE_ROWS = 0.05, 5
@@ -143,11 +144,22 @@ def _find_leaks(name: str, rows: Rows, keys: Sequence[str], train: Rows, places:
     leaks = [(row, places[key]) for row, key in enumerate(keys) if key in places]
     if not leaks:
         return []
-    shown = ", ".join(f"row {rows.numbers[row]} is row {train.numbers[there]}" for row, there in leaks[:SHOWN])
-    return [
-        f"{name}: {_rows(len(leaks))} ({len(leaks) / len(rows):.1%}) in train as well: {shown}"
-        + (", ..." if len(leaks) > SHOWN else "")
-    ]
+    shown = name_pairs(leaks, rows, train, "is")
+    return [f"{name}: {_rows(len(leaks))} ({len(leaks) / len(rows):.1%}) in train as well: {shown}"]
+
+
+def name_pairs(pairs: Sequence[tuple[int, int]], rows: Rows, train: Rows, how: str) -> str:
+    """'row 2 is row 1, row 7 is row 3, ...', by the rows' own numbers."""
+    shown = [f"row {rows.numbers[row]} {how} row {train.numbers[there]}" for row, there in pairs[:SHOWN]]
+    return ", ".join(shown + ["..."] * (len(pairs) > SHOWN))
+
+
+def share_labels(labels: Mapping[str, int]) -> str:
+    """'positive 55.0%, negative 45.0%'; the first few of many."""
+    whole = max(1, sum(labels.values()))
+    shown = [f"{label} {count / whole:.1%}" for label, count in list(labels.items())[:LABELS_SHOWN]]
+    more = len(labels) - LABELS_SHOWN
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _find_in(name: str, rows: Rows, keys: Sequence[str], facts: Mapping[str, Any]) -> list[str]:

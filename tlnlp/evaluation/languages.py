@@ -17,7 +17,7 @@ from tlnlp.evaluation.measure import headline, measure
 from tlnlp.evaluation.predict import predict
 from tlnlp.evaluation.screen import Screen
 from tlnlp.evaluation.statistics import Estimate
-from tlnlp.evaluation.varying import noise_of, row_variance
+from tlnlp.evaluation.varying import estimate_over, noise_of, row_variance
 from tlnlp.prepare import Work
 
 # Texts looked at for script and pieces.
@@ -147,7 +147,7 @@ def _join(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def score_of(part: Mapping[str, Any]) -> Estimate:
     """A language's score with what it varies by: rows, and seeds where there are several."""
     values = part.get("scores", [next(iter(part["metrics"].values()))])
-    return _estimate(values, part["rows"], part["row_variance"])
+    return estimate_over(values, part["rows"], part["row_variance"])
 
 
 def gap_between(source: Mapping[str, Any], target: Mapping[str, Any]) -> Estimate:
@@ -156,19 +156,15 @@ def gap_between(source: Mapping[str, Any], target: Mapping[str, Any]) -> Estimat
     ours, theirs = score_of(source), score_of(target)
     pairs = zip(source.get("scores", [ours.value]), target.get("scores", [theirs.value]), strict=True)
     rows = min(source["rows"], target["rows"])
-    return _estimate([one - other for one, other in pairs], rows, ours.row_variance + theirs.row_variance)
+    return estimate_over([one - other for one, other in pairs], rows, ours.row_variance + theirs.row_variance)
 
 
 def over_majority(part: Mapping[str, Any]) -> Estimate | None:
     """By how much a language is answered better than by always giving what train rows have most often."""
     over = part["over_majority"]
-    return None if over is None else _estimate(over.get("values", [over["value"]]), part["rows"], over["row_variance"])
-
-
-def _estimate(values: Sequence[float], rows: int, row_variance: float) -> Estimate:
-    # Over the seeds the variance of one run's score by rows stands for what all share: never too small.
-    seeds = statistics.variance(values) if len(values) > 1 else None
-    return Estimate(statistics.fmean(values), len(values), rows, seeds, row_variance)
+    return (
+        None if over is None else estimate_over(over.get("values", [over["value"]]), part["rows"], over["row_variance"])
+    )
 
 
 def is_above_chance(part: Mapping[str, Any]) -> bool | None:

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from tlnlp.data.rows import Rows
+from tlnlp.evaluation.facts import TEXTS
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
+from tlnlp.evaluation.predictions import name_label
 from tlnlp.recipe import Score, Several, Task
 
 MOST = 20
 SHOWN_CHARACTERS = 600  # of a text; of a context those around the answer
-TEXTS = ("text", "text_pair", "question", "context")
 Answer = dict[str, Any]
 
 
@@ -49,25 +50,23 @@ def _wrongness(task: Task, rows: Rows) -> Callable[[Answer, int], float] | None:
         return lambda answer, row: abs(answer["prediction"] - labels[row])
     if isinstance(task.labels, Several):
         return lambda answer, row: len({names[i] for i in labels[row]} ^ set(answer["prediction"]))
-    return lambda answer, row: answer["score"] * (answer["prediction"] != _named(labels[row], names))
+    return lambda answer, row: answer["score"] * (answer["prediction"] != name_label(labels[row], rows.labels))
 
 
 def _describe(answer: Answer, rows: Rows, row: int) -> dict[str, Any]:
     columns = rows.columns
     described: dict[str, Any] = {"row": int(rows.numbers[row])}
     if "words" in columns:
-        names = rows.labels or ()
-        tags = [names[tag] for tag in columns["tags"][row]]
+        tags = name_label(columns["tags"][row], rows.labels)
         return described | {"words": columns["words"][row], "label": tags, "prediction": answer["prediction"]}
     texts: dict[str, str] = {role: columns[role][row] for role in TEXTS if role in columns}
     if "context" in texts:
         texts["context"] = _around(texts["context"], answer.get("start", -1))
     if "endings" in columns:
         texts |= {f"ending {i}": text for i, text in enumerate(columns["endings"][row])}
-    label = columns["answers"][row]["text"] if "answers" in columns else columns["label"][row]
     return described | {
         "texts": {role: text[:SHOWN_CHARACTERS] for role, text in texts.items()},
-        "label": _named(label, rows.labels or ()),
+        "label": name_label((columns.get("answers") or columns["label"])[row], rows.labels),
         "prediction": answer["prediction"],
         "score": answer["score"],
     }
@@ -77,9 +76,3 @@ def _around(context: str, start: int) -> str:
     """The part of a context that has the answer given in it."""
     first = max(0, start - SHOWN_CHARACTERS // 2)
     return ("... " if first else "") + context[first : first + SHOWN_CHARACTERS - 4]
-
-
-def _named(label: Any, names: tuple[str, ...]) -> Any:
-    if isinstance(label, tuple):
-        return [names[i] for i in label]
-    return names[label] if names and isinstance(label, int) else label

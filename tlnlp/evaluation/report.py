@@ -20,6 +20,7 @@ from tlnlp.evaluation.languages import join_languages, remarks_on, table_of
 from tlnlp.evaluation.measure import measure
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
 from tlnlp.evaluation.mistakes import find_mistakes
+from tlnlp.evaluation.predictions import lines_of
 from tlnlp.evaluation.screen import Screen
 from tlnlp.evaluation.varying import estimate_of, noise_of, row_variance
 from tlnlp.heads.span import tune_threshold
@@ -55,6 +56,7 @@ def describe(
     """The record of a run: plain JSON values, with units in the names or said in the README."""
     training, task, settings = work.training, work.training.task, work.training.settings
     rows, published = work.reported_rows, work.recipe.published
+    metrics = measure(task, answers, rows)
     return {
         "task": task.name,
         "model": settings.model,
@@ -62,8 +64,8 @@ def describe(
         "strategy": settings.strategy,
         "adapter": None if work.adapted is None or settings.merge else work.adapted.installed.adapter.kind,
         "seed": settings.seed,
-        "metrics": measure(task, answers, rows),
-        "row_variance": _vary(task, answers, rows),
+        "metrics": metrics,
+        "row_variance": _vary(task, next(iter(metrics.values())), answers, rows),
         "also": {
             name: {"metrics": measure(task, each, work.also[name][1]), "rows": len(work.also[name][1])}
             for name, each in also.items()
@@ -148,11 +150,10 @@ def _rate(group: Group, phase: Phase) -> float | str | None:
     return phase.rates.get(group.name)
 
 
-def _vary(task: Task, answers: list[dict[str, Any]], rows: Rows) -> float | None:
+def _vary(task: Task, score: float, answers: list[dict[str, Any]], rows: Rows) -> float | None:
     """The variance of the first metric over rows; None of plain text, whose sequences are no rows."""
     if len(answers) != len(rows):
         return None
-    score = next(iter(measure(task, answers, rows).values()))
     return row_variance(task, score, noise_of(task, task.head.judged(answers, rows, task), rows), rows)
 
 
@@ -181,8 +182,8 @@ def write(
     write_network = (
         None if adapted is None else partial(adapted.write, model=training.model, auto_class=head.auto_class)
     )
-    lines = usage(training.task, place, is_whole=adapted is None)
-    card = write_card(result, training.task, work.labels, command, lines)
+    result["usage"] = usage(training.task, place, is_whole=adapted is None)
+    card = write_card(result, training.task, work.labels, command)
     models.save_model(place, training.model, training.tokenizer, card, write_network)
     threshold = result["null_threshold"]
     write_task(
@@ -190,36 +191,13 @@ def write(
         None if adapted is None else adapted.record(), (result["calibration"] or {}).get("temperature"),
     )  # fmt: skip
     models.check_saved(place, training.model, head, sample_batch(work), load_network)
-    folders.write_text(folder / folders.PREDICTIONS, _predictions(work.reported_rows, answers))
+    folders.write_text(folder / folders.PREDICTIONS, lines_of(work.reported_rows, answers))
     for language, each in further.items():
-        predictions = _predictions(work.transfer[language][1], each)
         (folder / folders.LANGUAGES).mkdir(exist_ok=True)
-        folders.write_text(folder / folders.LANGUAGES / f"{language}.jsonl", predictions)
+        folders.write_text(folder / folders.LANGUAGES / f"{language}.jsonl", lines_of(work.transfer[language][1], each))
     result["saved_bytes"] = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
     folders.write_json(folder / folders.RESULT, result)
     folders.drop_checkpoints(folder)
-
-
-def _predictions(rows: Rows, answers: list[dict[str, Any]]) -> str:
-    """One JSON line for each row: its number in its file, the label it has, the prediction, the score."""
-    if len(answers) != len(rows):  # rows were joined into sequences: answers are numbered by themselves
-        return "".join(json.dumps({"row": i, **answer}) + "\n" for i, answer in enumerate(answers, start=1))
-    lines = []
-    (labels,) = [rows.columns[role] for role in ("label", "tags", "answers") if role in rows.columns] or [
-        [None] * len(rows)
-    ]
-    for number, label, answer in zip(rows.numbers, labels, answers, strict=True):
-        named = _name(label, rows.labels)
-        lines.append(json.dumps({"row": int(number), "label": named, **answer}, ensure_ascii=False) + "\n")
-    return "".join(lines)
-
-
-def _name(label: Any, names: Sequence[str] | None) -> Any:
-    if isinstance(label, dict):  # acceptable answers to a question
-        return label["text"]
-    if names is None or label is None:
-        return label
-    return [names[i] for i in label] if isinstance(label, tuple | list) else names[label]
 
 
 def show(recipe: Recipe, result: dict[str, Any], screen: Screen) -> None:

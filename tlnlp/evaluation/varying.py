@@ -38,6 +38,11 @@ def estimate_of(result: Mapping[str, Any]) -> Estimate | None:
         return None
     name = next(iter(result["metrics"]))
     values = [run["metrics"][name] for run in result.get("runs", [result])]
+    return estimate_over(values, result["rows"]["dev"], result["row_variance"])
+
+
+def estimate_over(values: Sequence[float], rows: int, row_variance: float) -> Estimate:
+    """The mean of the seeds' scores, with what it varies by."""
     # Over the seeds the variance of one run's score by rows stands for what all share: never too small.
     seeds = statistics.variance(values) if len(values) > 1 else None
-    return Estimate(statistics.fmean(values), len(values), result["rows"]["dev"], seeds, result["row_variance"])
+    return Estimate(statistics.fmean(values), len(values), rows, seeds, row_variance)

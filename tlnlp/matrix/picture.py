@@ -5,14 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-
-matplotlib.use("Agg")  # files only: no window, no display
-
-import matplotlib.pyplot as plt
 from matplotlib.patches import Rectangle
 
+from tlnlp.drawing import plt
 from tlnlp.matrix.showing import cells_of, score_in
 
 COLOURS = "cividis"  # told apart by people with any colour vision, and in grey
@@ -20,8 +16,6 @@ COLOURS = "cividis"  # told apart by people with any colour vision, and in grey
 
 def draw(content: dict[str, Any], title: str, folder: Path) -> list[Path]:
     """Writes matrix.svg and matrix.png, on white, so that they can be read in dark surroundings too."""
-    plt.rcParams["svg.hashsalt"] = "tlnlp"  # the same numbers, the same file
-    plt.rcParams["svg.fonttype"] = "none"
     models, sources, targets = content["models"], content["sources"], content["targets"]
     size = (1.8 + 0.85 * len(targets), 1.3 + len(models) * (0.75 + 0.52 * len(sources)))
     figure, panels = plt.subplots(len(models), 1, figsize=size, layout="constrained", facecolor="white", squeeze=False)

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sklearn.metrics import precision_recall_fscore_support
+
 from tlnlp.evaluation.metrics.entity_f1 import entity_scores
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
 from tlnlp.training.folder import PREDICTIONS
@@ -26,7 +28,7 @@ def read_predictions(folder: Path) -> list[dict[str, Any]]:
 
 
 def describe_answers(predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One of {"confusion"}, {"pairs"}, {"types"}, {"tags"}, {"lengths"}, by what the predictions are; {} of numbers."""
+    """One of {"confusion"}, {"pairs"}, {"types"}, {"lengths"}, by what the predictions are; {} of numbers."""
     if not predictions or "label" not in predictions[0] or predictions[0]["label"] is None:
         return {}
     first = predictions[0]
@@ -53,25 +55,11 @@ def _by_tag(predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
     told, true = [each["prediction"] for each in predictions], [each["label"] for each in predictions]
     if any(tag[:2] in ("B-", "I-") for tags in true for tag in tags):
         return {"types": entity_scores(told, true)}
-    words = [
-        (tag, other) for tags, others in zip(true, told, strict=True) for tag, other in zip(tags, others, strict=True)
-    ]
-    right, held, said = Counter[str](), Counter[str](), Counter[str]()
-    for tag, other in words:
-        held[tag] += 1
-        said[other] += 1
-        right[tag] += tag == other
-    return {
-        "types": {
-            tag: {
-                "f1": 2 * right[tag] / (count + said[tag]),
-                "precision": right[tag] / max(1, said[tag]),
-                "recall": right[tag] / count,
-                "support": count,
-            }
-            for tag, count in held.most_common()
-        }
-    }
+    flat_true, flat_told = ([tag for tags in each for tag in tags] for each in (true, told))
+    tags = [tag for tag, _ in Counter(flat_true).most_common()]
+    scores = precision_recall_fscore_support(flat_true, flat_told, labels=tags, zero_division=0)
+    names = ("precision", "recall", "f1", "support")
+    return {"types": {tag: dict(zip(names, each, strict=True)) for tag, *each in zip(tags, *scores, strict=True)}}
 
 
 def _by_length(predictions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -10,14 +10,14 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from tlnlp.errors import InputError
+from tlnlp.evaluation.facts import share_labels
 from tlnlp.evaluation.languages import remarks_on, table_of
 from tlnlp.evaluation.report import find_control
 from tlnlp.evaluation.varying import estimate_of
 from tlnlp.reporting.answers import describe_answers, read_predictions
 from tlnlp.reporting.pictures import draw_learning, draw_reliability
-from tlnlp.training.folder import MODEL, RESULT
+from tlnlp.training.folder import RESULT
 
-LABELS_SHOWN = 4
 Result = Mapping[str, Any]
 
 
@@ -102,7 +102,7 @@ def describe_run(result: Result, folder: Path) -> dict[str, Any]:
         "cost": _cost(result),
         "about": _about(result),
         "command": result["command"],
-        "usage": f"tlnlp predict {place / MODEL} rows.jsonl",
+        "usage": "\n".join(result["usage"]),
         "settings": [(name, "-" if each is None else each) for name, each in result["settings"].items()],
     }
 
@@ -227,15 +227,12 @@ def _data(facts: Mapping[str, Any] | None) -> list[list[str]] | None:
         return None
     lines = [["", "rows", "labels", "words", "tokens", "a word", "unknown", "too long", "repeated"]]
     for name, part in facts["splits"].items():
-        whole = max(1, sum(part["labels"].values()))
-        shown = [f"{label} {count / whole:.0%}" for label, count in list(part["labels"].items())[:LABELS_SHOWN]]
-        more = len(part["labels"]) - LABELS_SHOWN
         tokens = part["tokens"]
         lines.append(
             [
                 name,
                 f"{part['rows']:,}",
-                ", ".join(shown) + (f", {more:,} more" if more > 0 else ""),
+                share_labels(part["labels"]),
                 f"{part['words']['median']:g} (to {part['words']['most']:,})",
                 f"{tokens['median']:g} (to {tokens['most']:,})",
                 f"{tokens['pieces_per_word']:.2f}",

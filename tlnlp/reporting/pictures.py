@@ -7,11 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")  # files only: no window, no display
-
-import matplotlib.pyplot as plt
+from tlnlp.drawing import plt
 
 # A colour that nothing is drawn in: it becomes the colour of the page's text.
 INK = "#010203"
@@ -21,8 +17,6 @@ SIZE = (6.4, 2.9)
 
 
 def _figure() -> tuple[Any, Any]:
-    plt.rcParams["svg.hashsalt"] = "tlnlp"  # the same numbers, the same file
-    plt.rcParams["svg.fonttype"] = "none"
     figure, axes = plt.subplots(figsize=SIZE, layout="constrained")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
