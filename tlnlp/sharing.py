@@ -11,7 +11,8 @@ from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 from tlnlp.errors import InputError
 
 # Refusals are one of these, and so is a Hub that cannot be reached: its client stands on httpx, or on httpx2 since 2.0.
-_ERRORS: tuple[type[Exception], ...] = HfHubHTTPError.__bases__  # type: ignore[assignment]
+_NOT_ANSWERED: tuple[type[Exception], ...] = HfHubHTTPError.__bases__
+_NOT_WRITTEN: tuple[type[Exception], ...] = (*_NOT_ANSWERED, ValueError)
 
 
 def check_can_push(repository: str) -> None:
@@ -33,7 +34,7 @@ def check_can_push(repository: str) -> None:
             found="no token",
             change="`hf auth login`, or the environment variable HF_TOKEN; or leave --push-to out",
         ) from error
-    except _ERRORS as error:
+    except _NOT_ANSWERED as error:
         raise _refused(repository, error) from error
 
 
@@ -47,7 +48,7 @@ def push(folder: Path, repository: str) -> str:
     try:
         hub.create_repo(repository, exist_ok=True)
         hub.upload_folder(repo_id=repository, folder_path=folder, commit_message="Written by tlnlp")
-    except (*_ERRORS, ValueError) as error:
+    except _NOT_WRITTEN as error:
         raise _refused(repository, error, folder) from error
     return f"{hub.endpoint}/{repository}"
 
