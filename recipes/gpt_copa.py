@@ -1,13 +1,13 @@
 """COPA as the GPT paper reads choices: context, delimiter, answer, extract; each answer scored (Radford et al. 2018)
 
-    accelerate launch recipes/gpt_copa.py                           # offline: a small new network, bundled sample
-    accelerate launch recipes/gpt_copa.py --lm-weight 0           # its ablation: no language-model loss
-    accelerate launch recipes/gpt_copa.py --full                  # the published run, from the Hub
+    accelerate launch recipes/gpt_copa.py                           # offline: bundled GPT-2 and sample
+    accelerate launch recipes/gpt_copa.py --lm-weight 0             # its ablation: no language-model loss
+    accelerate launch recipes/gpt_copa.py --full                    # the published run, from the Hub
 
 The paper has no COPA; its Story Cloze, likewise two endings, reached 0.865 (table 3).
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics, networks
+from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
 
 task = Task(
     name="gpt_copa",
@@ -19,9 +19,8 @@ task = Task(
 
 recipe = Recipe(
     task=task,
-    new_model=networks.small_gpt,
     defaults=dict(
-        model=Sourced("new", "a small GPT-2 made here, random weights; --model gpt2 for one that has read"),
+        model=Sourced("mini-gpt", "the bundled GPT-2; --model gpt2 for one that has read more"),
         epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
         learning_rate=Sourced(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
     ),

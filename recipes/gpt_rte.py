@@ -1,13 +1,13 @@
 """RTE as in the GPT paper: premise, delimiter, hypothesis, extract (Radford et al. 2018, section 3.3, entailment)
 
-    accelerate launch recipes/gpt_rte.py                            # offline: a small new network, bundled sample
-    accelerate launch recipes/gpt_rte.py --lm-weight 0           # its ablation: no language-model loss
-    accelerate launch recipes/gpt_rte.py --full                  # the published run, from the Hub
+    accelerate launch recipes/gpt_rte.py                            # offline: bundled GPT-2 and sample
+    accelerate launch recipes/gpt_rte.py --lm-weight 0              # its ablation: no language-model loss
+    accelerate launch recipes/gpt_rte.py --full                     # the published run, from the Hub
 
 For pairs whose order says nothing (Task.symmetric, as in recipes/stsb.py) the gpt head reads both orders.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics, networks
+from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
 
 task = Task(
     name="gpt_rte",
@@ -20,9 +20,8 @@ task = Task(
 
 recipe = Recipe(
     task=task,
-    new_model=networks.small_gpt,
     defaults=dict(
-        model=Sourced("new", "a small GPT-2 made here, random weights; --model gpt2 for one that has read"),
+        model=Sourced("mini-gpt", "the bundled GPT-2; --model gpt2 for one that has read more"),
         epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
         learning_rate=Sourced(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
     ),

@@ -1,14 +1,14 @@
 """SST-2 as in the GPT paper: start and extract tokens, the language model learns on (Radford et al. 2018, 3.3)
 
-    accelerate launch recipes/gpt_sst2.py                           # offline: a small new network, bundled sample
-    accelerate launch recipes/gpt_sst2.py --lm-weight 0           # its ablation: no language-model loss
-    accelerate launch recipes/gpt_sst2.py --model gpt2 --strategy from_scratch  # its ablation: no pre-training
-    accelerate launch recipes/gpt_sst2.py --full                  # the published run, from the Hub
+    accelerate launch recipes/gpt_sst2.py                           # offline: bundled GPT-2 and sample
+    accelerate launch recipes/gpt_sst2.py --lm-weight 0             # its ablation: no language-model loss
+    accelerate launch recipes/gpt_sst2.py --strategy from_scratch   # its ablation: no pre-training
+    accelerate launch recipes/gpt_sst2.py --full                    # the published run, from the Hub
 
 Any causal checkpoint: --model gpt2.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics, networks
+from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
 
 task = Task(
     name="gpt_sst2",
@@ -21,9 +21,8 @@ task = Task(
 
 recipe = Recipe(
     task=task,
-    new_model=networks.small_gpt,
     defaults=dict(
-        model=Sourced("new", "a small GPT-2 made here, random weights; --model gpt2 for one that has read"),
+        model=Sourced("mini-gpt", "the bundled GPT-2; --model gpt2 for one that has read more"),
         epochs=Sourced(5, "few rows: more passes than the papers make; not tuned"),
         learning_rate=Sourced(1e-3, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
     ),

@@ -29,7 +29,6 @@ FLOW = (
     "tlnlp.recipe",
     "tlnlp.evaluation",
     "tlnlp.evaluation.metrics.",
-    "tlnlp.networks",
     "tlnlp",
     "tlnlp.data.",
     "tlnlp.heads.",

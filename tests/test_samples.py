@@ -5,6 +5,9 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+import torch
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file
 
 from tests.runs import ROOT, run_recipe
 
@@ -121,10 +124,26 @@ def test_words_have_one_tag_each_of_the_right_kind(split: str) -> None:
 
 
 def test_weights_in_the_repository_stay_small() -> None:
+    """Each version of a file stays in the history for ever."""
     bundled = ROOT / "tlnlp" / "bundled"
-    sizes = {path: path.stat().st_size for path in bundled.rglob("*") if path.is_file()}
-    assert all(size < 9_000_000 for path, size in sizes.items() if path.suffix == ".safetensors")
-    assert sum(size for path, size in sizes.items() if path.suffix != ".safetensors") < 3_000_000
+    sizes = {path.relative_to(bundled): path.stat().st_size for path in bundled.rglob("*") if path.is_file()}
+    weights = {path.parent.name: size for path, size in sizes.items() if path.suffix == ".safetensors"}
+    assert set(weights) == {"mini", "mini-gpt"}
+    assert weights["mini"] <= 16_000_000 and weights["mini-gpt"] <= 12_000_000
+    assert sum(size for path, size in sizes.items() if path.suffix != ".safetensors") < 6_000_000
+
+
+@pytest.mark.parametrize("name", ["mini", "mini-gpt"])
+def test_a_card_says_where_the_weights_come_from(name: str) -> None:
+    text = (ROOT / "tlnlp" / "bundled" / name / "README.md").read_text(encoding="utf-8")
+    card = ModelCard(text)
+    assert card.data.license == "cc-by-sa-4.0" and card.data.pipeline_tag in ("fill-mask", "text-generation")
+    for said in ("tokens seen", "Wikipedia", "python recipes/pretrain", "tlnlp.bundle"):
+        assert said in text, said
+    weights = load_file(ROOT / "tlnlp" / "bundled" / name / "model.safetensors")
+    million = sum(each.numel() for each in weights.values()) / 1e6
+    assert f"{million:.1f} M weights" in text
+    assert {each.dtype for each in weights.values()} == {torch.float16}
 
 
 @pytest.mark.long

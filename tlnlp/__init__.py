@@ -1,6 +1,6 @@
 """Transfer learning for NLP: recipes that fine-tune BERT and GPT checkpoints, and say whether transfer helped."""
 
-from tlnlp import heads, networks
+from tlnlp import heads
 from tlnlp.evaluation import metrics
 from tlnlp.recipe import Columns, Data, NewModel, Published, Recipe, Score, Several, Sourced, Task
 
@@ -17,5 +17,4 @@ __all__ = [
     "Task",
     "heads",
     "metrics",
-    "networks",
 ]

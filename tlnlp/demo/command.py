@@ -41,7 +41,7 @@ class Asked:
         "mini"
     )
     gpt: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="For the next word; none leaves it out.")] = (
-        "none"  # no checkpoint of GPT's kind ships, and none is fetched unasked
+        "mini-gpt"
     )
     port: Annotated[int, tyro.conf.arg(metavar="NUMBER", help="Where the page is, on 127.0.0.1.")] = 7860
 

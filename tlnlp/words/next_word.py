@@ -21,17 +21,17 @@ from tlnlp.words.following import FollowingWords, Next
 class Asked:
     """The most likely next words with their probabilities. In a terminal: choose one to go on, undo, add your own.
 
-    tlnlp next-word "The largest city in Iran is" --model gpt2
+    tlnlp next-word "She opened the"
 
-    tlnlp next-word "Once upon a" --model gpt2 --once
+    tlnlp next-word "The largest city in Iran is" --model gpt2 --once
 
     Without a text, JSON lines are read from standard input, {"text": "..."}, and answered as JSON lines.
     """
 
     text: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT", help="What is to go on.")] = None
     model: Annotated[
-        str | None, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Bundled name, local folder, or Hub id.")
-    ] = None
+        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Bundled name, local folder, or Hub id.")
+    ] = "mini-gpt"
     top: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Answers shown.")] = 8
     once: Annotated[bool, tyro.conf.arg(help="Show the words and end, also in a terminal.")] = False
 
@@ -41,12 +41,6 @@ def main(arguments: list[str]) -> int:
     asked = tyro.cli(Asked, args=arguments, prog="tlnlp next-word", config=(tyro.conf.FlagCreatePairsOff,))
     if asked.top < 1:
         raise InputError(expected="--top: at least 1", found=str(asked.top), change="--top")
-    if asked.model is None:  # none of GPT's kind ships, and none is fetched unasked
-        raise InputError(
-            expected="--model: a checkpoint that says the next word",
-            found="none",
-            change="--model gpt2, or the folder `model` of a run of recipes/pretrain_gpt.py",
-        )
     calm_libraries()
     model = FollowingWords.load(asked.model)
     if asked.text is None:
