@@ -186,8 +186,9 @@ def _calibration(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "answers). On the line, answers are as often right as they say; below it they are too sure."
     )
     if "temperature" in found:
+        brings = "brings it to" if found["error_after"] < found["error"] else "does not help: it has"
         words += (
-            f" A temperature of {found['temperature']:.2f}, fitted on these rows and kept with the model, brings it to "
+            f" A temperature of {found['temperature']:.2f}, fitted on these rows and kept with the model, {brings} "
             f"{found['error_after']:.3f} on rows that it was not fitted on."
         )
     return {"words": words, "picture": draw_reliability(found)}
@@ -206,7 +207,10 @@ def _mistake(each: Mapping[str, Any]) -> dict[str, Any]:
         "texts": list(each["texts"].items()),
         "label": _plain(each["label"]),
         "told": _plain(each["prediction"]),
-        "score": f"{each['score']:.2f}" if isinstance(each["score"], float) else "",
+        # An answer that is a number is its own score.
+        "score": f"{each['score']:.2f}"
+        if isinstance(each["score"], float) and each["score"] != each["prediction"]
+        else "",
     }
 
 
