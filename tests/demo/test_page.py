@@ -37,12 +37,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="module")
-def address(runs: list[Path], gpt2: Path) -> Iterator[str]:
+def address(runs: list[Path]) -> Iterator[str]:
     """The page, served by the command itself."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tlnlp.cli", "demo", "--run", *map(str, runs), "--gpt", str(gpt2)]
+    command = [sys.executable, "-m", "tlnlp.cli", "demo", "--run", *map(str, runs)]
     command += ["--port", str(port)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as served:
         try:
