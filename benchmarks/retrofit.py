@@ -2,9 +2,10 @@
 
     python benchmarks/retrofit.py CORPORA runs/pretrain/mini/model runs/retrofitted
 
-As Faruqui et al. 2015 do with word vectors and a lexicon, in one step with English as the fixed end: a word of
+As Faruqui et al. 2015 do with word vectors and a lexicon, in one step with English as the fixed end: a frequent word of
 `word_pairs.py` that is one piece becomes `share` of the mean of its translations that are one piece, and itself for the
-rest, at the length that it had. What is a word in several languages takes from each as often as it stands there.
+rest, at the length that it had. A rare one moves less: the network answers out of the same table, and a word that lies
+on its translation cannot be told from it. What is a word in several languages takes from each as often as it stands there.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mini_text import LANGUAGES, read_corpus
 from word_pairs import SOURCE, TARGETS, Pairs, find_pairs, invert
 
 RARE = 1e-7  # how often a piece counts at least
+FREQUENT = 1 / 2000  # of the pieces of a language
 Counts = dict[str, collections.Counter[int]]
 LINES = 40_000  # of each language, to count pieces in
 
@@ -43,7 +45,7 @@ def piece_of(tokenizer, word: str) -> int | None:
 
 
 def move(
-    table: torch.Tensor, tokenizer, counts: Counts, pairs: dict[str, Pairs], share: float
+    table: torch.Tensor, tokenizer, counts: Counts, pairs: dict[str, Pairs], share: float, rare_share: float
 ) -> tuple[torch.Tensor, int]:
     """[pieces, width], moved; and how many pieces have been."""
     pieces: dict[str, int | None] = {}
@@ -67,7 +69,8 @@ def move(
             heavy = [(end, w * (counts[SOURCE][end] + RARE)) for end, w in found]
             if heavy:
                 end = sum(w * table[end] for end, w in heavy) / sum(w for _, w in heavy)
-                step = share * counts[language][own] / everywhere[own] * (end - table[own])
+                often = max(counts[each][own] for each in TARGETS) > FREQUENT
+                step = (share if often else rare_share) * counts[language][own] / everywhere[own] * (end - table[own])
                 steps[own] = steps.get(own, torch.zeros_like(step)) + step
     new = table.clone()
     for piece, step in steps.items():
@@ -81,7 +84,8 @@ def main() -> None:
     parser.add_argument("corpora", type=Path)
     parser.add_argument("model", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--share", type=float, default=0.9)
+    parser.add_argument("--share", type=float, default=0.9, help="for pieces that are frequent in a language")
+    parser.add_argument("--rare-share", type=float, default=0.3, help="for all others")
     asked = parser.parse_args()
     tokenizer = transformers.AutoTokenizer.from_pretrained(asked.model)
     network = transformers.AutoModelForMaskedLM.from_pretrained(asked.model, dtype=torch.float32)
@@ -89,7 +93,9 @@ def main() -> None:
     pairs = {language: find_pairs(parallel, language) for language in TARGETS}
     table = network.get_input_embeddings().weight
     with torch.no_grad():
-        new, number = move(table.detach().clone(), tokenizer, count(asked.corpora, tokenizer), pairs, asked.share)
+        new, number = move(
+            table.detach().clone(), tokenizer, count(asked.corpora, tokenizer), pairs, asked.share, asked.rare_share
+        )
         table.copy_(new)
     network.save_pretrained(asked.folder)
     tokenizer.save_pretrained(asked.folder)

@@ -50,7 +50,7 @@ def towards(old: torch.Tensor, end: torch.Tensor, share: float) -> torch.Tensor:
 def test_a_word_moves_to_its_translations_the_frequent_one_more(table: torch.Tensor) -> None:
     known = pairs(fr={"of": [("de", 1.0)], "from": [("de", 0.5)]})
     often = counts(en={"of": 0.03, "from": 0.01}, fr={"de": 0.05})
-    new, moved = retrofit.move(table, Tokenizer(), often, known, share=0.8)
+    new, moved = retrofit.move(table, Tokenizer(), often, known, share=0.8, rare_share=0.3)
     end = (0.03 * table[WORDS["of"]] + 0.5 * 0.01 * table[WORDS["from"]]) / 0.035
     torch.testing.assert_close(new[WORDS["de"]], towards(table[WORDS["de"]], end, 0.8), rtol=1e-4, atol=1e-4)
     assert moved == 1
@@ -61,7 +61,7 @@ def test_a_word_moves_to_its_translations_the_frequent_one_more(table: torch.Ten
 def test_a_word_of_two_languages_moves_as_far_as_it_stands_in_the_other_one(table: torch.Tensor) -> None:
     """`die` is a verb in English and an article in German."""
     often = counts(en={"die": 0.01, "the": 0.05}, de={"die": 0.03})
-    new, _ = retrofit.move(table, Tokenizer(), often, pairs(de={"the": [("die", 1.0)]}), share=0.8)
+    new, _ = retrofit.move(table, Tokenizer(), often, pairs(de={"the": [("die", 1.0)]}), 0.8, 0.3)
     expected = towards(table[WORDS["die"]], table[WORDS["the"]], 0.8 * 0.03 / 0.04)
     torch.testing.assert_close(new[WORDS["die"]], expected, rtol=1e-4, atol=1e-4)
 
@@ -77,6 +77,14 @@ def test_a_word_of_two_languages_moves_as_far_as_it_stands_in_the_other_one(tabl
     ids=["two pieces", "no English piece", "never met", "the same word"],
 )
 def test_what_says_nothing_moves_nothing(known, often, table: torch.Tensor) -> None:
-    new, moved = retrofit.move(table, Tokenizer(), often, known, share=0.8)
+    new, moved = retrofit.move(table, Tokenizer(), often, known, 0.8, 0.3)
     assert moved == 0
     assert torch.equal(new, table)
+
+
+def test_a_rare_word_moves_less(table: torch.Tensor) -> None:
+    known = pairs(fr={"house": [("maison", 1.0)]})
+    often = counts(en={"house": 0.01}, fr={"maison": retrofit.FREQUENT / 2})
+    new, _ = retrofit.move(table, Tokenizer(), often, known, 0.8, 0.3)
+    expected = towards(table[WORDS["maison"]], table[WORDS["house"]], 0.3)
+    torch.testing.assert_close(new[WORDS["maison"]], expected, rtol=1e-4, atol=1e-4)
