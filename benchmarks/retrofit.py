@@ -5,7 +5,8 @@
 As Faruqui et al. 2015 do with word vectors and a lexicon, in one step with English as the fixed end: a frequent word of
 `word_pairs.py` that is one piece becomes `share` of the mean of its translations that are one piece, and itself for the
 rest, at the length that it had. A rare one moves less: the network answers out of the same table, and a word that lies
-on its translation cannot be told from it. What is a word in several languages takes from each as often as it stands there.
+on its translation cannot be told from it. What is a word in several languages takes from each as often as it stands
+there.
 """
 
 from __future__ import annotations
