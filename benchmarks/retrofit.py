@@ -4,9 +4,13 @@
 
 As Faruqui et al. 2015 do with word vectors and a lexicon, in one step with English as the fixed end: a frequent word of
 `word_pairs.py` that is one piece becomes `share` of the mean of its translations that are one piece, and itself for the
-rest, at the length that it had. A rare one moves less: the network answers out of the same table, and a word that lies
-on its translation cannot be told from it. What is a word in several languages takes from each as often as it stands
-there.
+rest, at the length that it had. A rare one moves less. What is a word in several languages takes from each as often as
+it stands there.
+
+The network answers out of the same table, where a word that lies on its translation cannot be told from it. So the
+`apart` dimensions of the table that say least are closed to the layers (their weight in the norm after the table is 0)
+and hold what the move has taken, as far as they can (principal components): a word head that learns anew can answer
+with the word of the right language, and what the layers read stays what the move has made of it.
 """
 
 from __future__ import annotations
@@ -20,10 +24,10 @@ import transformers
 from mini_text import LANGUAGES, read_corpus
 from word_pairs import SOURCE, TARGETS, Pairs, find_pairs, invert
 
-RARE = 1e-7  # how often a piece counts at least
-FREQUENT = 1 / 2000  # of the pieces of a language
-Counts = dict[str, collections.Counter[int]]
 LINES = 40_000  # of each language, to count pieces in
+FREQUENT = 1 / 2000  # of the pieces of a language
+RARE = 1e-7  # how often a piece counts at least
+Counts = dict[str, collections.Counter[int]]
 
 
 def count(corpora: Path, tokenizer) -> Counts:
@@ -80,6 +84,27 @@ def move(
     return new, len(steps)
 
 
+def set_apart(old: torch.Tensor, new: torch.Tensor, scale: torch.Tensor, often: torch.Tensor, number: int) -> None:
+    """Closes `number` dimensions of `new` [pieces, width] to the layers; they hold what `old` has beyond the others.
+
+    scale: [width], weights of the norm after the table, in place like `new`. often: [pieces], what each piece counts.
+    """
+    width = old.shape[1]
+    seen = torch.nn.functional.layer_norm(old, (width,)) * scale
+    middle = (often[:, None] * seen).sum(0) / often.sum()
+    closed = (often[:, None] * (seen - middle) ** 2).sum(0).argsort()[:number]
+    scale[closed] = 0
+    lost = old - new.index_fill(1, closed, 0.0)
+    _, _, directions = torch.linalg.svd(lost * often.sqrt()[:, None], full_matrices=False)
+    held = lost @ directions[:number].T
+    held -= held.mean(1, keepdim=True)
+    # With mean and length of the block as they were, the norm makes of the other dimensions what it made of them.
+    block = new[:, closed]
+    middle = block.mean(1, keepdim=True)
+    held *= (block - middle).norm(dim=1, keepdim=True) / held.norm(dim=1, keepdim=True).clamp_min(1e-9)
+    new[:, closed] = held + middle
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpora", type=Path)
@@ -87,16 +112,20 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--share", type=float, default=0.9, help="for pieces that are frequent in a language")
     parser.add_argument("--rare-share", type=float, default=0.3, help="for all others")
+    parser.add_argument("--apart", type=int, default=48, help="dimensions that are for answers alone")
     asked = parser.parse_args()
     tokenizer = transformers.AutoTokenizer.from_pretrained(asked.model)
     network = transformers.AutoModelForMaskedLM.from_pretrained(asked.model, dtype=torch.float32)
     parallel = asked.corpora / "ntrex" / "parallel.jsonl.gz"
     pairs = {language: find_pairs(parallel, language) for language in TARGETS}
     table = network.get_input_embeddings().weight
+    counts = count(asked.corpora, tokenizer)
+    often = torch.zeros(len(table))
+    for each in counts.values():
+        often[list(each)] += torch.tensor(list(each.values())) / len(counts)
     with torch.no_grad():
-        new, number = move(
-            table.detach().clone(), tokenizer, count(asked.corpora, tokenizer), pairs, asked.share, asked.rare_share
-        )
+        new, number = move(table.clone(), tokenizer, counts, pairs, asked.share, asked.rare_share)
+        set_apart(table.clone(), new, network.model.embeddings.norm.weight, often, asked.apart)
         table.copy_(new)
     network.save_pretrained(asked.folder)
     tokenizer.save_pretrained(asked.folder)

@@ -88,3 +88,19 @@ def test_a_rare_word_moves_less(table: torch.Tensor) -> None:
     new, _ = retrofit.move(table, Tokenizer(), often, known, 0.8, 0.3)
     expected = towards(table[WORDS["maison"]], table[WORDS["house"]], 0.3)
     torch.testing.assert_close(new[WORDS["maison"]], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_dimensions_set_apart_hold_what_was_lost_and_layers_see_the_others_as_they_were() -> None:
+    closed = [3, 5, 7, 11]
+    old = torch.randn(40, 24, generator=torch.Generator().manual_seed(1))
+    old[:, closed] *= 0.1  # what says least
+    moved = old.clone()
+    moved[10:20] = old[:10]  # ten words, on their translations
+    scale, new = torch.ones(24), moved.clone()
+    retrofit.set_apart(old, new, scale, torch.ones(40), len(closed))
+    assert scale.eq(0).nonzero().flatten().tolist() == closed
+    seen = torch.nn.functional.layer_norm(new, (24,)) * scale
+    torch.testing.assert_close(seen, torch.nn.functional.layer_norm(moved, (24,)) * scale)
+    torch.testing.assert_close(seen[10:20], seen[:10])
+    held = new[:, closed]
+    assert (held[10:20] - held[:10]).norm(dim=1).min() > 0.2 * held.norm(dim=1).median()

@@ -17,6 +17,7 @@ from tests.runs import run_recipe
 from tlnlp import cli
 from tlnlp.comparing.picture import draw
 from tlnlp.reporting.answers import describe_answers
+from tlnlp.reporting.page import _calibration, _mistake
 
 # One recipe for each shape of answer.
 RECIPES = ("sst2", "stsb", "rte", "copa", "conll2003", "udpos", "squad_v2", "gpt_sst2", "pretrain", "xnli")
@@ -137,6 +138,20 @@ def test_plain_tags_are_scored_one_by_one() -> None:
     assert list(found) == ["NOUN", "DET", "VERB"]
     assert found["NOUN"] == pytest.approx({"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 2})
     assert found["VERB"] == pytest.approx({"precision": 0.5, "recall": 1.0, "f1": 2 / 3, "support": 1})
+
+
+def test_a_temperature_that_makes_it_worse_is_not_praised() -> None:
+    bins = [{"from": 0.5, "to": 0.6, "rows": 10, "confidence": 0.55, "accuracy": 0.7}]
+    found = {"error": 0.15, "answers": 10, "bins": bins, "temperature": 1.4}
+    worse, better = (_calibration(found | {"error_after": after})["words"] for after in (0.2, 0.1))
+    assert "does not help: it has 0.200" in worse and "brings" not in worse
+    assert "brings it to 0.100" in better and "does not help" not in better
+
+
+@pytest.mark.parametrize(("told", "score", "shown"), [(3.25, 3.25, ""), ("good", 0.875, "0.88"), ("a", None, "")])
+def test_an_answer_that_is_a_number_is_shown_once(told: object, score: float | None, shown: str) -> None:
+    row = {"row": 4, "texts": {"text": "a film"}, "label": 1.5, "prediction": told, "score": score}
+    assert _mistake(row)["score"] == shown
 
 
 def test_a_comparison_has_its_picture_and_its_words(tmp_path: Path) -> None:
