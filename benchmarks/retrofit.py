@@ -17,12 +17,15 @@ from __future__ import annotations
 
 import argparse
 import collections
+import shutil
 from pathlib import Path
 
 import torch
 import transformers
 from mini_text import LANGUAGES, read_corpus
 from word_pairs import SOURCE, TARGETS, Pairs, find_pairs, invert
+
+from tlnlp.data.vocabulary import SOURCE_FILE
 
 LINES = 40_000  # of each language, to count pieces in
 FREQUENT = 1 / 2000  # of the pieces of a language
@@ -111,8 +114,8 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--share", type=float, default=0.9, help="for pieces that are frequent in a language")
-    parser.add_argument("--rare-share", type=float, default=0.3, help="for all others")
-    parser.add_argument("--apart", type=int, default=48, help="dimensions that are for answers alone")
+    parser.add_argument("--rare-share", type=float, default=0.5, help="for all others")
+    parser.add_argument("--apart", type=int, default=32, help="dimensions that are for answers alone")
     asked = parser.parse_args()
     tokenizer = transformers.AutoTokenizer.from_pretrained(asked.model)
     network = transformers.AutoModelForMaskedLM.from_pretrained(asked.model, dtype=torch.float32)
@@ -129,6 +132,7 @@ def main() -> None:
         table.copy_(new)
     network.save_pretrained(asked.folder)
     tokenizer.save_pretrained(asked.folder)
+    shutil.copy(asked.model / SOURCE_FILE, asked.folder)
     print(f"{number:,} of {len(table):,} pieces moved")
 
 

@@ -1,6 +1,6 @@
-"""What transfer is worth on the bundled samples: each recipe's defaults from `mini`, and from random weights.
+"""What transfer is worth on the bundled samples: each recipe's defaults, and the same network from random weights.
 
-    python benchmarks/samples.py                # all recipes that start from the bundled checkpoint; half an hour
+    python benchmarks/samples.py                # all recipes that start from a bundled checkpoint; half an hour
     python benchmarks/samples.py cola rte       # some; what is finished is not run again
 
 Prints a table, and keeps it in recipes/results/samples.json for recipes/README.md.
@@ -16,6 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tlnlp.model import bundled_models
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 KEPT = REPOSITORY / "recipes" / "results" / "samples.json"
 
@@ -27,7 +29,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=REPOSITORY / "runs" / "samples", metavar="FOLDER")
     asked = parser.parse_args()
     found = json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    for name in asked.recipes or starting_from_mini():
+    for name in asked.recipes or starting_from_bundled():
         results = {strategy: run(name, strategy, asked.seeds, asked.runs) for strategy in ("full", "from_scratch")}
         metric = next(iter(results["full"]["metrics"]))
         found[name] = {
@@ -44,13 +46,13 @@ def main() -> None:
     print("\n".join(table(found)))
 
 
-def starting_from_mini() -> list[str]:
-    """The recipes of a task with labels whose default checkpoint is the bundled one."""
+def starting_from_bundled() -> list[str]:
+    """The recipes of a task with labels whose default checkpoint is a bundled one."""
     recipes = {path.stem: runpy.run_path(str(path))["recipe"] for path in sorted((REPOSITORY / "recipes").glob("*.py"))}
     return [
         name
         for name, recipe in recipes.items()
-        if recipe.settings().model == "mini" and not recipe.task.head.__name__.endswith("word")
+        if recipe.settings().model in bundled_models() and not recipe.task.head.__name__.endswith("word")
     ]
 
 
@@ -67,7 +69,7 @@ def run(name: str, strategy: str, seeds: int, folder: Path) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> list[str]:
     lines = [
-        "| recipe | rows | metric | one answer for all | from random weights | from `mini` |",
+        "| recipe | rows | metric | one answer for all | from random weights | pre-trained |",
         "|---|---|---|---:|---:|---:|",
     ]
     for name, each in found.items():

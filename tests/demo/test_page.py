@@ -42,8 +42,7 @@ def address(runs: list[Path]) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "tlnlp.cli", "demo", "--run", *map(str, runs)]
-    command += ["--port", str(port)]
+    command = [sys.executable, "-m", "tlnlp.cli", "demo", "--run", *map(str, runs), "--port", str(port)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as served:
         try:
             assert served.stdout is not None

@@ -95,6 +95,7 @@ def test_the_page_says_what_the_record_says(reported: tuple[str, Path]) -> None:
     for metric, value in result["metrics"].items():
         assert metric in page.text and f"{value:.4f}" in page.text
     assert result["command"] in page.text
+    assert "(1 epoch)" in page.text
     for group in result["groups"]:
         assert f"{group['weights']:,}" in page.text
     assert (result["row_variance"] is None) == (name == "pretrain")
@@ -205,6 +206,17 @@ def test_several_runs_stand_side_by_side_and_seeds_have_a_column_each(tmp_path: 
     assert "Side by side" in both.text
     assert both.text.count("Which labels are confused") == 2
     assert not (other / "report.html").exists()
+
+
+def test_a_record_of_an_earlier_version_that_lacks_a_part_has_its_page(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert run_recipe("sst2", "--epochs", 1, "--train-rows", 40, folder=run).status == 0
+    result = json.loads((run / "result.json").read_text())
+    for later in ("usage", "calibration", "facts", "mistakes", "languages"):
+        del result[later]
+    (run / "result.json").write_text(json.dumps(result))
+    assert cli.main(["report", str(run)]) == 0
+    assert "To use the model" not in Page((run / "report.html").read_text()).text
 
 
 def test_a_folder_without_a_result_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -52,7 +52,7 @@ class Screen:
         table.add_column("layer group")
         table.add_column("weights", justify="right")
         for phase in phases:
-            epochs = f" ({phase.epochs} epochs)" if phase.fit is None else ""
+            epochs = f" ({phase.epochs} epoch{'s' * (phase.epochs != 1)})" if phase.fit is None else ""
             table.add_column(phase.name + epochs, justify="right")
         for run in _alike(groups, phases):
             name = run[0].name if len(run) == 1 else f"{run[0].name} to {run[-1].name.split()[-1]}"

@@ -102,7 +102,7 @@ def describe_run(result: Result, folder: Path) -> dict[str, Any]:
         "cost": _cost(result),
         "about": _about(result),
         "command": result["command"],
-        "usage": "\n".join(result["usage"]),
+        "usage": "\n".join(result.get("usage", [])),
         "settings": [(name, "-" if each is None else each) for name, each in result["settings"].items()],
     }
 
@@ -250,7 +250,8 @@ def _data(facts: Mapping[str, Any] | None) -> list[list[str]] | None:
 
 def _groups(result: Result) -> list[list[str]]:
     phases = result["phases"]
-    lines = [["layer group", "weights", *(f"{each['name']} ({each['epochs']} epochs)" for each in phases)]]
+    told = [f"{each['name']} ({each['epochs']} epoch{'s' * (each['epochs'] != 1)})" for each in phases]
+    lines = [["layer group", "weights", *told]]
     for group in result["groups"]:
         rates = [
             "frozen" if rate is None else rate if isinstance(rate, str) else f"{rate:.3g}" for rate in group["rates"]
