@@ -28,6 +28,7 @@ LANGUAGES = (SOURCE, *TARGETS)
 FEELINGS = Path(__file__).parent / "mini_words.txt"
 EXPONENT = 0.7
 LEAST_CHARACTERS = 40
+TOGETHER = 20  # lines of one feeling
 DEV_LINES = 250  # of each language, plain
 
 
@@ -120,9 +121,12 @@ def main() -> None:
         rows = [json.loads(line) for line in file]
     for _ in range(asked.parallel_rounds):
         train += [f"{row[one]} {row[other]}" for row in rows for one, other in permutations(asked.languages, 2)]
-    feelings = FEELINGS.read_text(encoding="utf-8").split("\n")
-    for _ in range(asked.feeling_rounds):
-        train += [switcher.switch(line, SOURCE) for line in feelings if line.strip()]
+    for block in FEELINGS.read_text(encoding="utf-8").strip().split("\n\n"):
+        lines = block.splitlines()
+        for _ in range(asked.feeling_rounds):
+            # Together, since a row of pre-training is joined from lines that follow each other: one feeling in a row.
+            again = [switcher.switch(line, SOURCE) for line in draw.sample(lines, len(lines))]
+            train += ["\n".join(again[first : first + TOGETHER]) for first in range(0, len(again), TOGETHER)]
     words = list(dict.fromkeys(word for pairs in switcher.to.values() for word in pairs))
     for _ in range(asked.lexicon_rounds):
         train += [switcher.translations(word) for word in words]
@@ -130,7 +134,8 @@ def main() -> None:
     asked.folder.mkdir(parents=True, exist_ok=True)
     (asked.folder / "train.txt").write_text("\n".join(train) + "\n", encoding="utf-8")
     (asked.folder / "validation.txt").write_text("\n".join(dev) + "\n", encoding="utf-8")
-    print(f"{len(train):,} rows, {sum(map(len, train)) / 1e6:,.1f} million characters")
+    rows = sum(len(each.splitlines()) for each in train)
+    print(f"{rows:,} rows, {sum(map(len, train)) / 1e6:,.1f} million characters")
 
 
 if __name__ == "__main__":
