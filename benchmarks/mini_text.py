@@ -89,6 +89,7 @@ def main() -> None:
     parser.add_argument("corpora", type=Path)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--characters", type=float, default=200, metavar="MILLIONS")
+    parser.add_argument("--more-english", type=float, default=0, metavar="MILLIONS", help="of characters, beside those")
     parser.add_argument("--languages", nargs="+", default=list(LANGUAGES), choices=LANGUAGES, metavar="LANGUAGE")
     parser.add_argument("--switched-lines", type=float, default=0.6, metavar="SHARE")
     parser.add_argument("--switched-words", type=float, default=0.5, metavar="SHARE")
@@ -112,6 +113,7 @@ def main() -> None:
         draw.shuffle(lines)
         dev += lines[:DEV_LINES]
         left = asked.characters * 1e6 * sizes[language] / sum(sizes.values())
+        left += asked.more_english * 1e6 * (language == SOURCE)
         for line in rounds(lines[DEV_LINES:], draw):
             train.append(switcher.switch(line, language))
             left -= len(line)
