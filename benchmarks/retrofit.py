@@ -77,8 +77,8 @@ def move(
             heavy = [(end, w * (counts[SOURCE][end] + RARE)) for end, w in found]
             if heavy:
                 end = sum(w * table[end] for end, w in heavy) / sum(w for _, w in heavy)
-                often = max(counts[each][own] for each in TARGETS) > FREQUENT
-                step = (share if often else rare_share) * counts[language][own] / everywhere[own] * (end - table[own])
+                far = share if max(counts[each][own] for each in TARGETS) > FREQUENT else rare_share
+                step = far * counts[language][own] / everywhere[own] * (end - table[own])
                 steps[own] = steps.get(own, torch.zeros_like(step)) + step
     new = table.clone()
     for piece, step in steps.items():
@@ -90,7 +90,7 @@ def move(
 def set_apart(old: torch.Tensor, new: torch.Tensor, scale: torch.Tensor, often: torch.Tensor, number: int) -> None:
     """Closes `number` dimensions of `new` [pieces, width] to the layers; they hold what `old` has beyond the others.
 
-    scale: [width], weights of the norm after the table, in place like `new`. often: [pieces], what each piece counts.
+    scale: [width], weights of the norm after the table, in place like `new`. often: [pieces], how often each stands.
     """
     width = old.shape[1]
     seen = torch.nn.functional.layer_norm(old, (width,)) * scale

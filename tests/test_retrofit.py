@@ -104,3 +104,10 @@ def test_dimensions_set_apart_hold_what_was_lost_and_layers_see_the_others_as_th
     torch.testing.assert_close(seen[10:20], seen[:10])
     held = new[:, closed]
     assert (held[10:20] - held[:10]).norm(dim=1).min() > 0.2 * held.norm(dim=1).median()
+
+
+def test_without_dimensions_apart_nothing_is_closed() -> None:
+    table, scale = torch.randn(9, 6, generator=torch.Generator().manual_seed(2)), torch.ones(6)
+    new = table.clone()
+    retrofit.set_apart(table, new, scale, torch.ones(9), 0)
+    assert torch.equal(new, table) and scale.all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import random
 import sys
 from itertools import pairwise
@@ -115,3 +117,24 @@ def test_switched_lines_keep_their_other_words_and_use_one_other_language() -> N
     never = mini_text.Switcher(pairs, random.Random(0), lines=0.0, words=1.0)
     assert never.switch("The old house", "en") == "The old house"
     assert sorted(switcher.translations("house").split(", ")) == ["haus", "house", "maison"]
+
+
+def test_lines_of_one_feeling_stand_together_and_english_has_what_was_asked_beside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ntrex").mkdir()
+    with gzip.open(tmp_path / "ntrex" / "parallel.jsonl.gz", "wt") as file:
+        file.write("")
+    with lzma.open(tmp_path / "en.txt.xz", "wt") as file:
+        file.writelines(f"line {i} of a corpus that is long enough to be kept\n" for i in range(2_000))
+    flags = ["--languages", "en", "--characters", "0.02", "--more-english", "0.03", "--feeling-rounds", "1"]
+    monkeypatch.setattr(sys, "argv", ["mini_text.py", str(tmp_path), str(tmp_path / "text"), *flags])
+    mini_text.main()
+    text = (tmp_path / "text" / "train.txt").read_text().splitlines()
+    plain = [line for line in text if line.startswith("line ")]
+    assert sum(map(len, plain)) == pytest.approx(50_000, rel=0.01)
+    good, bad = (set(each.splitlines()) for each in mini_text.FEELINGS.read_text().strip().split("\n\n"))
+    feelings = ["good" if line in good else "bad" for line in text if line in good | bad]
+    assert len(feelings) >= len(good) + len(bad)
+    changes = sum(one != other for one, other in pairwise(feelings))
+    assert changes <= len(feelings) / mini_text.TOGETHER + 1

@@ -20,6 +20,11 @@ REFRESH_SECONDS = 0.5
 LINE_SECONDS = 30.0
 
 
+def count_epochs(epochs: int) -> str:
+    """1 epoch, 2 epochs."""
+    return f"{epochs} epoch{'s' * (epochs != 1)}"
+
+
 class Screen:
     """Prints on the main process, unless quiet. Lines and tables go to standard output.
 
@@ -52,7 +57,7 @@ class Screen:
         table.add_column("layer group")
         table.add_column("weights", justify="right")
         for phase in phases:
-            epochs = f" ({phase.epochs} epoch{'s' * (phase.epochs != 1)})" if phase.fit is None else ""
+            epochs = f" ({count_epochs(phase.epochs)})" if phase.fit is None else ""
             table.add_column(phase.name + epochs, justify="right")
         for run in _alike(groups, phases):
             name = run[0].name if len(run) == 1 else f"{run[0].name} to {run[-1].name.split()[-1]}"

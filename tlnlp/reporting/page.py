@@ -13,6 +13,7 @@ from tlnlp.errors import InputError
 from tlnlp.evaluation.facts import share_labels
 from tlnlp.evaluation.languages import remarks_on, table_of
 from tlnlp.evaluation.report import find_control
+from tlnlp.evaluation.screen import count_epochs
 from tlnlp.evaluation.varying import estimate_of
 from tlnlp.reporting.answers import describe_answers, read_predictions
 from tlnlp.reporting.pictures import draw_learning, draw_reliability
@@ -250,8 +251,7 @@ def _data(facts: Mapping[str, Any] | None) -> list[list[str]] | None:
 
 def _groups(result: Result) -> list[list[str]]:
     phases = result["phases"]
-    told = [f"{each['name']} ({each['epochs']} epoch{'s' * (each['epochs'] != 1)})" for each in phases]
-    lines = [["layer group", "weights", *told]]
+    lines = [["layer group", "weights", *(f"{each['name']} ({count_epochs(each['epochs'])})" for each in phases)]]
     for group in result["groups"]:
         rates = [
             "frozen" if rate is None else rate if isinstance(rate, str) else f"{rate:.3g}" for rate in group["rates"]
