@@ -1,4 +1,4 @@
-"""`tlnlp compare`: the grid is run once, goes on after whatever stopped it, and says what it could not run."""
+"""`tlnlp compare`: the grid is run once, and goes on after whatever stopped it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import pytest
 import torch
 import transformers
 
+from tests.comparing.command import SST2, STRATEGIES, Said, compare, flags, read
 from tests.conftest import DEV_ROWS, TRAIN_ROWS
 from tests.runs import ROOT
 from tlnlp import cli
@@ -29,37 +29,10 @@ from tlnlp.comparing.workers import find_places
 from tlnlp.settings import Settings
 from tlnlp.training.folder import plain
 
-SST2 = str(ROOT / "recipes" / "sst2.py")
-STRATEGIES = ("--strategies", "from_scratch", "full")
 # A checkpoint after each update: there is always one to go on from. All have the flag, since a model's card has it too.
 GRID = (*STRATEGIES, "--rows", "12", "41", "--seeds", "2", "--save-every", "1")
 # What differs from one run to the next of the very same thing.
 MEASURED = {"seconds", "peak_mib", "folders", "command"}
-
-
-@dataclass
-class Said:
-    """What a command printed, and how it ended."""
-
-    status: int
-    out: str
-    err: str
-
-
-def compare(*arguments: object) -> Said:
-    """`tlnlp compare ARGUMENTS`, in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with redirect_stdout(out), redirect_stderr(err):
-        status = cli.main(["compare", *map(str, arguments)])
-    return Said(status, out.getvalue(), err.getvalue())
-
-
-def flags(model: Path, data: Path) -> tuple[object, ...]:
-    return ("--model", model, "--data", data, "--epochs", 1, "--max-length", 32, "--batch-size", 8)
-
-
-def read(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "compare.json").read_text())
 
 
 def without_measurements(value: Any) -> Any:
@@ -257,53 +230,6 @@ def _wait_for(condition: Callable[[], bool], seconds: float = 150) -> None:
         time.sleep(0.005)
 
 
-@pytest.fixture
-def without_weights(bert: Path, tmp_path: Path) -> Path:
-    """A checkpoint of which only the network's shape is there: good for from_scratch alone."""
-    folder = Path(shutil.copytree(bert, tmp_path / "no_weights"))
-    (folder / "model.safetensors").unlink()
-    return folder
-
-
-def test_a_run_that_is_refused_is_said_in_words_and_the_others_go_on(
-    without_weights: Path, reviews: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "out"
-    said = compare(SST2, *STRATEGIES, "--rows", 41, "--seeds", 1, *flags(without_weights, reviews),
-                   "--output-dir", folder)  # fmt: skip
-    assert said.status == 0, said.err
-    (failure,) = read(folder)["failures"]
-    assert (failure["run"], failure["kind"]) == ("full, 41 rows, seed 0", "refused")
-    assert "expected: weights (model.safetensors)" in failure["words"]
-    assert "Runs without a result" in said.out
-    assert [curve["arm"] for curve in read(folder)["curves"]] == ["from_scratch"]
-
-
-def test_where_all_runs_are_refused_the_status_is_2(without_weights: Path, reviews: Path, tmp_path: Path) -> None:
-    said = compare(SST2, "--strategies", "full", "--rows", 41, "--seeds", 1, *flags(without_weights, reviews),
-                   "--output-dir", tmp_path / "out")  # fmt: skip
-    assert said.status == 2
-    assert "expected: weights (model.safetensors)" in said.out
-
-
-def test_a_run_that_crashes_is_said_in_words_the_others_go_on_and_the_status_is_1(
-    bert: Path, reviews: Path, tmp_path: Path
-) -> None:
-    recipe = tmp_path / "breaking.py"
-    crash = "import os, sys\nif 'from_scratch' in sys.argv: os.kill(os.getpid(), 9)\n"
-    recipe.write_text(crash + Path(SST2).read_text())
-    argv, sys.argv = sys.argv, ["tlnlp"]
-    folder = tmp_path / "out"
-    try:
-        said = compare(recipe, *STRATEGIES, "--rows", 41, "--seeds", 1, *flags(bert, reviews), "--output-dir", folder)
-    finally:
-        sys.argv = argv
-    assert said.status == 1
-    (failure,) = read(folder)["failures"]
-    assert failure["kind"] == "crashed" and "ended by SIGKILL" in failure["words"]
-    assert [curve["arm"] for curve in read(folder)["curves"]] == ["full"]
-
-
 def test_checkpoints_are_compared_each_with_its_own_control(
     bert: Path, modernbert: Path, reviews: Path, tmp_path: Path
 ) -> None:
@@ -353,59 +279,6 @@ def test_rows_that_each_seed_cuts_off_for_itself_are_compared_by_seeds_alone(
     found = read(folder)
     assert any(line.startswith("Each seed has dev rows of its own") for line in found["verdicts"]["Beware"])
     assert found["sizes"][0] + found["dev_rows"] == TRAIN_ROWS
-
-
-@pytest.fixture
-def refused(bert: Path, reviews: Path, tmp_path: Path) -> Iterator[Callable[..., str]]:
-    """What is said where a command line is refused; nothing may have been run."""
-
-    def run(*arguments: object, recipe: object = SST2) -> str:
-        said = compare(recipe, *arguments, *flags(bert, reviews), "--output-dir", tmp_path / "out")
-        assert said.status == 2, said.out
-        assert [line.split(":")[0] for line in said.err.splitlines()][:1] == ["expected"], said.err
-        assert not list(tmp_path.rglob("run.json"))
-        return said.err
-
-    return run
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("--strategies", "ful"), "did you mean full?"),
-        (("--strategies", "full", "full"), "full twice"),
-        (("--fractions", "0"), "--fractions above 0 and at most 1"),
-        (("--fractions", "1.5"), "--rows for numbers of rows"),
-        (("--fractions", "0.01"), "found:    0 rows"),
-        (("--rows", "1"), "--rows that give 2 to 41 train rows"),
-        (("--rows", "42"), "found:    42 rows"),
-        (("--rows", "12", "--fractions", "1"), "one of --fractions and --rows"),
-        (("--seeds", "0"), "--seeds: at least 1"),
-        (("--workers", "0"), "--workers: at least 1"),
-        (("--seed", "3"), "instead of --seed: --seeds N"),
-        (("--strategy", "full"), "instead of --strategy: --strategies"),
-        (("--train-rows", "5"), "instead of --train-rows: --rows"),
-        (("--overwrite",), "delete the folder"),
-        (("--models", "mini"), "one of --model and --models"),
-        (("--fraction", "1"), "did you mean --fractions?"),
-        (("--learning-rat", "1"), "did you mean --learning-rate?"),
-        (("--learning-rate", "-1"), "--learning-rate: a number above 0"),
-    ],
-)
-def test_what_cannot_be_right_is_refused_in_words_before_anything_is_run(
-    refused: Callable[..., str], arguments: tuple[object, ...], words: str
-) -> None:
-    assert words in refused(*arguments)
-
-
-def test_a_path_that_leads_to_no_recipe_is_refused_in_words(refused: Callable[..., str], tmp_path: Path) -> None:
-    assert "(did you mean sst2.py?)" in refused(recipe=SST2.replace("sst2", "sst22"))
-    assert "which is a folder" in refused(recipe=ROOT / "recipes")
-    other = tmp_path / "other.py"
-    other.write_text("1 / 0\n")
-    assert "ZeroDivisionError" in refused(recipe=other)
-    other.write_text("recipes = []\n")
-    assert "0 recipes in it" in refused(recipe=other)
 
 
 def test_each_gpu_gets_one_run_at_a_time_and_cores_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,15 @@ def sentences(labels: list[Any], start: str = "row") -> list[dict[str, Any]]:
     return [{"sentence": f"{start} {number}", "label": label} for number, label in enumerate(labels, 1)]
 
 
+GOOD = sentences([0, 1] * 20)
+DEV = sentences([0, 1, 1], "dev")
+
+
+def said(notes: list[str], *parts: str) -> bool:
+    """Whether one of the notes has all these parts."""
+    return any(all(part in note for part in parts) for note in notes)
+
+
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[..., Splits]:
     """load(rows) writes train.jsonl (and validation, test) in a folder and loads it."""

@@ -1,4 +1,4 @@
-"""load_splits: sources, columns, labels, cuts and draws; and every refusal, before any model is loaded."""
+"""load_splits: sources, cuts and draws; and every refusal, before any model is loaded."""
 
 import gzip
 import json
@@ -17,19 +17,11 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from tests.data.conftest import make_task, sentences, to_jsonl
+from tests.data.conftest import DEV, GOOD, make_task, said, sentences, to_jsonl
 from tlnlp.data import load_splits, splits
 from tlnlp.errors import InputError
 from tlnlp.recipe import Columns, Data, Score, Several
 from tlnlp.settings import Settings
-
-GOOD = sentences([0, 1] * 20)
-DEV = sentences([0, 1, 1], "dev")
-
-
-def _said(notes: list[str], *parts: str) -> bool:
-    return any(all(part in note for part in parts) for note in notes)
-
 
 # --- sources
 
@@ -80,14 +72,14 @@ def test_a_file_alone_gives_a_stratified_dev_split_and_says_so(tmp_path: Path) -
     (tmp_path / "all.jsonl").write_text(to_jsonl(sentences([0] * 80 + [1] * 120)))
     loaded = load_splits(make_task(), Settings(data=str(tmp_path / "all.jsonl"), seed=3))
     assert Counter(loaded.dev.columns["label"]) == {0: 8, 1: 12}
-    assert _said(loaded.notes, "dev: 20 rows cut from all.jsonl, seed 3")
+    assert said(loaded.notes, "dev: 20 rows cut from all.jsonl, seed 3")
     together = sorted(loaded.train.numbers.tolist() + loaded.dev.numbers.tolist())
     assert together == list(range(1, 201))
     assert loaded.dev.columns["text"] == [f"row {number}" for number in loaded.dev.numbers]
 
 
 def test_a_folder_without_a_dev_split_has_one_cut_from_train(load: Any) -> None:
-    assert _said(load(GOOD).notes, "dev: 4 rows cut from mine/train.jsonl")
+    assert said(load(GOOD).notes, "dev: 4 rows cut from mine/train.jsonl")
 
 
 def test_text_for_pre_training_needs_no_labels(tmp_path: Path) -> None:
@@ -123,201 +115,6 @@ def test_two_files_for_one_split_are_refused(tmp_path: Path) -> None:
         load_splits(make_task(), Settings(data=str(tmp_path)))
 
 
-# --- columns
-
-
-def test_columns_are_mapped_by_the_command_line_and_said_once(load: Any) -> None:
-    rows = [{"review": row["sentence"], "stars": row["label"], "id": 1} for row in GOOD]
-    loaded = load(rows, rows, columns=("text=review", "label=stars"))
-    assert list(loaded.train.columns) == ["text", "label"]
-    assert [note for note in loaded.notes if "columns" in note] == [
-        "columns: text from review, label from stars; not used: id"
-    ]
-
-
-def test_a_column_named_like_its_role_needs_no_mapping(load: Any) -> None:
-    rows = [{"text": row["sentence"], "label": row["label"]} for row in GOOD]
-    assert load(rows).train.columns["text"][0].startswith("row")
-
-
-def test_a_second_text_may_be_given_to_any_task(load: Any) -> None:
-    rows = [row | {"title": "a title"} for row in GOOD]
-    assert load(rows, columns=("text_pair=title",)).train.columns["text_pair"][0] == "a title"
-
-
-@pytest.mark.parametrize(
-    ("columns", "expected", "found"),
-    [
-        (("text=sentense",), "'sentense'", "did you mean sentence?"),
-        (("label=lable",), "'lable'", "sentence, label (did you mean label?)"),
-        (("txt=sentence",), "text, label, text_pair", "did you mean text?"),
-        (("text=label",), "its own", "text=label"),
-    ],
-)
-def test_a_misspelt_role_or_column_is_refused_with_the_near_name(
-    columns: tuple[str, ...], expected: str, found: str, load: Any
-) -> None:
-    with pytest.raises(InputError) as refusal:
-        load(GOOD, columns=columns)
-    assert expected.replace("its own", "of its own") in refusal.value.expected
-    assert found in refusal.value.found
-
-
-def test_a_missing_default_column_is_refused_with_the_columns_there(load: Any) -> None:
-    with pytest.raises(InputError) as refusal:
-        load([{"sentnce": "a", "label": 0}])
-    assert "'sentence' for the role text" in refusal.value.expected
-    assert "sentnce, label (did you mean sentnce?)" in refusal.value.found
-    assert refusal.value.change == "--columns text=COLUMN"
-
-
-# --- texts
-
-BAD_TEXTS = [
-    ("", "''", "leave them out"),
-    (" \t\n", r"' \t\n'", "leave them out"),
-    (None, "None", "leave them out"),
-    (7, "7", "as a string"),
-    (["a"], "['a']", "as a string"),
-    ("half \ud800", r"'half \ud800'", "other half"),
-]
-
-
-@pytest.mark.parametrize("split", ["train", "dev", "test"])
-@pytest.mark.parametrize(("text", "shown", "change"), BAD_TEXTS)
-def test_a_text_that_cannot_be_used_is_refused_with_row_and_value(
-    text: Any, shown: str, change: str, split: str, load: Any
-) -> None:
-    rows = {"train": list(GOOD), "dev": list(DEV), "test": list(DEV)}
-    rows[split] = [rows[split][0], {"sentence": text, "label": 1}, *rows[split][1:]]
-    with pytest.raises(InputError) as refusal:
-        load(rows["train"], rows["dev"], rows["test"], keep="best")
-    file = "validation" if split == "dev" else split
-    assert refusal.value.found == f"mine/{file}.jsonl, row 2: text {shown}"
-    assert "'sentence'" in refusal.value.expected
-    assert change in refusal.value.change
-
-
-def test_of_many_wrong_rows_three_are_shown_and_all_are_counted(load: Any) -> None:
-    with pytest.raises(InputError) as refusal:
-        load(GOOD + [{"sentence": 10**80, "label": 0}] * 5)
-    shown = "1" + "0" * 56 + "..."
-    assert refusal.value.found.count(shown) == 3
-    assert "row 41" in refusal.value.found and "row 43" in refusal.value.found and "row 44" not in refusal.value.found
-    assert "(5 such rows in all)" in refusal.value.found
-
-
-# --- labels
-
-CLASSES = ("not_entailment", "entailment")
-ACCEPTED = [
-    (CLASSES, [0, 1, 1], [0, 1, 1]),
-    (CLASSES, ["0", "1", " 1 "], [0, 1, 1]),
-    (CLASSES, [0.0, 1.0, 1], [0, 1, 1]),
-    (CLASSES, ["not_entailment", "entailment", "entailment"], [0, 1, 1]),
-    (CLASSES, ["Not Entailment", "ENTAILMENT ", "entailment"], [0, 1, 1]),
-    (("false", "true"), [False, True, "True"], [0, 1, 1]),
-    # A name that is a number is a name, and then a number is never a position.
-    (("1", "2", "3"), [1, 2, 3], [0, 1, 2]),
-    (("-1", "1"), [-1, 1, "1"], [0, 1, 1]),
-    (("a", "A", "b"), ["A", "a", "b"], [1, 0, 2]),
-    (Several(("joy", "anger", "fear")), [["joy", "fear"], [1], []], [(0, 2), (1,), ()]),
-    (Several(("joy", "anger", "fear")), ["fear|joy", "anger", "0, 1"], [(0, 2), (1,), (0, 1)]),
-    (Several(("oh, joy", "anger")), ["oh, joy", "oh, joy|anger", "anger"], [(0,), (0, 1), (1,)]),
-    (Score(0, 5), [0, "2.5", 5.0], [0.0, 2.5, 5.0]),
-    (Score(-1, 1), [-1, 1, "0"], [-1.0, 1.0, 0.0]),
-]
-
-
-@pytest.mark.parametrize(("labels", "values", "answers"), ACCEPTED)
-def test_labels_are_read_by_name_or_position(labels: Any, values: list[Any], answers: list[Any], load: Any) -> None:
-    loaded = load(sentences(values), sentences(values), task=make_task(labels))
-    assert loaded.train.columns["label"] == loaded.dev.columns["label"] == answers
-    assert [type(answer) for answer in loaded.train.columns["label"]] == [type(answer) for answer in answers]
-    assert loaded.train.labels == (None if isinstance(labels, Score) else tuple(labels))
-
-
-REFUSED_LABELS = [
-    (CLASSES, 2, "one of not_entailment, entailment", "2"),
-    (CLASSES, "entailmnt", "did you mean entailment?", "'entailmnt'"),
-    (CLASSES, True, "one of", "True"),
-    (CLASSES, 0.5, "one of", "0.5"),
-    (CLASSES, [0], "one of", "[0]"),
-    (CLASSES, {"a": 1}, "one of", "{'a': 1}"),
-    (("1", "2"), 0, "one of 1, 2", "0"),
-    (("a", "A"), "á", "one of", "'á'"),
-    (Several(("joy", "anger")), ["joy", "sad"], "any of joy, anger", "['joy', 'sad']"),
-    (Several(("joy", "anger", "fear")), [0, 1, 0], "any of", "[0, 1, 0]"),  # zeros and ones instead of names
-    (Several(("joy", "anger")), [["joy"]], "any of", "[['joy']]"),
-    (Score(0, 5), 5.1, "a number from 0 to 5", "5.1"),
-    (Score(0, 5), "much", "a number from 0 to 5", "'much'"),
-    (Score(0, 5), float("inf"), "a number from 0 to 5", "inf"),
-    (Score(0, 5), True, "a number from 0 to 5", "True"),
-    (CLASSES, -1, "a label in every row", "-1"),
-    (CLASSES, "-1", "a label in every row", "'-1'"),
-    (CLASSES, None, "a label in every row", "None"),
-    (CLASSES, " ", "a label in every row", "' '"),
-    (Several(("joy", "anger")), None, "a label in every row", "None"),
-    (Score(0, 5), -1.0, "a label in every row", "-1.0"),
-    (Score(0, 5), float("nan"), "a label in every row", "nan"),
-    (None, -1, "a label in every row", "-1"),
-    (None, ["a"], "a, b", "['a']"),
-]
-
-
-@pytest.mark.parametrize("split", ["train", "validation"])
-@pytest.mark.parametrize(("labels", "value", "expected", "found"), REFUSED_LABELS)
-def test_a_value_that_is_no_label_is_refused_with_row_and_value(
-    labels: Any, value: Any, expected: str, found: str, split: str, load: Any
-) -> None:
-    good = [0.0, 1.0] if isinstance(labels, Score) else ["a", "b"] if labels is None else [labels[0], labels[1]]
-    wrong = [*good, value, *good]
-    rows = (wrong, good) if split == "train" else (good, wrong)
-    with pytest.raises(InputError) as refusal:
-        load(*(sentences(values) for values in rows), task=make_task(labels))
-    assert expected in refusal.value.expected
-    assert refusal.value.found == f"mine/{split}.jsonl, row 3: label {found}"
-    assert ("hidden" if "every row" in expected else "--columns label=") in refusal.value.change
-
-
-def test_unnamed_labels_are_found_in_train_sorted_and_said(load: Any) -> None:
-    loaded = load(sentences([10, "9", 2, 9.0]), sentences([2, 9]), task=make_task(None))
-    assert loaded.train.labels == loaded.dev.labels == ("2", "9", "10")
-    assert loaded.train.columns["label"] == [2, 1, 0, 1]
-    assert _said(loaded.notes, "labels found in mine/train.jsonl: 2 1, 9 2, 10 1")
-    words = load(sentences(["b ", "a", "10"]), sentences(["a"]), task=make_task(None))
-    assert words.train.labels == ("10", "a", "b")
-
-
-def test_a_dev_label_that_train_lacks_is_refused(load: Any) -> None:
-    with pytest.raises(InputError) as refusal:
-        load(sentences(["a", "b"]), sentences(["a", "c"]), task=make_task(None))
-    assert refusal.value.expected.startswith("one of a, b")
-    assert refusal.value.found == "mine/validation.jsonl, row 2: label 'c'"
-
-
-@pytest.mark.parametrize(("labels", "value", "name"), [(CLASSES, 1, "entailment"), (None, "x", "x")])
-def test_one_label_alone_cannot_be_learnt(labels: Any, value: Any, name: str, load: Any) -> None:
-    with pytest.raises(InputError, match="at least two different labels") as refusal:
-        load(sentences([value] * 5), task=make_task(labels))
-    assert f"5 rows, all of them {name}" in refusal.value.found
-
-
-def test_a_parquet_file_of_the_datasets_library_brings_its_own_label_names(tmp_path: Path) -> None:
-    names = {"label": {"names": ["positive", "negative"], "_type": "ClassLabel"}}
-    schema = pa.schema([("sentence", pa.string()), ("label", pa.int64())])
-    table = pa.table({"sentence": ["good", "bad", "fine"], "label": [0, 1, 0]}, schema=schema).replace_schema_metadata(
-        {"huggingface": json.dumps({"info": {"features": names}})}
-    )
-    pq.write_table(table, tmp_path / "train.parquet")
-    pq.write_table(table, tmp_path / "dev.parquet")
-    loaded = load_splits(make_task(), Settings(data=str(tmp_path)))
-    assert loaded.train.columns["label"] == [1, 0, 1]
-    assert _said(loaded.notes, "mapped by name")
-    with pytest.raises(InputError, match="positive, negative"):
-        load_splits(make_task(("neg", "pos")), Settings(data=str(tmp_path)))
-
-
 # --- test splits, cuts and draws
 
 
@@ -329,7 +126,7 @@ def test_with_a_labelled_test_split_dev_chooses_and_test_reports(load: Any) -> N
     loaded = load(GOOD, DEV, sentences([1, 0], "test"), keep="best")
     assert loaded.test.columns == {"text": ["test 1", "test 2"], "label": [1, 0]}
     assert loaded.dev.columns["text"][0] == "dev 1"
-    assert _said(loaded.notes, "chosen on mine/validation.jsonl", "reported on mine/test.jsonl")
+    assert said(loaded.notes, "chosen on mine/validation.jsonl", "reported on mine/test.jsonl")
 
 
 @pytest.mark.parametrize("hidden", [None, sentences([-1, -1], "test"), [{"sentence": "test 1"}]])
@@ -339,8 +136,8 @@ def test_without_a_labelled_test_split_rows_to_choose_on_are_cut_from_train(hidd
     assert Counter(loaded.dev.columns["label"]) == {0: 2, 1: 2}
     assert not set(loaded.dev.columns["text"]) & set(loaded.train.columns["text"])
     assert len(loaded.train) == 36
-    assert _said(loaded.notes, "no labelled test split", "4 rows", "3 dev rows")
-    assert _said(loaded.notes, "mine/test.jsonl", "hidden") == (hidden is not None)
+    assert said(loaded.notes, "no labelled test split", "4 rows", "3 dev rows")
+    assert said(loaded.notes, "mine/test.jsonl", "hidden") == (hidden is not None)
 
 
 def test_a_test_split_with_labels_in_some_rows_is_refused(load: Any) -> None:

@@ -188,3 +188,14 @@ def bert_with_types(tmp_path_factory: pytest.TempPathFactory) -> Path:
         max_position_embeddings=64,
     ).save_pretrained(folder)  # fmt: skip
     return folder
+
+
+@pytest.fixture(params=["bert_with_types", "roberta", "modernbert", "padded_gpt2"])
+def folder(request: pytest.FixtureRequest) -> Path:
+    """Each architecture in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def tokenizer(folder: Path) -> Any:
+    return transformers.AutoTokenizer.from_pretrained(folder)

@@ -1,11 +1,8 @@
-"""Adapters in a network: heard from the first update on, beside weights that do not move; in peft's form on disk."""
+"""Adapters in a network: heard from the first update on, beside weights that do not move."""
 
 from __future__ import annotations
 
 import copy
-import json
-import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,73 +10,27 @@ import numpy as np
 import peft
 import pytest
 import torch
-import transformers
 from torch import nn
 
-from tests.runs import Ended, begin, load_recipe, run_recipe
+from tests.runs import begin
 from tests.training.test_loop import same_bits, weights
-from tlnlp.answering import Answerer
-from tlnlp.data.objects import table_of_lines
+from tests.transfer.adapted import (
+    BATCH,
+    EVERYWHERE,
+    IDS,
+    LIKE_PEFT,
+    OPTIONS,
+    adapted,
+    answer,
+    begin_adapted,
+    load,
+    stir,
+)
 from tlnlp.dropout import CheapDropout
-from tlnlp.errors import InputError
-from tlnlp.evaluation.report import describe, write
-from tlnlp.heads import sentence
-from tlnlp.learn import Record
-from tlnlp.prepare import Work
-from tlnlp.saved import load_network
-from tlnlp.settings import Settings
 from tlnlp.training.loop import train
-from tlnlp.transfer.adapters import Bottleneck, check, install
-from tlnlp.transfer.adding import ADAPTERS, MERGEABLE
-from tlnlp.transfer.groups import Group
-from tlnlp.transfer.options import find_strategy
+from tlnlp.transfer.adapters import Bottleneck, install
+from tlnlp.transfer.adding import ADAPTERS
 from tlnlp.transfer.phases import Adapter
-
-OPTIONS: dict[str, dict[str, Any]] = {
-    "lora": {"r": 3, "alpha": 6.0, "dropout": 0.5, "targets": "all"},
-    "ia3": {},
-    "prefix": {"tokens": 4},
-    "prompt": {"tokens": 4},
-    "adapter": {"size": 5},
-}
-IDS = torch.tensor([[2, 9, 11, 13, 3], [2, 17, 3, 0, 0]])
-BATCH = {"input_ids": IDS, "attention_mask": (IDS != 0).long()}
-EVERYWHERE = [(kind, each) for kind in ADAPTERS for each in ("bert", "modernbert", "gpt2")]
-EVERYWHERE.remove(("prefix", "modernbert"))
-
-
-def load(folder: Path, auto_class: str = "AutoModelForSequenceClassification") -> Any:
-    """A network whose answers differ from row to row, without dropout's randomness."""
-    torch.manual_seed(0)
-    model = getattr(transformers, auto_class).from_pretrained(folder, pad_token_id=0)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter), alpha=0.2)
-    return model.eval()
-
-
-def answer(model: Any, batch: dict[str, torch.Tensor] = BATCH) -> torch.Tensor:
-    return model(**batch).logits
-
-
-def stir(model: nn.Module, names: Any) -> None:
-    """Gives new weights values that are heard."""
-    torch.manual_seed(1)
-    own = dict(model.named_parameters())
-    with torch.no_grad():
-        for name in names:
-            own[name].add_(torch.randn_like(own[name]), alpha=0.3)
-
-
-def adapted(folder: Path, kind: str, **how: Any) -> tuple[Any, Any]:
-    model = load(folder, **how)
-    return model, install(model, Adapter(kind, OPTIONS[kind]), seed=0)
-
-
-def begin_adapted(strategy: str, model: Path, reviews: Path, folder: Path, **more: Any) -> Work:
-    asked = {"model": str(model), "data": str(reviews), "strategy": strategy, "learning_rate": 1e-3}
-    return begin("sst2", folder, **(asked | more))
-
 
 # --- right after it was put in
 
@@ -186,11 +137,6 @@ def as_peft_has_it(folder: Path, kind: str, model: Any, installed: Any) -> Any:
     return theirs
 
 
-LIKE_PEFT = [(kind, architecture) for kind, architecture in EVERYWHERE if kind != "adapter"]
-# There peft reads the first place for the answer, the prompt's own; ours reads the row's.
-LIKE_PEFT.remove(("prompt", "modernbert"))
-
-
 @pytest.mark.parametrize(("kind", "architecture"), LIKE_PEFT)
 def test_logits_and_gradients_are_those_of_peft(kind: str, architecture: str, request: pytest.FixtureRequest) -> None:
     folder = request.getfixturevalue(architecture)
@@ -291,216 +237,3 @@ def test_every_option_shapes_what_is_put_in(bert: Path, reviews: Path, tmp_path:
     for strategy, scale in (("lora:alpha=4,r=8", 0.5), ("lora:alpha=16,r=8", 2.0)):
         model = begin_adapted(strategy, bert, reviews, tmp_path).training.model
         assert model.bert.encoder.layer[0].output.dense.scaling == {"default": scale}
-
-
-# --- on disk
-
-
-def save(work: Work, folder: Path) -> Path:
-    """Saves as a run does; the folder of the model."""
-    record = Record(train_seconds=1.0)
-    rows = work.reported_rows
-    scores = {name: float(name == rows.labels[0]) for name in rows.labels}
-    answers = [{"prediction": rows.labels[0], "score": 1.0, "scores": scores}] * len(rows)
-    write(work, describe(work, record, answers, {}, folder, "", ""), answers, {}, folder, "tests")
-    return folder / "model"
-
-
-def batch_of(work: Work) -> dict[str, torch.Tensor]:
-    training = work.training
-    return training.head.collate(work.reported, np.arange(6), training.tokenizer, np.random.default_rng(0))
-
-
-@pytest.mark.parametrize(("kind", "architecture"), EVERYWHERE)
-def test_what_is_saved_is_loaded_with_the_same_logits(
-    kind: str, architecture: str, reviews: Path, tmp_path: Path, request: pytest.FixtureRequest
-) -> None:
-    base = request.getfixturevalue(architecture)
-    work = begin_adapted(kind, base, reviews, tmp_path, learning_rate=1e-2)
-    list(train(work.training))
-    folder, batch = save(work, tmp_path), batch_of(work)
-    with torch.no_grad():
-        expected = sentence.logits(work.training.model.eval(), batch)
-        found = sentence.logits(load_network(folder, sentence).eval(), batch)
-    assert torch.allclose(found, expected, atol=1e-5)
-    assert (folder / "adapter_model.safetensors").stat().st_size < (base / "model.safetensors").stat().st_size
-    assert json.loads((folder / "tlnlp.json").read_text())["adapter"]["base"] == str(base)
-    if (kind, architecture) not in LIKE_PEFT:
-        return
-    names = [work.labels[0], work.labels[1]]
-    fresh = transformers.AutoModelForSequenceClassification.from_pretrained(
-        base, id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)},
-        pad_token_id=work.training.tokenizer.pad_token_id,
-    )  # fmt: skip
-    theirs = peft.PeftModel.from_pretrained(fresh, folder).eval()
-    given = {name: batch[name] for name in ("input_ids", "attention_mask")}
-    with torch.no_grad():
-        if architecture == "gpt2":  # see above: one row at a time, without padding
-            lengths = given["attention_mask"].sum(1).tolist()
-            rows = [{name: value[i : i + 1, :n] for name, value in given.items()} for i, n in enumerate(lengths)]
-            told = torch.cat([answer(theirs, row) for row in rows])
-        else:
-            told = answer(theirs, given)
-    assert torch.allclose(told, expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("kind", MERGEABLE)
-def test_merged_and_unmerged_the_network_answers_alike(
-    kind: str, any_checkpoint: Path, reviews: Path, tmp_path: Path
-) -> None:
-    work = begin_adapted(kind, any_checkpoint, reviews, tmp_path, learning_rate=1e-2, merge=True)
-    plain = set(dict(load(any_checkpoint).named_parameters()))
-    batch = batch_of(work)
-    list(train(work.training))
-    with torch.no_grad():
-        expected = sentence.logits(work.training.model.eval(), batch)
-    folder = save(work, tmp_path)
-    loaded = transformers.AutoModelForSequenceClassification.from_pretrained(folder).eval()
-    with torch.no_grad():
-        assert torch.allclose(sentence.logits(loaded, batch), expected, atol=1e-5)
-    assert set(dict(loaded.named_parameters())) == plain
-    assert json.loads((folder / "tlnlp.json").read_text())["adapter"] is None
-
-
-def test_a_new_pieces_row_is_saved_with_the_adapter(gpt2: Path, reviews: Path, tmp_path: Path) -> None:
-    work = begin("gpt_sst2", tmp_path, model=str(gpt2), data=str(reviews), strategy="lora")
-    table = work.training.model.get_input_embeddings().weight.detach().clone()
-    folder = save(work, tmp_path)
-    assert torch.equal(load_network(folder, work.training.head).get_input_embeddings().weight, table)
-
-
-# --- whole runs
-
-
-@pytest.fixture(scope="module")
-def base(bert: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint that may be moved."""
-    return shutil.copytree(bert, tmp_path_factory.mktemp("base") / "bert")
-
-
-@pytest.fixture(scope="module")
-def trained(base: Path, reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    ended = run_recipe(
-        "sst2", "--model", base, "--data", reviews, "--strategy", "adapter:size=4", "--max-length", 32, "--epochs", 1,
-        folder=tmp_path_factory.mktemp("trained") / "run",
-    )  # fmt: skip
-    assert ended.status == 0, ended.output
-    return ended
-
-
-def test_a_run_shows_the_adapter_in_its_table_and_how_to_use_it(trained: Ended) -> None:
-    table = trained.output.split("strategy adapter:size=4")[1].split("answering")[0]
-    lines = [line.split() for line in table.splitlines() if line.startswith(("layer 1", "adapter ", "head"))]
-    assert [line[0] for line in lines] == ["layer", "adapter", "head"]
-    assert lines[1][1:3] == [str(2 * (2 * 16 * 4 + 4 + 16)), "learns,"]
-    assert "pipeline" not in trained.output
-    assert f"tlnlp predict {trained.folder / 'model'}" in trained.output
-    assert trained.result["adapter"] == "adapter"
-    learning = int(lines[1][1]) + int(lines[2][1])
-    assert trained.result["parameters"]["learning"] == learning
-
-
-def test_predict_answers_as_the_run_did(trained: Ended, reviews: Path) -> None:
-    lines = (reviews / "validation.jsonl").read_text()
-    found = Answerer(trained.folder / "model").answer(table_of_lines(lines, "tests", 1), {"text": "sentence"})
-    expected = [json.loads(line) for line in trained.predictions.splitlines()]
-    assert [each["prediction"] for each in found] == [each["prediction"] for each in expected]
-    assert [each["score"] for each in found] == pytest.approx([each["score"] for each in expected], abs=1e-5)
-
-
-def refusal(act: Callable[[], Any]) -> str:
-    with pytest.raises(InputError) as caught:
-        act()
-    return str(caught.value)
-
-
-def test_a_base_checkpoint_that_is_gone_or_another_one_is_said(trained: Ended, base: Path, modernbert: Path) -> None:
-    away = base.rename(base.with_name("away"))
-    try:
-        said = refusal(lambda: Answerer(trained.folder / "model"))
-        assert "no such folder" in said and str(base) in said and "put it back" in said
-        shutil.copytree(modernbert, base)
-        assert "other weights" in refusal(lambda: Answerer(trained.folder / "model"))
-        shutil.rmtree(base)
-    finally:
-        away.rename(base)
-    Answerer(trained.folder / "model")
-
-
-def test_an_adapter_that_was_cut_short_is_said(trained: Ended, tmp_path: Path) -> None:
-    folder = shutil.copytree(trained.folder / "model", tmp_path / "model")
-    record = json.loads((folder / "tlnlp.json").read_text())
-    record["adapter"]["modules"] = record["adapter"]["modules"][:1]
-    (folder / "tlnlp.json").write_text(json.dumps(record))
-    assert "too few or too many" in refusal(lambda: load_network(folder, sentence))
-
-
-# --- what is refused, before weights are read
-
-
-def begun(reviews: Path, tmp_path: Path, recipe: str = "sst2", **settings: Any) -> str:
-    return refusal(lambda: begin(recipe, tmp_path, **{"data": str(reviews), **settings}))
-
-
-@pytest.mark.parametrize("strategy", ["full", "head_only", "prefix", "prompt", "adapter:size=8"])
-def test_what_cannot_be_merged_is_refused(strategy: str, bert: Path, reviews: Path, tmp_path: Path) -> None:
-    said = begun(reviews, tmp_path, model=str(bert), strategy=strategy, merge=True)
-    assert "--strategy lora or ia3" in said and f"--merge with --strategy {strategy}" in said
-
-
-def test_a_prefix_on_a_network_without_a_place_for_it_is_refused(
-    modernbert: Path, reviews: Path, tmp_path: Path
-) -> None:
-    (modernbert / "model.safetensors").stat()
-    said = begun(reviews, tmp_path, model=str(modernbert), strategy="prefix")
-    assert "take no keys and values from elsewhere (modernbert)" in said and "--strategy lora or adapter" in said
-
-
-@pytest.mark.parametrize("kind", ["prompt", "prefix"])
-def test_a_prompt_that_leaves_no_room_for_the_rows_is_refused(
-    kind: str, bert: Path, reviews: Path, tmp_path: Path
-) -> None:
-    said = begun(reviews, tmp_path, model=str(bert), strategy=f"{kind}:tokens=100", max_length=48)
-    assert "--max-length of at most 28" in said and f"without the 100 of --strategy {kind}:tokens=100" in said
-
-
-def test_an_adapter_of_a_network_that_has_learnt_nothing_is_refused(corpus: Path, tmp_path: Path) -> None:
-    assert load_recipe("pretrain_gpt").settings().model == "new"
-    said = begun(corpus, tmp_path, "pretrain_gpt", strategy="lora")
-    assert "--model new" in said and "--strategy full" in said
-
-
-def test_an_adapter_given_as_a_checkpoint_is_refused(trained: Ended, reviews: Path, tmp_path: Path) -> None:
-    said = begun(reviews, tmp_path, model=str(trained.folder / "model"))
-    assert "a whole checkpoint" in said and "--merge" in said
-
-
-def test_layers_without_linear_parts_have_no_place_for_lora_and_ia3() -> None:
-    config = transformers.BertConfig(
-        hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=8, vocab_size=9
-    )
-    model = transformers.BertForSequenceClassification(config)
-    # As wide inside as outside: nothing says which part leads back.
-    assert "cannot be told apart" in refusal(lambda: check(model, Adapter("ia3", {})))
-    for layer in model.bert.encoder.layer:
-        for name in list(layer._modules):
-            delattr(layer, name)
-    assert "no linear parts" in refusal(lambda: check(model, Adapter("lora", OPTIONS["lora"])))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("lora:r=0", "lora:r=N with N at least 1"),
-        ("lora:alpha=0", "alpha=F with F above 0"),
-        ("lora:dropout=1", "below 1"),
-        ("lora:targets=atention", "targets=all or attention"),
-        ("prefix:tokens=0", "at least 1"),
-        ("prompt:factor=0", "above 0"),
-        ("adapter:size=0", "at least 1"),
-        ("ia3:head_factor=-1", "above 0"),
-    ],
-)
-def test_an_option_that_cannot_be_is_refused(text: str, expected: str) -> None:
-    groups = [Group(name, (name,), 1) for name in ("embeddings", "layer 1", "head")]
-    assert expected in refusal(lambda: find_strategy(text).plan(groups, Settings()))
