@@ -4,8 +4,8 @@
 
 As Faruqui et al. 2015 do with word vectors and a lexicon, in one step with English as the fixed end: a frequent word of
 `word_pairs.py` that is one piece becomes `share` of the mean of its translations that are one piece, and itself for the
-rest, at the length that it had. A rare one moves less. What is a word in several languages takes from each as often as
-it stands there.
+rest, at the length that it had. A rare one moves less, but in `whole` languages, of which too little comes over else.
+What is a word in several languages takes from each as often as it stands there.
 
 The network answers out of the same table, where a word that lies on its translation cannot be told from it. So the
 `apart` dimensions of the table that say least are closed to the layers (their weight in the norm after the table is 0)
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import collections
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 import torch
@@ -53,7 +54,13 @@ def piece_of(tokenizer, word: str) -> int | None:
 
 
 def move(
-    table: torch.Tensor, tokenizer, counts: Counts, pairs: dict[str, Pairs], share: float, rare_share: float
+    table: torch.Tensor,
+    tokenizer,
+    counts: Counts,
+    pairs: dict[str, Pairs],
+    share: float,
+    rare_share: float,
+    whole: Collection[str] = (),
 ) -> tuple[torch.Tensor, int]:
     """[pieces, width], moved; and how many pieces have been."""
     pieces: dict[str, int | None] = {}
@@ -77,7 +84,8 @@ def move(
             heavy = [(end, w * (counts[SOURCE][end] + RARE)) for end, w in found]
             if heavy:
                 end = sum(w * table[end] for end, w in heavy) / sum(w for _, w in heavy)
-                far = share if max(counts[each][own] for each in TARGETS) > FREQUENT else rare_share
+                frequent = language in whole or max(counts[each][own] for each in TARGETS) > FREQUENT
+                far = share if frequent else rare_share
                 step = far * counts[language][own] / everywhere[own] * (end - table[own])
                 steps[own] = steps.get(own, torch.zeros_like(step)) + step
     new = table.clone()
@@ -115,6 +123,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--share", type=float, default=0.9, help="for pieces that are frequent in a language")
     parser.add_argument("--rare-share", type=float, default=0.5, help="for all others")
+    parser.add_argument("--whole", nargs="*", default=["fa"], metavar="LANGUAGE", help="whose rare ones move as far")
     parser.add_argument("--apart", type=int, default=32, help="dimensions that are for answers alone")
     asked = parser.parse_args()
     tokenizer = transformers.AutoTokenizer.from_pretrained(asked.model)
@@ -127,7 +136,7 @@ def main() -> None:
     for each in counts.values():
         often[list(each)] += torch.tensor(list(each.values())) / len(counts)
     with torch.no_grad():
-        new, number = move(table.clone(), tokenizer, counts, pairs, asked.share, asked.rare_share)
+        new, number = move(table.clone(), tokenizer, counts, pairs, asked.share, asked.rare_share, asked.whole)
         set_apart(table.clone(), new, network.model.embeddings.norm.weight, often, asked.apart)
         table.copy_(new)
     network.save_pretrained(asked.folder)

@@ -82,11 +82,12 @@ def test_what_says_nothing_moves_nothing(known, often, table: torch.Tensor) -> N
     assert torch.equal(new, table)
 
 
-def test_a_rare_word_moves_less(table: torch.Tensor) -> None:
+@pytest.mark.parametrize(("whole", "share"), [((), 0.3), (["fa"], 0.3), (["fr"], 0.8)])
+def test_a_rare_word_moves_less_but_in_whole_languages(whole: list[str], share: float, table: torch.Tensor) -> None:
     known = pairs(fr={"house": [("maison", 1.0)]})
     often = counts(en={"house": 0.01}, fr={"maison": retrofit.FREQUENT / 2})
-    new, _ = retrofit.move(table, Tokenizer(), often, known, 0.8, 0.3)
-    expected = towards(table[WORDS["maison"]], table[WORDS["house"]], 0.3)
+    new, _ = retrofit.move(table, Tokenizer(), often, known, 0.8, 0.3, whole)
+    expected = towards(table[WORDS["maison"]], table[WORDS["house"]], share)
     torch.testing.assert_close(new[WORDS["maison"]], expected, rtol=1e-4, atol=1e-4)
 
 
