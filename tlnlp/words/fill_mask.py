@@ -24,7 +24,7 @@ class Asked:
 
     tlnlp fill-mask "The [MASK] barked at the [MASK]." --top 3
 
-    tlnlp fill-mask "He [MASK] to school every day." --words goes go
+    tlnlp fill-mask "The child [MASK] in the garden." --words was were
 
     [MASK] stands for whatever mask token the checkpoint has. Without a text, JSON lines are read from standard input,
     {"text": "... [MASK] ..."}, and answered as JSON lines.
