@@ -44,10 +44,9 @@ SAMPLES = """
 ## What transfer is worth on the bundled samples
 
 Each recipe's defaults on its sample, from `mini` (that of commit 662d4b0, which knew English alone) and from random
-weights: mean and
-standard deviation over seeds (`python benchmarks/samples.py`). The samples are a few hundred rows that we wrote; where
-pre-training brings nothing, the task asks for more than so small a network has learnt (grammar, paraphrase, inference,
-causes).
+weights: mean and standard deviation over seeds (`python benchmarks/samples.py`). The samples are a few hundred rows
+that we wrote; where pre-training brings nothing, the task asks for more than so small a network has learnt (grammar,
+paraphrase, inference, causes).
 
 """
 TRAINER = """
