@@ -110,13 +110,13 @@ def _zip() -> bytes:
 
 
 CSV = b"sentence,label\ngood,1\n"
-HALF_GZIP = gzip.compress(SAME_TABLE["a.jsonl"] * 50)[:-30]
+HALF_GZIP = gzip.compress(SAME_TABLE["a.jsonl"] * 50, mtime=0)[:-30]
 HALF_XZ = lzma.compress(SAME_TABLE["a.jsonl"] * 50)[:-30]
 
 # name, content, and a part of what is expected, of what is found, and of what to change
 REFUSED = [
     ("a.csv", _zip(), ".csv", "a zip archive", "unpack"),
-    ("a.jsonl", gzip.compress(CSV), ".jsonl", "a gzip file", "ending"),
+    ("a.jsonl", gzip.compress(CSV, mtime=0), ".jsonl", "a gzip file", "ending"),
     ("a.txt", lzma.compress(CSV), ".txt", "an xz file", "ending"),
     ("a.csv", b"\n <!DOCTYPE html><html></html>", ".csv", "a web page", "convert"),
     ("a.jsonl", _parquet(), ".jsonl", "a parquet file", "ending"),

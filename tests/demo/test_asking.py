@@ -55,6 +55,9 @@ def test_every_head_answers_what_was_typed(trained: tuple[str, Path]) -> None:
     if name in ("sst2", "rte"):
         assert shown.words == answer["prediction"] == next(iter(shown.chances))
         assert shown.chances == pytest.approx(answer["scores"])
+        assert answerer.temperature is not None
+        assert shown.chances[shown.words] == pytest.approx(answer["calibrated"])
+        assert sum(shown.chances.values()) == pytest.approx(1)
     if name == "copa":
         assert set(shown.chances) == {"It broke.", "It sang."}
         assert sum(shown.chances.values()) == pytest.approx(1, abs=1e-5)
@@ -101,8 +104,9 @@ def test_before_is_the_network_that_the_first_update_found(trained: tuple[str, P
     )
     assert ended.status == 0, ended.output
     row = read_row(answerer.task, GIVEN[name])
-    (one,), (other,) = answer_rows(before, [row]), answer_rows(Answerer(find_model(still)), [row])
-    other.pop("calibrated", None)
+    unmoved = Answerer(find_model(still))
+    unmoved.temperature = None
+    (one,), (other,) = answer_rows(before, [row]), answer_rows(unmoved, [row])
     if name == "squad_v2":  # what is answered hangs on a threshold that each run finds for itself
         one, other = ({"null_odds": each["null_odds"]} for each in (one, other))
     assert _numbers(one) == pytest.approx(_numbers(other), abs=1e-4)

@@ -22,6 +22,7 @@ from tlnlp.data.rows import Rows, Splits
 from tlnlp.evaluation.facts import describe_data, find_in_tokens, name_pairs, share_labels
 from tlnlp.evaluation.measure import measure
 from tlnlp.model import find_checkpoint, load_tokenizer
+from tlnlp.percent import percent
 from tlnlp.recipe import Task
 from tlnlp.settings import Settings
 
@@ -86,8 +87,8 @@ def _describe_near(splits: Splits) -> list[str]:
         if pairs:
             where = "" if name == "train" else " of train"
             findings.append(
-                f"{name}: {len(pairs):,} rows ({len(pairs) / len(rows):.1%}) share at least {SIMILARITY:.0%} of their "
-                f"wording with another{where}: {name_pairs(pairs, rows, splits.train, 'is nearly')}"
+                f"{name}: {len(pairs):,} rows ({percent(len(pairs) / len(rows))}) share at least {SIMILARITY:.0%} of "
+                f"their wording with another{where}: {name_pairs(pairs, rows, splits.train, 'is nearly')}"
             )
     return findings
 
@@ -117,8 +118,8 @@ def _show(task: Task, found: Mapping[str, Any]) -> None:
         say(f"  words: {_spread(facts['words'])}")
         if tokens := facts.get("tokens"):
             say(f"  tokens: {_spread(tokens)}; {tokens['pieces_per_word']:.2f} a word")
-            say(f"  unknown: {tokens['unknown_fraction']:.1%} of the tokens")
-            say(f"  too long: {tokens['long_fraction']:.1%} of the rows, with more than {tokens['limit']} tokens")
+            say(f"  unknown: {percent(tokens['unknown_fraction'])} of the tokens")
+            say(f"  too long: {percent(tokens['long_fraction'])} of the rows, with more than {tokens['limit']} tokens")
     say()
     for finding in found["findings"] or ["nothing to complain of"]:
         say(f"! {finding}" if found["findings"] else finding)

@@ -14,6 +14,7 @@ from tlnlp.answering import Answerer
 from tlnlp.data.roles import ASKED, PROMPT, WEIGHT
 from tlnlp.data.table import Table
 from tlnlp.errors import InputError
+from tlnlp.evaluation.calibration import calibrate_all
 from tlnlp.recipe import Score, Several, Task
 from tlnlp.training.folder import MODEL
 
@@ -97,12 +98,19 @@ def read_row(task: Task, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def answer_rows(answerer: Answerer, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The model's answers."""
+    """The model's answers, their probabilities with the temperature that was fitted on the run's dev rows, if any: a
+    network that is sure of everything would show 100 % beside each answer, and no word to hang on."""
     columns = answerer.task.columns.by_role()
     table = Table(
         {columns[role]: [row[role] for row in rows] for role in rows[0]}, "this page", np.arange(1, len(rows) + 1)
     )
-    return answerer.answer(table, {})
+    answers = answerer.answer(table, {})
+    if answerer.temperature is None:
+        return answers
+    return [
+        answer | {"scores" if "scores" in answer else "score": calibrate_all(answer, answerer.temperature)}
+        for answer in answers
+    ]
 
 
 def show(task: Task, answer: Mapping[str, Any], row: Mapping[str, Any]) -> Shown:

@@ -13,6 +13,7 @@ import gradio as gr
 from tlnlp.answering import Answerer
 from tlnlp.demo.asking import MOST_CHARACTERS, Marked, Shown, ask, fields_of, weigh_words
 from tlnlp.errors import InputError
+from tlnlp.percent import percent
 from tlnlp.words.following import FollowingWords
 from tlnlp.words.masked import MaskedWords
 
@@ -86,7 +87,7 @@ def bars(heading: str, chances: Mapping[str, float]) -> str:
         return ""
     most = max(chances.values()) or 1.0
     lines = "".join(
-        f'<tr><td dir="auto">{html.escape(name)}</td><td class="bar-number">{chance:.1%}</td>'
+        f'<tr><td dir="auto">{html.escape(name)}</td><td class="bar-number">{html.escape(percent(chance))}</td>'
         f'<td class="bar-place"><div class="bar" style="width: {100 * chance / most:.1f}%"></div></td></tr>'
         for name, chance in chances.items()
     )
@@ -131,7 +132,7 @@ def _next_tab(following: FollowingWords) -> None:
             found = following.follow(text, top=CHOICES)
         except InputError as error:
             return [in_words(error), [], *(gr.Button(visible=False) for _ in buttons)]
-        shown = [gr.Button(f"{each.word}   {each.probability:.1%}", visible=True) for each in found]
+        shown = [gr.Button(f"{each.word}   {percent(each.probability)}", visible=True) for each in found]
         shown += [gr.Button(visible=False)] * (CHOICES - len(found))
         return ["", [each.joined for each in found], *shown]
 
@@ -175,7 +176,7 @@ def _run_tab(run: Trained) -> None:
             weights: Mapping[str, Marked] = dict(weigh_words(run.answerer, given)) if roles else {}
         except InputError as error:
             return [in_words(error), "", "", None, *(None for _ in weighed)]
-        return ["", *_values(shown), *(_highlighted(weights.get(role)) for role in weighed)]
+        return ["", *_values(run.answerer, shown), *(_highlighted(weights.get(role)) for role in weighed)]
 
     outputs = [problem, words, chances, marked, *weighed.values()]
     for event in (button.click, *(each.submit for each in inputs)):
@@ -201,7 +202,7 @@ def _before_tab(run: Trained) -> None:
     def answer(*texts: str) -> list[Any]:
         given = dict(zip(fields_of(run.answerer.task), texts, strict=True))
         try:
-            shown = [value for each in (before, run.answerer) for value in _values(ask(each, given))]
+            shown = [value for each in (before, run.answerer) for value in _values(each, ask(each, given))]
         except InputError as error:
             return [in_words(error), *("", "", None) * 2]
         return ["", *shown]
@@ -228,8 +229,9 @@ def _outputs(name: str, task: Any) -> list[Any]:
     ]
 
 
-def _values(shown: Shown) -> list[Any]:
-    return [shown.words, bars("Confidence", shown.chances), _highlighted(shown.marked)]
+def _values(answerer: Answerer, shown: Shown) -> list[Any]:
+    heading = "Confidence" if answerer.temperature is None else "Confidence, calibrated on the run's dev rows"
+    return [shown.words, bars(heading, shown.chances), _highlighted(shown.marked)]
 
 
 def _highlighted(marked: Marked | None) -> Any:

@@ -82,11 +82,19 @@ def fit_temperature(chances: np.ndarray, right: np.ndarray) -> float:
 
 def calibrate(answer: Mapping[str, Any], temperature: float) -> float | list[float]:
     """The probability of an answer with a temperature; where several labels may hold, that of each."""
+    scores = calibrate_all(answer, temperature)
+    if isinstance(scores, Mapping):
+        return max(scores.values())
+    return max(scores) if "scores" in answer else scores
+
+
+def calibrate_all(answer: Mapping[str, Any], temperature: float) -> dict[str, float] | list[float]:
+    """The probabilities of all possible answers with a temperature, in the form in which `answer` has them."""
     if "scores" not in answer:
         return [float(heat(np.array([[chance, 1 - chance]]), temperature)[0, 0]) for chance in answer["score"]]
     scores = answer["scores"]
-    chances = np.array([list(scores.values()) if isinstance(scores, Mapping) else scores])
-    return float(heat(chances, temperature).max())
+    heated = heat(np.array([list(scores.values()) if isinstance(scores, Mapping) else scores]), temperature)[0].tolist()
+    return dict(zip(scores, heated, strict=True)) if isinstance(scores, Mapping) else heated
 
 
 def heat(chances: np.ndarray, temperature: float) -> np.ndarray:

@@ -16,6 +16,7 @@ import numpy as np
 
 from tlnlp.data.rows import Rows, Splits
 from tlnlp.heads.joining import tokens_of
+from tlnlp.percent import percent
 
 # A word, a mark, or one sign of a script that is written without blanks (Chinese, Japanese, Thai).
 WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[^\W\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
@@ -100,10 +101,10 @@ def find_in_tokens(splits: Splits, facts: Mapping[str, Any]) -> list[str]:
     for name, part in facts["splits"].items():
         tokens = part["tokens"]
         if tokens["long_fraction"]:
-            share, limit = f"{tokens['long_fraction']:.1%}", tokens["limit"]
+            share, limit = percent(tokens["long_fraction"]), tokens["limit"]
             findings.append(f"{name}: {share} of rows are longer than {limit} tokens and {reads}")
         if tokens["unknown_fraction"] > MANY_UNKNOWN:
-            findings.append(f"{name}: {tokens['unknown_fraction']:.1%} of tokens are unknown to the tokenizer")
+            findings.append(f"{name}: {percent(tokens['unknown_fraction'])} of tokens are unknown to the tokenizer")
     return findings
 
 
@@ -145,7 +146,7 @@ def _find_leaks(name: str, rows: Rows, keys: Sequence[str], train: Rows, places:
     if not leaks:
         return []
     shown = name_pairs(leaks, rows, train, "is")
-    return [f"{name}: {_rows(len(leaks))} ({len(leaks) / len(rows):.1%}) in train as well: {shown}"]
+    return [f"{name}: {_rows(len(leaks))} ({percent(len(leaks) / len(rows))}) in train as well: {shown}"]
 
 
 def name_pairs(pairs: Sequence[tuple[int, int]], rows: Rows, train: Rows, how: str) -> str:
@@ -157,7 +158,7 @@ def name_pairs(pairs: Sequence[tuple[int, int]], rows: Rows, train: Rows, how: s
 def share_labels(labels: Mapping[str, int]) -> str:
     """'positive 55.0%, negative 45.0%'; the first few of many."""
     whole = max(1, sum(labels.values()))
-    shown = [f"{label} {count / whole:.1%}" for label, count in list(labels.items())[:LABELS_SHOWN]]
+    shown = [f"{label} {percent(count / whole)}" for label, count in list(labels.items())[:LABELS_SHOWN]]
     more = len(labels) - LABELS_SHOWN
     return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
@@ -183,7 +184,7 @@ def _find_repeated(name: str, rows: Rows, keys: Sequence[str]) -> list[str]:
     findings = []
     shown = "; ".join(_numbers(rows, each) for each in several[:SHOWN])
     repeated = sum(len(each) - 1 for each in several)
-    findings.append(f"{name}: {_rows(repeated)} ({repeated / len(rows):.1%}) repeated: {shown}")
+    findings.append(f"{name}: {_rows(repeated)} ({percent(repeated / len(rows))}) repeated: {shown}")
     if "label" in rows.columns:
         torn = [each for each in several if len({rows.columns["label"][row] for row in each}) > 1]
         if torn:

@@ -25,6 +25,7 @@ from tlnlp.evaluation.screen import Screen
 from tlnlp.evaluation.varying import estimate_of, noise_of, row_variance
 from tlnlp.heads.span import tune_threshold
 from tlnlp.learn import Record
+from tlnlp.percent import percent
 from tlnlp.prepare import Work, sample_batch
 from tlnlp.reader import FILE as READER_FILE
 from tlnlp.recipe import Recipe, Task
@@ -263,7 +264,9 @@ def summary(result: dict[str, Any]) -> list[tuple[str, str]]:
             lines.append((f"{name}, {other['rows']:,} {split} rows", _number(value, None)))
     if result.get("degenerate"):
         lines.append(("degenerate runs", f"seeds {', '.join(map(str, result['degenerate']))}: one answer for all rows"))
-    lines.append(("rows per second", f"{result['rows_per_second']:,.0f}, padding {result['padding_fraction']:.1%}"))
+    lines.append(
+        ("rows per second", f"{result['rows_per_second']:,.0f}, padding {percent(result['padding_fraction'])}")
+    )
     if result["frozen_bytes"]:
         lines.append(("frozen layers", f"ran once, {result['frozen_bytes'] / 2**20:,.1f} MiB on disk meanwhile"))
     seconds = result["seconds"]

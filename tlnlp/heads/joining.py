@@ -10,6 +10,7 @@ import numpy as np
 
 from tlnlp.errors import InputError
 from tlnlp.heads.encoded import TOKENIZED_ROWS, Ragged
+from tlnlp.percent import percent
 
 if TYPE_CHECKING:
     from tlnlp.settings import Settings
@@ -120,7 +121,9 @@ def join_texts(
         rows = len(features["input_ids"])
         where = ", ".join(f"{role} of {number:,}" for role, number in cut_texts.items() if number)
         what = "" if len(columns) == 1 else f" ({where})"
-        notes.append(f"{origin}: {cut_rows:,} rows ({cut_rows / rows:.1%}) cut to {settings.max_length} tokens{what}")
+        notes.append(
+            f"{origin}: {cut_rows:,} rows ({percent(cut_rows / rows)}) cut to {settings.max_length} tokens{what}"
+        )
     return {name: Ragged.from_lists(sequences) for name, sequences in features.items()}, notes
 
 

@@ -16,6 +16,7 @@ from tlnlp.heads.chances import Chances
 from tlnlp.heads.encoded import TOKENIZED_ROWS, Encoded, Ragged, model_inputs, pad_features
 from tlnlp.heads.joining import Template, tokens_of
 from tlnlp.heads.spans import NOWHERE, SPANS, Spans, apply_threshold, find_spans, tune_threshold
+from tlnlp.percent import percent
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
@@ -181,7 +182,7 @@ def _notes(counted: dict[str, int], rows: Rows, room: int, settings: Settings) -
     length = settings.max_length
     texts = {
         "questions": f"questions of more than {room // 2} tokens cut at the end, so that a context fits beside them",
-        "rows": f"rows ({counted['rows'] / len(rows):.1%}) of more than {length} tokens read in windows",
+        "rows": f"rows ({percent(counted['rows'] / len(rows))}) of more than {length} tokens read in windows",
         "answers": "answers fit in no window, and are learnt as none there",
         "long answers": f"answers of more than --max-answer {settings.max_answer} tokens, which is never answered",
     }

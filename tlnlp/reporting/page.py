@@ -15,6 +15,7 @@ from tlnlp.evaluation.languages import remarks_on, table_of
 from tlnlp.evaluation.report import find_control
 from tlnlp.evaluation.screen import count_epochs
 from tlnlp.evaluation.varying import estimate_of
+from tlnlp.percent import percent
 from tlnlp.reporting.answers import describe_answers, read_predictions
 from tlnlp.reporting.pictures import draw_learning, draw_reliability
 from tlnlp.training.folder import RESULT
@@ -241,8 +242,8 @@ def _data(facts: Mapping[str, Any] | None) -> list[list[str]] | None:
                 f"{part['words']['median']:g} (to {part['words']['most']:,})",
                 f"{tokens['median']:g} (to {tokens['most']:,})",
                 f"{tokens['pieces_per_word']:.2f}",
-                f"{tokens['unknown_fraction']:.1%}",
-                f"{tokens['long_fraction']:.1%}",
+                percent(tokens["unknown_fraction"]),
+                percent(tokens["long_fraction"]),
                 f"{part['repeated']:,}",
             ]
         )
@@ -266,10 +267,10 @@ def _cost(result: Result) -> list[tuple[str, str]]:
     return [
         ("training", f"{seconds['train']:,.1f} s, {result['rows_per_second']:,.0f} rows a second"),
         ("evaluating", f"{seconds['evaluate']:,.1f} s"),
-        ("weights that learnt", f"{parameters['learning']:,} of {parameters['total']:,} ({share:.1%})"),
+        ("weights that learnt", f"{parameters['learning']:,} of {parameters['total']:,} ({percent(share)})"),
         ("memory", f"{result['peak_mib']:,.0f} MiB at most"),
         ("saved", f"{result['saved_bytes'] / 1e6:,.1f} MB"),
-        ("padding", f"{result['padding_fraction']:.1%} of all places"),
+        ("padding", f"{percent(result['padding_fraction'])} of all places"),
     ]
 
 

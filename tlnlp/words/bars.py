@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tlnlp.percent import percent
+
 WIDTH = 24
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -21,5 +23,5 @@ def lines_of(rows: Sequence[tuple[str, float]], *, numbered: bool = False) -> li
     for number, (word, share) in enumerate(rows, start=1):
         # The longest bar fills its place: what is to be seen are the ratios.
         start = f"{number:>3}  " if numbered else "  "
-        lines.append(f"{start}{share:>6.1%}  {bar(share / most if most else 0.0)}  {word}")
+        lines.append(f"{start}{percent(share):>6}  {bar(share / most if most else 0.0)}  {word}")
     return lines

@@ -1,0 +1,14 @@
+"""Shares as people read them."""
+
+from __future__ import annotations
+
+SMALLEST, LARGEST = 0.0005, 0.9995  # rounded to a tenth of a percent these are not 0 and not 100
+
+
+def percent(share: float) -> str:
+    """'34.1%'. What is not nothing is never shown as 0.0%, nor what is not all as 100.0%: '<0.1%', '>99.9%'."""
+    if 0 < share < SMALLEST:
+        return "<0.1%"
+    if LARGEST <= share < 1:
+        return ">99.9%"
+    return f"{share:.1%}"
