@@ -134,7 +134,7 @@ def _limits(result: Mapping[str, Any]) -> list[str]:
         low, high = estimate.interval()
         said.append(f"On other rows of this kind {name} lies between {low:.3f} and {high:.3f} (95 %; one seed).")
     if name in result["majority"]:
-        said.append(f"Always giving the most frequent answer has {result['majority'][name]:.3f}.")
+        said.append(f"One answer for all rows has {result['majority'][name]:.3f}.")
     if calibration := result.get("calibration"):
         said.append(f"Its confidence is off by {calibration['error']:.3f} (expected calibration error)")
         said[-1] += (

@@ -120,7 +120,7 @@ def _beside(result: Result) -> list[str]:
     name = next(iter(result["metrics"]))
     lines = []
     if name in result["majority"]:
-        lines.append(f"{result['majority'][name]:.4g} by always giving the most frequent answer")
+        lines.append(f"{result['majority'][name]:.4g} by giving one answer to all rows")
     control = find_control(dict(result)) if result["strategy"] != "from_scratch" else None
     if control is not None and name in control["metrics"]:
         lines.append(f"{control['metrics'][name]:.4g} by the same network from scratch")
