@@ -40,7 +40,7 @@ MEANS = (("de", "fr", "es", "ru"), ("de", "fr", "es"))
 # tell them apart, is left behind: README.md has what that is worth.
 ACROSS_LANGUAGES = "--strategy top_layers:k=4 --new-head"
 IN_ENGLISH = {"sst2": "--strategy full"}
-SHARED = "--precision bf16 --seeds 3"
+SHARED = "--seeds 3"
 
 
 def mean_of(languages: tuple[str, ...]) -> str:
@@ -55,6 +55,7 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="the folder with udpos, panx, xed and sst2 in it")
     parser.add_argument("--model", default="mini")
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS), metavar="NAME")
+    parser.add_argument("--precision", default="bf16", help="fp32 is faster without bf16 arithmetic")
     parser.add_argument("--work", type=Path, default=REPOSITORY / "runs" / "benchmarks" / "zero_shot")
     asked = parser.parse_args()
     commands: list[str] = []
@@ -72,7 +73,7 @@ def run(task: str, arm: str, asked: argparse.Namespace, commands: list[str]) -> 
     how = "--strategy from_scratch" if arm == "from scratch" else IN_ENGLISH.get(task, ACROSS_LANGUAGES)
     folder = asked.work / f"{Path(asked.model).parent.name or asked.model}-{task}-{arm.replace(' ', '_')}"
     command = ["python", f"recipes/{recipe}.py", "--data", str(asked.data / data), "--model", asked.model]
-    command += [*flags.split(), *SHARED.split(), *how.split()]
+    command += [*flags.split(), "--precision", asked.precision, *SHARED.split(), *how.split()]
     commands.append(shlex.join(command))
     if not (folder / "result.json").exists():
         again = [sys.executable, *command[1:], "--quiet", "--resume", "--output-dir", str(folder)]

@@ -42,7 +42,7 @@ def run_command(recipe: Recipe, settings: Settings) -> int:
     try:
         accelerator = start_accelerator(settings, folder / "tracker")
         screen = Screen(speaks=accelerator.is_main_process, quiet=settings.quiet)
-        if advice := launch_advice(accelerator):
+        for advice in launch_advice(accelerator):
             screen.note(advice)
         if settings.push_to is not None:
             on_main(accelerator, lambda: check_can_push(str(settings.push_to)))

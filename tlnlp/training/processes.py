@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,13 +70,32 @@ def _keep_freed_memory() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, -1)
 
 
-def launch_advice(accelerator: Accelerator) -> str | None:
-    """What a person should know of the way the processes were started."""
-    several_wanted = "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ
-    if several_wanted and accelerator.device.type == "cpu":
+def launch_advice(accelerator: Accelerator) -> list[str]:
+    """What a person should know of the way the processes were started, and of what they compute in."""
+    if accelerator.device.type != "cpu":
+        return []
+    advice = []
+    if "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
         # accelerate starts several processes on GPUs, and on CPUs through MPI only; it says nothing about it.
-        return "accelerate launch starts one process on a CPU; for several: torchrun --nproc_per_node 2 recipes/..."
-    return None
+        advice.append(
+            "accelerate launch starts one process on a CPU; for several: torchrun --nproc_per_node 2 recipes/..."
+        )
+    if accelerator.mixed_precision == "bf16" and not multiplies_bf16(_capabilities()):
+        advice.append("this processor has no bf16 arithmetic and imitates it: --precision fp32 is faster here")
+    return advice
+
+
+def multiplies_bf16(capabilities: Mapping[str, Any]) -> bool:
+    """Whether an x86 processor has instructions for it (matrix products of ours were four times slower on one without);
+    of others nothing is claimed."""
+    if "avx512_bf16" not in capabilities:
+        return True
+    return bool(capabilities["avx512_bf16"] or capabilities.get("amx_bf16"))
+
+
+def _capabilities() -> Mapping[str, Any]:
+    # An older torch cannot be asked.
+    return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
 
 
 def on_main(accelerator: Accelerator, act: Callable[[], Any]) -> Any:
