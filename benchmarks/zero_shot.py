@@ -32,7 +32,8 @@ TASKS = {
     ),
     "names": ("panx", "panx", TAGS),
     "sentiment": ("sentiment_zero_shot", "xed", f"--epochs 3 --learning-rate 3e-4 {FIVE}"),
-    "sst2": ("sst2", "sst2", "--epochs 3 --learning-rate 3e-4"),
+    # Chosen on 2,000 sentences cut from the train rows, one seed: README.md.
+    "sst2": ("sst2", "sst2", "--epochs 1 --learning-rate 5e-4"),
 }
 ARMS = ("mini", "from scratch")
 MEANS = (("de", "fr", "es", "ru"), ("de", "fr", "es"))

@@ -1,0 +1,77 @@
+"""How `mini` is to learn from all rows of SST-2: settings tried on sentences cut from its train rows, as a table.
+
+    python benchmarks/sst2_settings.py ../shared/data/sst2 --precision fp32      # two hours on one core
+
+SST-2's train rows are phrases, many of them parts of one another. Held out are whole sentences, and every phrase of
+three words or more that stands in one of them is not learnt from. Runs that are there are not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+HELD_OUT = 2_000
+SENTENCE_WORDS = 12  # a phrase of so many that is part of no other is taken for a sentence
+SHARED_WORDS = 3
+SETTINGS = (
+    "--strategy full --epochs 3 --learning-rate 1e-4",
+    "--strategy full --epochs 3 --learning-rate 3e-4",
+    "--strategy full --epochs 3 --learning-rate 8e-4",
+    "--strategy full --epochs 1 --learning-rate 5e-4",
+    "--strategy full --epochs 1 --learning-rate 5e-4 --new-head",
+    "--strategy layer_decay --epochs 1 --learning-rate 1e-3",
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="the folder with train.jsonl.gz of SST-2")
+    parser.add_argument("--model", default="mini")
+    parser.add_argument("--precision", default="bf16")
+    parser.add_argument("--work", type=Path, default=REPOSITORY / "runs" / "benchmarks" / "sst2_settings")
+    asked = parser.parse_args()
+    cut = asked.work / "rows"
+    with gzip.open(asked.data / "train.jsonl.gz", "rt", encoding="utf-8") as file:
+        train, held_out = cut_sentences([json.loads(line) for line in file])
+    cut.mkdir(parents=True, exist_ok=True)
+    for name, rows in (("train", train), ("validation", held_out)):
+        (cut / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    print(f"{len(train):,} train rows, {len(held_out):,} held out\n\n| settings | accuracy |\n|---|---:|")
+    for flags in SETTINGS:
+        folder = asked.work / flags.replace("--", "").replace(" ", "_")
+        if not (folder / "result.json").exists():
+            command = [sys.executable, "recipes/sst2.py", "--data", str(cut), "--model", asked.model, *flags.split()]
+            command += ["--precision", asked.precision, "--quiet", "--resume", "--output-dir", str(folder)]
+            subprocess.run(command, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
+        result = json.loads((folder / "result.json").read_text())
+        print(f"| `{flags}` | {result['metrics']['accuracy']:.4f} |", flush=True)
+
+
+def cut_sentences(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows that are left to learn from, and those that are held out."""
+    texts = "\n".join(sorted({row["sentence"].strip() for row in rows}))
+    long = [row for row in rows if len(row["sentence"].split()) >= SENTENCE_WORDS]
+    sentences = [row for row in long if texts.count(row["sentence"].strip()) == 1]
+    random.Random(0).shuffle(sentences)
+    held_out = sentences[:HELD_OUT]
+    kept_apart = "\n".join(f" {row['sentence'].strip()} " for row in held_out)
+    sentence_texts = {row["sentence"].strip() for row in held_out}
+    left = [
+        row
+        for row in rows
+        if row["sentence"].strip() not in sentence_texts
+        and (len(row["sentence"].split()) < SHARED_WORDS or f" {row['sentence'].strip()} " not in kept_apart)
+    ]
+    return left, held_out
+
+
+if __name__ == "__main__":
+    main()
