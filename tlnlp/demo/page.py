@@ -18,14 +18,14 @@ from tlnlp.words.following import FollowingWords
 from tlnlp.words.masked import MaskedWords
 
 CHOICES = 8
-FILL_EXAMPLE = "The dog [MASK] at the postman."
+FILL_EXAMPLE = "He opened the [MASK] and went out."
 NEXT_EXAMPLE = "The largest city in Iran is"
 # Only fonts that the machine has: the page asks nobody for anything.
 THEME = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
 # Text from right to left begins on the right, whatever stands around it.
 CSS = """
 textarea { unicode-bidi: plaintext; text-align: start; }
-.bars { width: 100%; border-collapse: collapse; } .bars tr { border: 0 !important; }
+.bars { width: 100%; border-collapse: collapse; border: 0 !important; } .bars tr { border: 0 !important; }
 .bars caption { text-align: left; opacity: .75; padding-bottom: .3rem; }
 .bars td { padding: .15rem .6rem .15rem 0; border: 0; } .bar-number { text-align: right; width: 4.5rem; }
 .bar-place { width: 55%; } .bar { height: .8rem; border-radius: 3px; background: #3d8fd1; min-width: 1px; }
