@@ -43,10 +43,10 @@ Epochs and rate of stsb are the second of two tried on these dev rows; 5 epochs 
 SAMPLES = """
 ## What transfer is worth on the bundled samples
 
-Each recipe's defaults on its sample, from `mini` (that of commit 662d4b0, which knew English alone) and from random
-weights: mean and standard deviation over seeds (`python benchmarks/samples.py`). The samples are a few hundred rows
-that we wrote; where pre-training brings nothing, the task asks for more than so small a network has learnt (grammar,
-paraphrase, inference, causes).
+Each recipe's defaults on its sample, from `mini` (`gpt_*`: from `mini-gpt`) and from random weights: mean and standard
+deviation over seeds (`python benchmarks/samples.py`). The samples are a few hundred rows that we wrote; where
+pre-training brings nothing, the task asks for more than so small a network has learnt (grammar, paraphrase, inference,
+causes).
 
 """
 TRAINER = """

@@ -25,7 +25,7 @@ recipe = Recipe(
     task=task,
     defaults=dict(
         epochs=Sourced(10, "as in recipes/conll2003.py"),
-        learning_rate=Sourced(1e-3, "as in recipes/conll2003.py"),
+        learning_rate=Sourced(2e-3, "as in recipes/conll2003.py"),
     ),
     published=Published(
         model="google-bert/bert-base-multilingual-cased",
