@@ -22,6 +22,7 @@ from tests.runs import ROOT
 FLOW = (
     "tlnlp.errors",
     "tlnlp.lazy",
+    "tlnlp.percent",
     "tlnlp.drawing",
     "tlnlp.calm",
     "tlnlp.settings",
