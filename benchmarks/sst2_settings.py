@@ -9,7 +9,6 @@ three words or more that stands in one of them is not learnt from. Runs that are
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import random
 import subprocess
@@ -17,7 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+from sst2_text import REPOSITORY, read_rows, whole_sentences
+
 HELD_OUT = 2_000
 SENTENCE_WORDS = 12  # a phrase of so many that is part of no other is taken for a sentence
 SHARED_WORDS = 3
@@ -39,8 +39,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=REPOSITORY / "runs" / "benchmarks" / "sst2_settings")
     asked = parser.parse_args()
     cut = asked.work / "rows"
-    with gzip.open(asked.data / "train.jsonl.gz", "rt", encoding="utf-8") as file:
-        train, held_out = cut_sentences([json.loads(line) for line in file])
+    train, held_out = cut_sentences(read_rows(asked.data))
     cut.mkdir(parents=True, exist_ok=True)
     for name, rows in (("train", train), ("validation", held_out)):
         (cut / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -57,9 +56,8 @@ def main() -> None:
 
 def cut_sentences(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The rows that are left to learn from, and those that are held out."""
-    texts = "\n".join(sorted({row["sentence"].strip() for row in rows}))
-    long = [row for row in rows if len(row["sentence"].split()) >= SENTENCE_WORDS]
-    sentences = [row for row in long if texts.count(row["sentence"].strip()) == 1]
+    whole = set(whole_sentences((row["sentence"] for row in rows), SENTENCE_WORDS))
+    sentences = [row for row in rows if row["sentence"].strip() in whole]
     random.Random(0).shuffle(sentences)
     held_out = sentences[:HELD_OUT]
     kept_apart = "\n".join(f" {row['sentence'].strip()} " for row in held_out)

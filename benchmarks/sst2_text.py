@@ -1,10 +1,11 @@
-"""The text of SST-2's train rows, for continued pre-training (Gururangan et al. 2020, section 4): each sentence once.
+"""All rows of SST-2 with `mini` and with random weights, each also after pre-training on the rows' own text: a table.
 
-    python benchmarks/sst2_text.py ../shared/data/sst2 runs/sst2_text
-    python recipes/pretrain.py --data runs/sst2_text --model mini --strategy full --epochs 8 --output-dir runs/text
-    python recipes/sst2.py --data ../shared/data/sst2 --model runs/text/model --epochs 1 --learning-rate 5e-4
+    python benchmarks/sst2_text.py ../shared/data/sst2 --precision fp32         # two hours on one core
+    python benchmarks/sst2_text.py ../shared/data/sst2 --arms mini mini-text
 
-Train rows are phrases, many of them parts of one another: what is part of another is left out. Labels are not read.
+The text is the sentences of the train rows, each once (continued pre-training on the task's text: Gururangan et al.
+2020, section 4); labels and dev rows are not read. One pre-training, then three seeds of fine-tuning, by the settings
+that sst2_settings.py found. Runs that are there are not run again. The commands are printed under the table.
 """
 
 from __future__ import annotations
@@ -13,26 +14,85 @@ import argparse
 import gzip
 import json
 import random
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-FEWEST_WORDS = 5
+REPOSITORY = Path(__file__).resolve().parent.parent
+ARMS = ("mini", "mini-text", "scratch", "scratch-text")
+SENTENCE_WORDS = 5
 HELD_OUT = 200
+PRETRAIN = "--epochs 8"
+FINE_TUNE = "--epochs 1 --learning-rate 5e-4 --seeds 3"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="the folder with train.jsonl.gz of SST-2")
-    parser.add_argument("output", type=Path)
+    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS, metavar="ARM")
+    parser.add_argument("--precision", default="bf16", help="fp32 is faster without bf16 arithmetic")
+    parser.add_argument("--work", type=Path, default=REPOSITORY / "runs" / "benchmarks" / "sst2_text")
     asked = parser.parse_args()
-    with gzip.open(asked.data / "train.jsonl.gz", "rt", encoding="utf-8") as file:
-        texts = sorted({json.loads(line)["sentence"].strip() for line in file})
-    everything = "\n".join(texts)
-    sentences = [text for text in texts if len(text.split()) >= FEWEST_WORDS and everything.count(text) == 1]
-    random.Random(0).shuffle(sentences)
-    asked.output.mkdir(parents=True, exist_ok=True)
-    for name, lines in (("train", sentences[HELD_OUT:]), ("validation", sentences[:HELD_OUT])):
-        (asked.output / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(f"{len(sentences):,} sentences, {sum(len(each.split()) for each in sentences):,} words")
+    sentences = whole_sentences((row["sentence"] for row in read_rows(asked.data)), SENTENCE_WORDS)
+    words = sum(len(each.split()) for each in sentences)
+    write_text(sentences, asked.work / "text")
+    print(f"{len(sentences):,} sentences, {words:,} words\n\n| | accuracy | std | seeds |\n|---|---:|---:|---|")
+    commands: list[str] = []
+    for arm in asked.arms:
+        result = run(arm, asked, commands)
+        spread = result["spread"]["accuracy"]
+        between = f"{spread['min']:.3f} to {spread['max']:.3f}"
+        print(f"| {arm} | {result['metrics']['accuracy']:.3f} | {spread['std']:.3f} | {between} |", flush=True)
+    print("\n" + "\n".join(f"    {each}" for each in commands))
+
+
+def run(arm: str, asked: argparse.Namespace, commands: list[str]) -> dict[str, Any]:
+    """The fine-tuned arm's result; its commands are added to those there are."""
+    model, strategy = "mini", "full" if arm.startswith("mini") else "from_scratch"
+    precision = ["--precision", asked.precision]
+    if arm.endswith("-text"):
+        text = ["--data", str(asked.work / "text"), "--model", model, "--strategy", strategy, *PRETRAIN.split()]
+        folder = asked.work / f"{arm}-pretrain"
+        finish("pretrain", [*text, *precision], folder, commands)
+        model, strategy = str(folder / "model"), "full"
+    rows = ["--data", str(asked.data), "--model", model, "--strategy", strategy, *FINE_TUNE.split()]
+    return finish("sst2", [*rows, *precision], asked.work / arm, commands)
+
+
+def finish(recipe: str, flags: list[str], folder: Path, commands: list[str]) -> dict[str, Any]:
+    """The result of a run, which is run if it is not there."""
+    command = [f"recipes/{recipe}.py", *flags, "--output-dir", str(folder)]
+    commands.append(shlex.join(["python", *command]).replace(f"{REPOSITORY}/", ""))
+    if not (folder / "result.json").exists():
+        again = [sys.executable, *command, "--quiet", "--resume"]
+        subprocess.run(again, cwd=REPOSITORY, check=True, stdout=subprocess.DEVNULL)
+    found: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return found
+
+
+def read_rows(data: Path) -> list[dict[str, Any]]:
+    """SST-2's train rows."""
+    with gzip.open(data / "train.jsonl.gz", "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def whole_sentences(texts: Iterable[str], fewest_words: int) -> list[str]:
+    """Those that are part of no other, each once, in order of the alphabet: SST-2's train rows are phrases."""
+    phrases = sorted({text.strip() for text in texts})
+    everything = "\n".join(phrases)
+    return [text for text in phrases if len(text.split()) >= fewest_words and everything.count(text) == 1]
+
+
+def write_text(sentences: list[str], folder: Path) -> None:
+    """train.txt and validation.txt, one sentence a line."""
+    shuffled = list(sentences)
+    random.Random(0).shuffle(shuffled)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, lines in (("train", shuffled[HELD_OUT:]), ("validation", shuffled[:HELD_OUT])):
+        (folder / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -25,5 +25,5 @@ def test_shares(share: float, shown: str) -> None:
 
 
 def test_only_none_is_shown_as_none_and_only_all_as_all() -> None:
-    for thousandths in range(1, 10_000):
-        assert percent(thousandths / 10_000) not in ("0.0%", "100.0%")
+    for hundredths in range(1, 10_000):
+        assert percent(hundredths / 10_000) not in ("0.0%", "100.0%")

@@ -86,8 +86,7 @@ def launch_advice(accelerator: Accelerator) -> list[str]:
 
 
 def multiplies_bf16(capabilities: Mapping[str, Any]) -> bool:
-    """Whether an x86 processor has instructions for it (matrix products of ours were four times slower on one without);
-    of others nothing is claimed."""
+    """Whether an x86 processor has instructions for it; of others nothing is claimed."""
     if "avx512_bf16" not in capabilities:
         return True
     return bool(capabilities["avx512_bf16"] or capabilities.get("amx_bf16"))
