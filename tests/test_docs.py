@@ -124,6 +124,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     reviews = [json.loads(line) for line in (samples / "reviews" / "train.jsonl").read_text().splitlines()]
     with (folder / "reviews.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["review", "stars"], *([row["text"], row["label"]] for row in reviews)])
+    (folder / "reviews.txt").write_text("\n".join(row["text"] for row in reviews) + "\n")
     shutil.copytree(samples / "reviews", folder / "my_reviews")
     tagged = [json.loads(line) for line in (samples / "entities" / "train.jsonl").read_text().splitlines()]
     pairs = [zip(row["words"], row["tags"], strict=True) for row in tagged]
