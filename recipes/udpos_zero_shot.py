@@ -26,7 +26,7 @@ recipe = Recipe(
     task=task,
     defaults=dict(
         epochs=Sourced(10, "as in recipes/udpos.py"),
-        learning_rate=Sourced(1e-3, "as in recipes/udpos.py"),
+        learning_rate=Sourced(2e-3, "as in recipes/udpos.py"),
     ),
     published=Published(
         model="google-bert/bert-base-multilingual-cased",
