@@ -46,7 +46,7 @@ SAMPLES = """
 Each recipe's defaults on its sample, from `mini` (`gpt_*`: from `mini-gpt`) and from random weights: mean and standard
 deviation over seeds (`python benchmarks/samples.py`). The samples are a few hundred rows that we wrote; where
 pre-training brings nothing, the task asks for more than so small a network has learnt (grammar, paraphrase, inference,
-causes).
+causes). Recipes that share a sample and find their labels in it have the same scores.
 
 """
 TRAINER = """
