@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -22,6 +23,7 @@ from tlnlp.evaluation.predict import predict
 from tlnlp.training.checkpoint import checkpoints_in
 from tlnlp.training.folder import locked
 from tlnlp.training.loop import train
+from tlnlp.training.processes import threads
 
 PROCESSES = (1, 2, 3)
 
@@ -103,7 +105,44 @@ def test_the_number_of_processes_changes_nothing_but_rounding(
         assert [answer["score"] for answer in each] == pytest.approx([answer["score"] for answer in answers[0]], 1e-9)
 
 
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, 8),
+        ({"OMP_NUM_THREADS": "1"}, 1),
+        ({"OMP_NUM_THREADS": "3"}, 3),
+        ({"OMP_NUM_THREADS": "all"}, 8),
+        ({"OMP_NUM_THREADS": "0"}, 8),
+        # What the launchers set by themselves.
+        ({"OMP_NUM_THREADS": "1", "ACCELERATE_MIXED_PRECISION": "no"}, 8),
+        ({"OMP_NUM_THREADS": "1", "LOCAL_WORLD_SIZE": "2"}, 4),
+        ({"OMP_NUM_THREADS": "3", "LOCAL_WORLD_SIZE": "2"}, 3),
+        ({"LOCAL_WORLD_SIZE": "16"}, 1),
+    ],
+)
+def test_threads_are_those_a_person_asks_for_or_a_share_of_the_cores(
+    environment: dict[str, str], expected: int
+) -> None:
+    assert threads(environment, cores=8) == expected
+
+
+def test_a_run_computes_with_the_threads_that_are_asked_for(
+    bert: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    try:
+        for asked in (1, 2):
+            monkeypatch.setenv("OMP_NUM_THREADS", str(asked))
+            begin("sst2", tmp_path / str(asked), model=str(bert), data=str(reviews))
+            assert torch.get_num_threads() == asked
+    finally:
+        torch.set_num_threads(before)
+
+
 # --- whole runs
+
+# The number of threads decides how sums are rounded. It is a number that every way of starting a run heeds.
+TWO_THREADS = {"OMP_NUM_THREADS": "2"}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +156,7 @@ def flags(bert: Path, reviews: Path) -> list[Any]:
 @pytest.fixture(scope="module")
 def alone(flags: list[Any], tmp_path_factory: pytest.TempPathFactory) -> Ended:
     """The run in one process."""
-    return run_recipe("sst2", *flags, folder=tmp_path_factory.mktemp("alone") / "run")
+    return run_recipe("sst2", *flags, folder=tmp_path_factory.mktemp("alone") / "run", environment=TWO_THREADS)
 
 
 def assert_same_answers(one: Ended, other: Ended) -> None:
@@ -166,7 +205,7 @@ def test_accelerate_launch_starts_the_recipe(flags: list[Any], alone: Ended, tmp
             sys.executable, "-m", "accelerate.commands.launch", "--config_file", "launch.yaml", "recipes/sst2.py",
             *map(str, flags), "--output-dir", str(tmp_path / "run"),
         ],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | TWO_THREADS,
     )  # fmt: skip
     launched = Ended(ended.returncode, ended.stdout + ended.stderr, tmp_path / "run")
     assert_same_answers(launched, alone)

@@ -54,11 +54,23 @@ def start_accelerator(settings: Settings, tracker_folder: Path | None = None) ->
             change=f"pip install {settings.tracker}, or leave --tracker out",
         )
     if accelerator.device.type == "cpu":
-        # The launcher sets one thread for each process whatever the machine; share all cores instead.
-        local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // local))
+        torch.set_num_threads(threads(os.environ, cores=len(os.sched_getaffinity(0))))
         _keep_freed_memory()
     return accelerator
+
+
+def threads(environment: Mapping[str, str], cores: int) -> int:
+    """How many threads a process computes with: OMP_NUM_THREADS where a person has set it, else its share of the cores.
+
+    Launchers set it to 1 whatever the machine, so a 1 of theirs says nothing. That a person's is kept matters most
+    where several runs share a machine: with more threads than cores, each small operation waits for a thread that is
+    not running.
+    """
+    asked = environment.get("OMP_NUM_THREADS", "")
+    launched = "LOCAL_WORLD_SIZE" in environment or "ACCELERATE_MIXED_PRECISION" in environment
+    if asked.isdecimal() and int(asked) > (1 if launched else 0):
+        return int(asked)
+    return max(1, cores // int(environment.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def _keep_freed_memory() -> None:
