@@ -10,8 +10,11 @@ quickstart: .venv/installed
 	@$(LAUNCH) recipes/sst2.py --strategy from_scratch --quiet
 	@$(LAUNCH) recipes/sst2.py
 
+# A file's tests share runs that are made once, so a file stays with one worker. The tests' networks are too small for
+# more than a thread each; torch would start one for every core in every process.
+test: export OMP_NUM_THREADS = 1
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 8 --dist loadfile
 
 # The page's tests want a browser; without one they are skipped, and say so.
 test-all: .venv/installed-all
