@@ -54,13 +54,16 @@ def start_accelerator(settings: Settings, tracker_folder: Path | None = None) ->
             change=f"pip install {settings.tracker}, or leave --tracker out",
         )
     if accelerator.device.type == "cpu":
-        torch.set_num_threads(threads(os.environ, cores=len(os.sched_getaffinity(0))))
+        # Those this process may run on; only Linux tells.
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        torch.set_num_threads(threads(os.environ, cores))
         _keep_freed_memory()
     return accelerator
 
 
 def threads(environment: Mapping[str, str], cores: int) -> int:
-    """How many threads a process computes with: OMP_NUM_THREADS where a person has set it, else its share of the cores.
+    """How many threads a process computes with: OMP_NUM_THREADS where a person has set it, else its share of the cores;
+    never more than it has cores.
 
     Launchers set it to 1 whatever the machine, so a 1 of theirs says nothing. That a person's is kept matters most
     where several runs share a machine: with more threads than cores, each small operation waits for a thread that is
@@ -69,7 +72,7 @@ def threads(environment: Mapping[str, str], cores: int) -> int:
     asked = environment.get("OMP_NUM_THREADS", "")
     launched = "LOCAL_WORLD_SIZE" in environment or "ACCELERATE_MIXED_PRECISION" in environment
     if asked.isdecimal() and int(asked) > (1 if launched else 0):
-        return int(asked)
+        return min(int(asked), cores)
     return max(1, cores // int(environment.get("LOCAL_WORLD_SIZE", "1")))
 
 
