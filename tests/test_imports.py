@@ -31,6 +31,7 @@ FLOW = (
     "tlnlp.evaluation",
     "tlnlp.evaluation.metrics.",
     "tlnlp",
+    "tlnlp.versions",
     "tlnlp.data.",
     "tlnlp.heads.",
     "tlnlp.training",

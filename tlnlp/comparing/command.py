@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
 from rich.console import Console
@@ -31,6 +30,7 @@ from tlnlp.comparing.workers import (
 from tlnlp.evaluation.measure import headline
 from tlnlp.recipe import Recipe
 from tlnlp.training.folder import locked, room_wanted, write_json, write_text
+from tlnlp.versions import versions_of
 
 NAME = "compare"
 
@@ -99,7 +99,7 @@ def _report(
             {"run": run.name, "folder": str(run.folder), "kind": each.kind, "words": each.words}
             for run, each in failures.items()
         ],
-        "versions": {name: version(name) for name in ("tlnlp", "numpy", "scipy")},
+        "versions": versions_of("tlnlp", "numpy", "scipy"),
         "command": command,
     }
     console.print()

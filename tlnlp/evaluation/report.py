@@ -8,7 +8,6 @@ import statistics
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from tlnlp.settings import NOT_OF_THE_RUN
 from tlnlp.training import folder as folders
 from tlnlp.transfer.groups import Group
 from tlnlp.transfer.phases import CLASSIFIER, Phase
+from tlnlp.versions import versions_of
 
 # What to give the pipelines that transformers has.
 EXAMPLES = {
@@ -107,7 +107,7 @@ def describe(
         "mistakes": find_mistakes(task, answers, rows),
         "facts": work.facts,
         "settings": folders.plain(settings),
-        "versions": {name: version(name) for name in LIBRARIES},
+        "versions": versions_of(*LIBRARIES),
         "data_fingerprint": data_fingerprint,
         "identity": identity,
         "output": str(folder),

@@ -6,7 +6,6 @@ import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +35,7 @@ from tlnlp.recipe import Recipe
 from tlnlp.settings import NOT_OF_THE_RUN, Settings, parse_settings
 from tlnlp.source import find_source
 from tlnlp.training.folder import RESULT, locked, room_wanted, write_json, write_text
+from tlnlp.versions import versions_of
 
 NAME = "matrix"
 # What runs of one matrix may differ in.
@@ -198,7 +198,7 @@ def _report(
         "task": recipe.task.name,
         "seeds": asked.seeds,
         "failures": [{"run": run.name, "kind": each.kind, "words": each.words} for run, each in failures.items()],
-        "versions": {name: version(name) for name in ("tlnlp", "numpy", "scipy")},
+        "versions": versions_of("tlnlp", "numpy", "scipy"),
         "command": command,
     }
     console.print()

@@ -1,0 +1,141 @@
+"""Runs of this library's own recipes inside a part, and the arms of it that are timed."""
+
+from __future__ import annotations
+
+import copy
+import runpy
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from gpu_parts.bench import REPOSITORY, Bench, Window, bytes_of, start_afresh
+from tlnlp.data import load_splits
+from tlnlp.evaluation.measure import measure
+from tlnlp.evaluation.screen import Bar, Screen
+from tlnlp.learn import Learner
+from tlnlp.packing import Packing
+from tlnlp.prepare import Work, prepare
+from tlnlp.recipe import Recipe
+from tlnlp.source import find_source, follow_labels
+from tlnlp.training.loop import Step
+from tlnlp.training.processes import start_accelerator
+
+
+def load_recipe(name: str) -> Recipe:
+    """The recipe that `recipes/NAME.py` declares."""
+    return runpy.run_path(str(REPOSITORY / "recipes" / f"{name}.py"))["recipe"]
+
+
+def begin(name: str, folder: Path, **settings: Any) -> Work:
+    """All that a run of `recipes/NAME.py` has in hand before its first update. What it finds out about the rows for
+    the report is left out: it takes seconds, and nothing here reads it."""
+    start_afresh()
+    recipe = load_recipe(name)
+    asked = recipe.settings(**settings)
+    splits = load_splits(recipe.task, asked)
+    source = find_source(recipe, asked, splits)
+    folder.mkdir(parents=True, exist_ok=True)
+    splits = follow_labels(splits, source.labels)
+    with patch("tlnlp.prepare.describe_data", return_value=None):
+        return prepare(recipe, asked, splits, source, folder, start_accelerator(asked))
+
+
+def learn(work: Work) -> dict[str, float]:
+    """The metrics of a whole run, which leaves nothing on disk."""
+    with tempfile.TemporaryDirectory() as folder:
+        record, answers, _ = Learner(work, Path(folder), "", Screen(speaks=False, quiet=True), 0.0).learn()
+    scores = measure(work.training.task, answers, work.reported_rows)
+    return {**scores, "rows_per_second": record.rows_seen / record.train_seconds}
+
+
+def pack_on_device(work: Work) -> bool:
+    """Installs padding-free layers, which a run has on a CPU by itself; whether the network answers as before."""
+    training = work.training
+    device = training.accelerator.device
+    items = np.argsort(training.encoded.lengths, kind="stable")[:: max(1, len(training.encoded) // 8)]
+    batch = training.head.collate(training.encoded, items, training.tokenizer, np.random.default_rng(0))
+    batch = {name: value.to(device) for name, value in batch.items()}
+    training.packing = Packing.install(training.model, lambda network: training.head.logits(network, batch))
+    return training.packing is not None
+
+
+class _Over(Exception):
+    """The window has closed: the rest of the run is of no interest."""
+
+
+class _Timed(Learner):
+    """A run as a person has it (bar, notes, look for a request to stop), with a clock."""
+
+    window: Window
+
+    def _note(self, step: Step, bar: Bar) -> None:
+        super()._note(step, bar)
+        self.window.tick(step.updates_done)
+        if step.updates_done == self.window.updates:
+            raise _Over
+
+
+class OursArm:
+    """A recipe on the made rows, bert-base if no other `model` is among the settings.
+
+    Args:
+        rows: folder of the rows, if it is not called like the recipe.
+        packed: with padding-free layers, where a GPU run has none by itself.
+        cudnn: whether torch may choose cuDNN's attention, which plans each shape anew.
+        settings: flags of the recipe.
+    """
+
+    def __init__(
+        self,
+        recipe: str,
+        bench: Bench,
+        *,
+        rows: str | None = None,
+        packed: bool = False,
+        cudnn: bool = True,
+        **settings: Any,
+    ) -> None:
+        self.folder = bench.work / "ours"
+        told = {"model": str(bench.work / "bert"), "learning_rate": 5e-5, "epochs": 1} | settings
+        self.precision, self.cudnn = told.get("precision", "fp32"), cudnn
+        self.work = begin(recipe, self.folder, data=str(bench.work / (rows or recipe)), **told)
+        if packed and self.work.training.packing is None and not pack_on_device(self.work):
+            raise RuntimeError("padding-free layers do not answer as padded ones do")
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """[sequences] of the train rows, in tokens."""
+        return self.work.training.encoded.features["input_ids"].lengths
+
+    def in_precision(self, precision: str, *, cudnn: bool = True) -> OursArm:
+        """The same rows, network and optimiser in another precision."""
+        other = copy.copy(self)
+        other.precision, other.cudnn = precision, cudnn
+        return other
+
+    @property
+    def held_bytes(self) -> int:
+        """What it holds of the GPU's memory between runs."""
+        return bytes_of(self.work.training.model, self.work.training.optimizer)
+
+    def run(self, batch_size: int, window: Window) -> None:
+        """Updates of `batch_size` rows, until the window closes."""
+        start_afresh()
+        training = self.work.training
+        training.settings = replace(training.settings, batch_size=batch_size, precision=self.precision)
+        training.accelerator = start_accelerator(training.settings)
+        learner = _Timed(self.work, self.folder, "", Screen(speaks=False, quiet=True), 0.0)
+        learner.window = window
+        torch.backends.cuda.enable_cudnn_sdp(self.cudnn)
+        try:
+            learner.learn()
+        except _Over:
+            return
+        finally:
+            torch.backends.cuda.enable_cudnn_sdp(True)
+        raise RuntimeError(f"{len(self.lengths)} rows make fewer than {window.updates} updates of {batch_size}")

@@ -1,0 +1,121 @@
+"""Where the time of an update of ours goes: the largest kernels, the gaps between them, the waits for the GPU."""
+
+from __future__ import annotations
+
+import collections
+import time
+import traceback
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from gpu_parts.bench import REPOSITORY, Bench, Record, activity_of, attempt, wait_for_gpu
+from gpu_parts.ours import OursArm
+from gpu_parts.speed import make_arm
+
+UPDATES, LARGEST = 10, 10
+LONG_GAP_MS = 0.05
+OURS = str(REPOSITORY / "tlnlp")
+
+
+class Watch:
+    """A window, as `OursArm.run` takes it, in which the waits are counted and then a few updates are profiled."""
+
+    def __init__(self, warm: int, watched: int) -> None:
+        self.warm, self.watched = warm, watched
+        self.updates = warm + 2 * watched
+        self.waits: collections.Counter[str] = collections.Counter()
+        self.record: Record = {}
+        self._show = warnings.showwarning
+        self._profiler: Any = None
+        self._began = 0.0
+
+    def tick(self, done: int) -> None:
+        """To be called when `done` updates are done."""
+        on_gpu = torch.cuda.is_available()
+        if done == self.warm and on_gpu:
+            warnings.simplefilter("always")
+            warnings.showwarning = self._count
+            torch.cuda.set_sync_debug_mode("warn")
+        elif done == self.warm + self.watched:
+            if on_gpu:
+                torch.cuda.set_sync_debug_mode("default")
+                warnings.showwarning = self._show
+            kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if on_gpu else [])]
+            self._profiler = profile(activities=kinds)
+            self._profiler.start()
+            wait_for_gpu()
+            self._began = time.perf_counter()
+        elif done == self.updates:
+            wait_for_gpu()
+            wall = time.perf_counter() - self._began
+            self._profiler.stop()
+            self.record = self._describe(wall)
+
+    def _count(self, message: Any, *_: Any, **__: Any) -> None:
+        """Torch warns at each wait: the innermost line of ours on the way there is the one to blame."""
+        if "synchron" not in str(message):
+            return
+        frames = [frame for frame in traceback.extract_stack() if frame.filename.startswith(OURS)]
+        place = "not in tlnlp"
+        if frames:
+            place = f"{Path(frames[-1].filename).relative_to(REPOSITORY)}:{frames[-1].lineno} {frames[-1].line}"
+        self.waits[place] += 1
+
+    def _describe(self, wall_seconds: float) -> Record:
+        on_gpu = torch.cuda.is_available()
+        averages = self._profiler.key_averages()
+        spent = "self_device_time_total" if on_gpu else "self_cpu_time_total"
+        kinds = [each for each in averages if not on_gpu or is_kernel(each)]
+        total = sum(getattr(each, spent) for each in kinds) or 1
+        largest = sorted(kinds, key=lambda each: -getattr(each, spent))[:LARGEST]
+        activity = activity_of(self._profiler, wall_seconds)
+        gaps = activity.gaps_ms
+        return {
+            "update_ms": activity.wall_ms / self.watched,
+            "kernels": len(activity.kernels) / self.watched,
+            "kernel_ms": activity.busy_ms / self.watched,
+            "gap_ms": sum(gaps) / self.watched,
+            "long_gaps": sum(gap > LONG_GAP_MS for gap in gaps) / self.watched,
+            "longest_gap_ms": max(gaps, default=0.0),
+            "largest": [
+                {
+                    "name": short_name(each.key),
+                    "share": getattr(each, spent) / total,
+                    "calls": each.count / self.watched,
+                }
+                for each in largest
+            ],
+            "waits": {place: count / self.watched for place, count in self.waits.most_common()},
+        }
+
+
+def is_kernel(event: Any) -> bool:
+    """Whether an average is of something that ran on the GPU, and not of a name that somebody gave to a stretch."""
+    return event.device_type == torch.autograd.DeviceType.CUDA and not event.is_user_annotation
+
+
+def short_name(kernel: str) -> str:
+    """What tells a kernel from others, without the namespaces around it."""
+    for noise in ("void ", "at::native::", "(anonymous namespace)::", "unsigned "):
+        kernel = kernel.replace(noise, "")
+    return kernel[:80]
+
+
+def run(bench: Bench) -> Iterator[Record]:
+    """bert-base in bf16 on the rows of SST-2 and of SQuAD, 32 an update; in a dry run toys."""
+    for shape in bench.size(["sst2", "squad"], ["squad"]):
+        yield {"kind": "profile", "shape": shape} | attempt(lambda: watch(shape, bench))  # noqa: B023
+
+
+def watch(shape: str, bench: Bench) -> Record:
+    """Updates of the arm `ours_bf16`."""
+    arm = make_arm("ours_bf16", shape, {}, bench)
+    assert isinstance(arm, OursArm)
+    watch = Watch(bench.size(10, 1), bench.size(UPDATES, 2))
+    arm.run(bench.size(32, 4), watch)  # type: ignore[arg-type]
+    return watch.record

@@ -1,0 +1,117 @@
+"""Rows per second of bert-base (random weights): the Trainer as the example scripts call it, tuned, and ours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import transformers
+
+from gpu_parts.bench import Bench, Record, Window, attempt, memory_of
+from gpu_parts.ours import OursArm
+from gpu_parts.trainer import SHAPES, TrainerArm
+
+ARMS: dict[str, dict[str, Any]] = {
+    "trainer": {"tuned": False},
+    "trainer_tuned": {"tuned": True},
+    "ours_fp32": {"precision": "fp32"},
+    "ours_bf16": {"precision": "bf16"},
+    "ours_bf16_no_cudnn": {"precision": "bf16", "cudnn": False},
+    "ours_bf16_packed": {"precision": "bf16", "packed": True},
+    "trainer_compiled": {"tuned": True, "compiled": True},
+}
+ROUNDS = 3
+SMALL_BATCH, LARGE_BATCH = 32, 256
+# Updates left out, timed, and (in the last round) profiled; the second three where rows are long.
+UPDATES = {SMALL_BATCH: ((5, 20, 5), (3, 12, 3)), LARGE_BATCH: ((3, 8, 3), (2, 3, 2))}
+
+
+def small_batches(bench: Bench) -> Iterator[Record]:
+    """The paper's batch."""
+    return run(SMALL_BATCH, bench.size(list(SHAPES), ["squad", "conll2003"]), bench)
+
+
+def large_batches(bench: Bench) -> Iterator[Record]:
+    """A batch that fills a large card."""
+    return run(LARGE_BATCH, bench.size(list(SHAPES), ["sst2", "mnli"]), bench)
+
+
+def run(batch_size: int, shapes: list[str], bench: Bench) -> Iterator[Record]:
+    """For each shape each arm in turn, `ROUNDS` times; in the last round also under the profiler."""
+    for number, shape in enumerate(shapes):
+        names = [name for name in ARMS if name != "trainer_compiled"]
+        names = bench.size(names, names[number % 2 :: 2])  # a dry run has each arm and each shape, not the product
+        arms: dict[str, Any] = {}
+        updates = UPDATES[batch_size][shape == "squad"]
+        for round_number in range(bench.size(ROUNDS, 1)):
+            for name in names:
+                record = {"kind": "speed", "shape": shape, "batch_size": batch_size, "arm": name, "round": round_number}
+                window = bench.size(Window(*updates), Window(1, 2, 1))
+                window.profiled *= round_number == bench.size(ROUNDS, 1) - 1
+                rows = bench.size(batch_size, 4)
+                yield record | attempt(lambda: measure(name, shape, arms, rows, window, bench))  # noqa: B023
+        ours = next((arm for name, arm in arms.items() if name.startswith("ours")), None)
+        if ours is not None:
+            yield {"kind": "shape", "shape": shape, **describe_shape(ours.lengths, bench)}
+
+
+def compiled(bench: Bench) -> Iterator[Record]:
+    """The tuned Trainer with torch.compile: what compiling takes, and what it brings."""
+    for shape in bench.size(["sst2", "squad"], ["sst2"]):
+        record = {"kind": "speed", "shape": shape, "batch_size": SMALL_BATCH, "arm": "trainer_compiled", "round": 0}
+        window, began = bench.size(Window(20, 60), Window(1, 2)), time.perf_counter()
+        rows = bench.size(SMALL_BATCH, 4)
+        measured = attempt(lambda: measure("trainer_compiled", shape, {}, rows, window, bench))  # noqa: B023
+        yield record | measured | {"whole_seconds": time.perf_counter() - began}
+
+
+def make_arm(name: str, shape: str, arms: dict[str, Any], bench: Bench) -> TrainerArm | OursArm:
+    """An arm by its name in `ARMS`, beside those that are there."""
+    if name.startswith("trainer"):
+        return TrainerArm(shape, bench, **ARMS[name])
+    if name in ("ours_bf16", "ours_bf16_no_cudnn") and "ours_fp32" in arms:
+        return arms["ours_fp32"].in_precision(**ARMS[name])
+    return OursArm(shape, bench, max_length=SHAPES[shape].length or 128, **ARMS[name])
+
+
+def measure(name: str, shape: str, arms: dict[str, Any], batch_size: int, window: Window, bench: Bench) -> Record:
+    """One run of an arm, which is made where `arms` does not have it yet.
+
+    Returns:
+        `rows_per_second`; `gib` of GPU memory at the most; where the window profiles, the share of an update's time in
+        which a kernel ran (`busy`), and the milliseconds of an update in which the host did not wait for the GPU
+        (`host_ms`).
+    """
+    record: Record = {}
+    with memory_of(record, arms[name].held_bytes if name in arms else 0):
+        if name not in arms:
+            arms[name] = make_arm(name, shape, arms, bench)
+        arms[name].run(batch_size, window)
+    record["rows_per_second"] = batch_size * window.timed / window.seconds
+    record["update_ms"] = window.seconds / window.timed * 1e3
+    if window.activity is not None and window.activity.kernels:
+        record["kernel_ms"] = window.activity.busy_ms / window.profiled
+        record["busy"] = record["kernel_ms"] / record["update_ms"]
+        record["host_ms"] = (window.activity.wall_ms - window.activity.waits_ms) / window.profiled
+    return record
+
+
+def describe_shape(lengths: np.ndarray, bench: Bench) -> Record:
+    """Mean length, and the operations that a row's forward and backward pass must do at least.
+
+    A multiplication and an addition are two operations; backward counts twice forward; padding, norms, embeddings and
+    heads count nothing. A layer multiplies each token by 4 h^2 + 2 h i weights (attention, feed-forward) and compares
+    it with every other: 2 x 2 h n operations.
+    """
+    config = transformers.AutoConfig.from_pretrained(bench.work / "bert")
+    width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers
+    weights = layers * (4 * width**2 + 2 * width * inner)
+    tokens, squares = float(lengths.mean()), float((lengths.astype(float) ** 2).mean())
+    operations = 3 * (2 * weights * tokens + 4 * layers * width * squares)
+    return {
+        "mean_tokens": tokens,
+        "operations_per_row": operations,
+        "quantiles": np.quantile(lengths, [0.05, 0.5, 0.95]).tolist(),
+    }
