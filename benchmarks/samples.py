@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tlnlp.model import bundled_models
+from tlnlp.models.checkpoint import bundled_models
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 KEPT = REPOSITORY / "recipes" / "results" / "samples.json"
@@ -52,7 +52,7 @@ def starting_from_bundled() -> list[str]:
     return [
         name
         for name, recipe in recipes.items()
-        if recipe.settings().model in bundled_models() and not recipe.task.head.__name__.endswith("word")
+        if recipe.settings().model in bundled_models() and not recipe.task.head.__name__.endswith("_lm")
     ]
 
 
@@ -73,10 +73,10 @@ def table(found: dict[str, Any]) -> list[str]:
         "|---|---|---|---:|---:|---:|",
     ]
     for name, each in found.items():
-        majority = "" if each["majority"] is None else f"{each['majority']:.3f}"
+        majority_baseline = "" if each["majority"] is None else f"{each['majority']:.3f}"
         scores = [f"{each[s]['mean']:.3f} ± {each[s]['std']:.3f}" for s in ("from_scratch", "full")]
         rows = f"{each['rows']['train']:,} / {each['rows']['dev']:,}"
-        lines.append(f"| {name} | {rows} | {each['metric']} | {majority} | {' | '.join(scores)} |")
+        lines.append(f"| {name} | {rows} | {each['metric']} | {majority_baseline} | {' | '.join(scores)} |")
     return lines
 
 

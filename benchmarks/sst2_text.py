@@ -1,7 +1,7 @@
 """All rows of SST-2 with `mini` and with random weights, each also after pre-training on the rows' own text: a table.
 
-    python benchmarks/sst2_text.py ../shared/data/sst2 --precision fp32         # two hours on one core
-    python benchmarks/sst2_text.py ../shared/data/sst2 --arms mini mini-text
+    python benchmarks/sst2_text.py $DATA/sst2 --precision fp32         # two hours on one core
+    python benchmarks/sst2_text.py $DATA/sst2 --arms mini mini-text
 
 The text is the sentences of the train rows, each once (continued pre-training on the task's text: Gururangan et al.
 2020, section 4); labels and dev rows are not read. One pre-training, then three seeds of fine-tuning, by the settings

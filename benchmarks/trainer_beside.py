@@ -22,13 +22,14 @@ import transformers
 from datasets import Dataset
 from real_data import REPOSITORY, RUNS, SHARED, minilm
 
-from tlnlp.calm import calm_libraries
 from tlnlp.data import load_splits
 from tlnlp.data.rows import Rows
-from tlnlp.evaluation.measure import measure
-from tlnlp.heads.encoded import Encoded, Ragged
-from tlnlp.recipe import Recipe, Score
-from tlnlp.settings import Settings, parse_settings
+from tlnlp.display.quiet import quiet_libraries
+from tlnlp.evaluation.scoring import measure
+from tlnlp.heads.encoded import EncodedDataset, Ragged
+from tlnlp.recipe import Recipe
+from tlnlp.settings import Settings
+from tlnlp.task import Regression
 
 
 def main() -> None:
@@ -38,11 +39,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=REPOSITORY.parent / "shared" / "data", metavar="FOLDER")
     parser.add_argument("--model", default=minilm(), metavar="FOLDER")
     asked = parser.parse_args()
-    calm_libraries()
+    quiet_libraries()
     recipe: Recipe = runpy.run_path(str(REPOSITORY / "recipes" / f"{asked.recipe}.py"))["recipe"]
     data, flags = RUNS[asked.recipe]
     told = [*flags.split(), *SHARED.split(), "--model", asked.model, "--data", str(asked.data / data)]
-    settings = parse_settings(recipe, told, "")
+    settings = recipe.parse(told, "")
     scores = [score(recipe, settings, seed) for seed in range(asked.seeds)]
     kept = {}
     for name in scores[0]:
@@ -59,7 +60,7 @@ def score(recipe: Recipe, settings: Settings, seed: int) -> dict[str, float]:
     transformers.set_seed(seed)
     splits = load_splits(recipe.task, settings)
     tokenizer = transformers.AutoTokenizer.from_pretrained(settings.model)
-    labels = 1 if isinstance(recipe.task.labels, Score) else len(splits.train.labels or ())
+    labels = 1 if isinstance(recipe.task.labels, Regression) else len(splits.train.labels or ())
     network = transformers.AutoModelForSequenceClassification.from_pretrained(settings.model, num_labels=labels)
     train, dev = (encode(rows, tokenizer, settings.max_length) for rows in (splits.train, splits.dev))
     trainer = transformers.Trainer(
@@ -90,7 +91,7 @@ def score(recipe: Recipe, settings: Settings, seed: int) -> dict[str, float]:
     rows = replace(splits.dev, columns={**splits.dev.columns, "label": label})
     nothing: dict[str, Any] = {"input_ids": Ragged.from_lists([])}
     outputs = list(np.asarray(predicted.predictions))
-    answers = recipe.task.head.decode(outputs, Encoded(nothing, np.arange(0), np.ones(0)), rows, recipe.task)
+    answers = recipe.task.head.decode(outputs, EncodedDataset(nothing, np.arange(0), np.ones(0)), rows, recipe.task)
     found = measure(recipe.task, answers, rows)
     print(f"seed {seed}: {found}", flush=True)
     return found

@@ -1,7 +1,7 @@
 """What `mini` brings along from one language to others, beside the same network from scratch: a table, on real data.
 
-    python benchmarks/zero_shot.py ../shared/data                    # three seeds of each
-    python benchmarks/zero_shot.py ../shared/data --tasks upos --model runs/mini/model
+    python benchmarks/zero_shot.py $DATA                    # three seeds of each
+    python benchmarks/zero_shot.py $DATA --tasks upos --model runs/mini/model
 
 Learnt from English rows alone: the last update's weights, chosen on nothing. How to learn (strategy, head, rate) was
 chosen by one seed of the parts of speech that are asked here (README.md). Runs that are there are not run again. The
@@ -19,7 +19,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tlnlp.evaluation.languages import is_above_chance, score_of
+from tlnlp.runs.languages import is_above_chance, score_of
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FIVE = "--languages de fr es ru fa"

@@ -1,13 +1,13 @@
 """CoLA: is a sentence good English? (Warstadt et al. 2019, in GLUE: Wang et al. 2019)
 
     accelerate launch recipes/cola.py                               # offline: bundled model, bundled sample
-    accelerate launch recipes/cola.py --data ../shared/data/cola --model FOLDER
+    accelerate launch recipes/cola.py --data $DATA/cola --model FOLDER
     accelerate launch recipes/cola.py --full                  # the published run, from the Hub
 
 Matthews correlation, since two thirds of the rows are acceptable: the majority class scores 0.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="cola",
@@ -24,8 +24,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

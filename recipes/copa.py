@@ -6,7 +6,7 @@
 400 train rows: run several seeds. "cause" or "effect" stands before each alternative.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="copa",
@@ -19,8 +19,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
     ),
     published=Published(
         model="google-bert/bert-large-cased",

@@ -7,7 +7,7 @@
 The paper has no COPA; its Story Cloze, likewise two endings, reached 0.865 (table 3).
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="gpt_copa",
@@ -20,9 +20,9 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        model=Sourced("mini-gpt", "the bundled GPT-2; --model gpt2 for one that has read more"),
-        epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        model=Default("mini-gpt", "the bundled GPT-2; --model gpt2 for one that has read more"),
+        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
     ),
     published=Published(
         model="openai-community/openai-gpt",

@@ -8,7 +8,7 @@
 Any causal checkpoint: --model gpt2.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="gpt_sst2",
@@ -22,9 +22,9 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        model=Sourced("mini-gpt", "the bundled GPT-2; --model gpt2 for one that has read more"),
-        epochs=Sourced(5, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(1e-3, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        model=Default("mini-gpt", "the bundled GPT-2; --model gpt2 for one that has read more"),
+        epochs=Default(5, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(1e-3, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
     ),
     published=Published(
         model="openai-community/openai-gpt",

@@ -6,14 +6,14 @@
 The headline is the matched dev split (the genres of the train rows); mismatched genres are reported beside it.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="mnli",
     data=Data(
         sample="entailment", hub="nyu-mll/glue", subset="mnli",
-        dev="validation_matched", also={"mismatched": "validation_mismatched"},
-        original={"sentence1": "premise", "sentence2": "hypothesis", "gold_label": "label"},
+        dev="validation_matched", extra_splits={"mismatched": "validation_mismatched"},
+        original_columns={"sentence1": "premise", "sentence2": "hypothesis", "gold_label": "label"},
     ),
     columns=Columns(text="premise", text_pair="hypothesis", label="label"),
     head=heads.sentence,
@@ -24,8 +24,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

@@ -1,32 +1,32 @@
 """MRPC: do two sentences of the news say the same? (Dolan and Brockett 2005, in GLUE: Wang et al. 2019)
 
     accelerate launch recipes/mrpc.py                               # offline: bundled model, bundled sample
-    accelerate launch recipes/mrpc.py --data ../shared/data/mrpc --model FOLDER --seeds 3
+    accelerate launch recipes/mrpc.py --data $DATA/mrpc --model FOLDER --seeds 3
     accelerate launch recipes/mrpc.py --full                  # the published run, from the Hub
 
 F1 of "equivalent" and accuracy. Few rows: run several seeds.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="mrpc",
     data=Data(
         sample="paraphrase", hub="nyu-mll/glue", subset="mrpc",
-        original={"Quality": "label", "#1 String": "sentence1", "#2 String": "sentence2"},
+        original_columns={"Quality": "label", "#1 String": "sentence1", "#2 String": "sentence2"},
     ),
     columns=Columns(text="sentence1", text_pair="sentence2", label="label"),
     head=heads.sentence,
     labels=("not_equivalent", "equivalent"),
     metrics=(metrics.f1, metrics.accuracy),
-    symmetric=True,
+    pair_is_symmetric=True,
 )  # fmt: skip
 
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

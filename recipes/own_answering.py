@@ -7,7 +7,7 @@
 An answer is a text, a list of texts, or SQuAD's {"text": [...], "answer_start": [...]}; empty where there is none.
 """
 
-from tlnlp import Columns, Data, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Recipe, Task, heads, metrics
 
 task = Task(
     name="own_answering",
@@ -21,9 +21,9 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
-        max_length=Sourced(384, "the code of Devlin et al. 2019, run_squad"),
+        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        max_length=Default(384, "the code of Devlin et al. 2019, run_squad"),
     ),
 )
 

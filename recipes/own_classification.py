@@ -7,7 +7,7 @@
 Labels are found in the train rows, and said. A column that is named like its role needs no mapping.
 """
 
-from tlnlp import Columns, Data, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Recipe, Task, heads, metrics
 
 task = Task(
     name="own_classification",
@@ -20,8 +20,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(5, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(1e-3, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(5, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(1e-3, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
     ),
 )
 

@@ -6,7 +6,7 @@
 Tag names are found in the rows, and said. Plain tags (parts of speech): look at word accuracy.
 """
 
-from tlnlp import Columns, Data, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Recipe, Task, heads, metrics
 
 task = Task(
     name="own_tagging",
@@ -19,8 +19,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(2e-3, "of 5e-4, 1e-3 and 2e-3, on rows cut from the sample; larger networks want less"),
+        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(2e-3, "of 5e-4, 1e-3 and 2e-3, on rows cut from the sample; larger networks want less"),
     ),
 )
 

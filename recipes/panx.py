@@ -1,18 +1,18 @@
 """WikiANN: which words are names? Learnt from English, asked in others (Pan et al. 2017; split by Rahimi et al. 2019)
 
     accelerate launch recipes/panx.py                               # offline: bundled model, bundled sample
-    accelerate launch recipes/panx.py --data ../shared/data/panx --languages de fr es fa
+    accelerate launch recipes/panx.py --data $DATA/panx --languages de fr es fa
     accelerate launch recipes/panx.py --full                  # the published run, from the Hub
 
 Scored as conlleval does: an entity counts where its type and all of its words are right.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="panx",
     data=Data(sample="entities", hub="google/xtreme", subset="PAN-X.en", test="test"),
-    transfer={
+    target_languages={
         language: Data(sample="entities", hub="google/xtreme", subset=f"PAN-X.{language}", dev="test")
         for language in ("de", "fr", "es", "ru", "fa")
     },
@@ -24,8 +24,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "as in recipes/conll2003.py"),
-        learning_rate=Sourced(2e-3, "as in recipes/conll2003.py"),
+        epochs=Default(10, "as in recipes/conll2003.py"),
+        learning_rate=Default(2e-3, "as in recipes/conll2003.py"),
     ),
     published=Published(
         model="google-bert/bert-base-multilingual-cased",

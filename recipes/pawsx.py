@@ -7,26 +7,26 @@
 Rows of the Hub's set have English train rows by people and machine-translated ones in the other languages.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 hub, languages = "google-research-datasets/paws-x", ("de", "es", "fr", "ja", "ko", "zh")
 task = Task(
     name="pawsx",
     data=Data(sample="paraphrase", hub=hub, subset="en", test="test"),
-    transfer={each: Data(sample="paraphrase", hub=hub, subset=each, dev="test") for each in languages}
+    target_languages={each: Data(sample="paraphrase", hub=hub, subset=each, dev="test") for each in languages}
     | dict.fromkeys(("ru", "fa"), Data(sample="paraphrase")),
     columns=Columns(text="sentence1", text_pair="sentence2", label="label"),
     head=heads.sentence,
     labels=("0", "1"),
     metrics=(metrics.accuracy,),
-    symmetric=True,
+    pair_is_symmetric=True,
 )
 
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "as in recipes/mrpc.py"),
-        learning_rate=Sourced(5e-4, "as in recipes/mrpc.py"),
+        epochs=Default(10, "as in recipes/mrpc.py"),
+        learning_rate=Default(5e-4, "as in recipes/mrpc.py"),
     ),
     published=Published(
         model="google-bert/bert-base-multilingual-cased",

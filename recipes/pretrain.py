@@ -6,10 +6,10 @@
 The bundled `mini` was made by this recipe: its README.md has the commands. ModernBERT layers (Warner et al. 2024).
 """
 
-from tlnlp import Columns, Data, NewModel, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, NewModel, Recipe, Task, heads, metrics
 
 task = Task(
-    name="pretrain", data=Data(), columns=Columns(text="text"), head=heads.word, metrics=(metrics.perplexity,)
+    name="pretrain", data=Data(), columns=Columns(text="text"), head=heads.masked_lm, metrics=(metrics.perplexity,)
 )  # fmt: skip
 
 recipe = Recipe(
@@ -21,17 +21,17 @@ recipe = Recipe(
             max_position_embeddings=512, local_attention=128, global_attn_every_n_layers=1, embedding_dropout=0.0,
             pad_token_id=0, cls_token_id=2, bos_token_id=2, sep_token_id=3, eos_token_id=3, classifier_pooling="mean",
         ),
-        pieces=16_000,
+        vocab_size=16_000,
         coverage=0.99999,
         lowercase=True,
-        replaced={"ي": "ی", "ك": "ک"},
+        character_map={"ي": "ی", "ك": "ک"},
     ),
     defaults=dict(
-        model=Sourced("new", "the network above, with a vocabulary learnt from the rows"),
-        strategy=Sourced("from_scratch", "there is nothing to transfer from yet"),
-        epochs=Sourced(1, "more text rather than more passes"),
-        learning_rate=Sourced(1e-3, "Warner et al. 2024, table 3 (8e-4 for a network of 149 M)"),
-        mask_fraction=Sourced(0.3, "Warner et al. 2024, section 2.2; Wettig et al. 2023"),
+        model=Default("new", "the network above, with a vocabulary learnt from the rows"),
+        strategy=Default("from_scratch", "there is nothing to transfer from yet"),
+        epochs=Default(1, "more text rather than more passes"),
+        learning_rate=Default(1e-3, "Warner et al. 2024, table 3 (8e-4 for a network of 149 M)"),
+        mask_fraction=Default(0.3, "Warner et al. 2024, section 2.2; Wettig et al. 2023"),
     ),
 )  # fmt: skip
 

@@ -6,13 +6,13 @@
 Each word is guessed from those before it. --data takes text files (a line a row), or a column `text`.
 """
 
-from tlnlp import Columns, Data, NewModel, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, NewModel, Recipe, Task, heads, metrics
 
 task = Task(
     name="pretrain_gpt",
     data=Data(),
     columns=Columns(text="text"),
-    head=heads.next_word,
+    head=heads.causal_lm,
     metrics=(metrics.perplexity,),
 )
 
@@ -24,13 +24,13 @@ recipe = Recipe(
             n_embd=256, n_layer=4, n_head=4, n_positions=512, attn_pdrop=0.0, embd_pdrop=0.0, resid_pdrop=0.0,
             pad_token_id=0, bos_token_id=2, eos_token_id=3,
         ),
-        pieces=8_000,
-        at_most=True,
+        vocab_size=8_000,
+        vocab_size_is_maximum=True,
     ),
     defaults=dict(
-        model=Sourced("new", "the network above, with a vocabulary learnt from the rows"),
-        epochs=Sourced(1, "more text rather than more passes"),
-        learning_rate=Sourced(1e-3, "as in recipes/pretrain.py, whose network is of like size"),
+        model=Default("new", "the network above, with a vocabulary learnt from the rows"),
+        epochs=Default(1, "more text rather than more passes"),
+        learning_rate=Default(1e-3, "as in recipes/pretrain.py, whose network is of like size"),
     ),
 )  # fmt: skip
 

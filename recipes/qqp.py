@@ -6,23 +6,23 @@
 F1 of "duplicate" and accuracy: GLUE reports both, since 63 % of the pairs are no duplicates.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="qqp",
-    data=Data(sample="paraphrase", hub="nyu-mll/glue", subset="qqp", original={"is_duplicate": "label"}),
+    data=Data(sample="paraphrase", hub="nyu-mll/glue", subset="qqp", original_columns={"is_duplicate": "label"}),
     columns=Columns(text="question1", text_pair="question2", label="label"),
     head=heads.sentence,
     labels=("not_duplicate", "duplicate"),
     metrics=(metrics.f1, metrics.accuracy),
-    symmetric=True,
+    pair_is_symmetric=True,
 )
 
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

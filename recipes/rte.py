@@ -1,13 +1,13 @@
 """RTE: does a sentence follow from a text? (Dagan et al. 2006 and later, in GLUE: Wang et al. 2019)
 
     accelerate launch recipes/rte.py                                # offline: bundled model, bundled sample
-    accelerate launch recipes/rte.py --data ../shared/data/rte --model FOLDER --seeds 3
+    accelerate launch recipes/rte.py --data $DATA/rte --model FOLDER --seeds 3
     accelerate launch recipes/rte.py --full                  # the published run, from the Hub
 
 2,490 rows: small networks hardly rise above the majority class (0.527). Run several seeds.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="rte",
@@ -21,8 +21,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

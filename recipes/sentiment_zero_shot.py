@@ -1,20 +1,20 @@
 """Sentiment across languages: learnt from English film reviews, asked in German, French, Spanish, Russian and Persian.
 
     accelerate launch recipes/sentiment_zero_shot.py                # offline: bundled model, bundled sample
-    accelerate launch recipes/sentiment_zero_shot.py --data ../shared/data/xed --languages de fa
-    accelerate launch recipes/sentiment_zero_shot.py --data ../shared/data/sst2 --transfer-data ../shared/data/xed
+    accelerate launch recipes/sentiment_zero_shot.py --data $DATA/xed --languages de fa
+    accelerate launch recipes/sentiment_zero_shot.py --data $DATA/sst2 --transfer-data $DATA/xed
 
 No published set has all of these languages: bring your own (FOLDER/en/, FOLDER/de/, ...), or the subtitles of XED
 (Oehman et al. 2020). Rows without a feeling for or against are left out.
 """
 
-from tlnlp import Columns, Data, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Recipe, Task, heads, metrics
 
-reviews = Data(sample="reviews", original={"sentence": "text"}, partly_labelled=True)
+reviews = Data(sample="reviews", original_columns={"sentence": "text"}, partly_labelled=True)
 task = Task(
     name="sentiment_zero_shot",
     data=reviews,
-    transfer=dict.fromkeys(("de", "fr", "es", "ru", "fa"), reviews),
+    target_languages=dict.fromkeys(("de", "fr", "es", "ru", "fa"), reviews),
     columns=Columns(text="text", label="label"),
     head=heads.sentence,
     labels=("negative", "positive"),
@@ -24,8 +24,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(3, "as in recipes/sst2.py"),
-        learning_rate=Sourced(1e-3, "as in recipes/sst2.py"),
+        epochs=Default(3, "as in recipes/sst2.py"),
+        learning_rate=Default(1e-3, "as in recipes/sst2.py"),
     ),
 )
 

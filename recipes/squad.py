@@ -1,13 +1,13 @@
 """SQuAD 1.1: which words of a passage answer a question? (Rajpurkar et al. 2016)
 
     accelerate launch recipes/squad.py                              # offline: bundled model, bundled sample
-    accelerate launch recipes/squad.py --data ../shared/data/squad --model FOLDER --train-rows 20000 --max-length 384
+    accelerate launch recipes/squad.py --data $DATA/squad --model FOLDER --train-rows 20000 --max-length 384
     accelerate launch recipes/squad.py --full                  # the published run, from the Hub
 
 Passages longer than --max-length are read in windows that share --window-overlap tokens.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="squad",
@@ -20,9 +20,9 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
-        max_length=Sourced(384, "the code of Devlin et al. 2019, run_squad"),
+        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        max_length=Default(384, "the code of Devlin et al. 2019, run_squad"),
     ),
     published=Published(
         model="google-bert/bert-base-uncased",

@@ -1,13 +1,13 @@
 """SQuAD 2.0: which words of a passage answer a question, if any do? (Rajpurkar et al. 2018)
 
     accelerate launch recipes/squad_v2.py                           # offline: bundled model, bundled sample
-    accelerate launch recipes/squad_v2.py --data ../shared/data/squad_v2 --model FOLDER
+    accelerate launch recipes/squad_v2.py --data $DATA/squad_v2 --model FOLDER
     accelerate launch recipes/squad_v2.py --full                  # the published run, from the Hub
 
 "" is the answer where the first token scores higher than the best span.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="squad_v2",
@@ -21,9 +21,9 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
-        max_length=Sourced(384, "the code of Devlin et al. 2019, run_squad"),
+        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        max_length=Default(384, "the code of Devlin et al. 2019, run_squad"),
     ),
     published=Published(
         model="google-bert/bert-large-uncased",

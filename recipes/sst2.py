@@ -8,7 +8,7 @@
 Labels of other data are mapped by name, or by number in the order below.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="sst2",
@@ -22,8 +22,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(5, "of 5 and 10 at 3e-4, tried on rows cut from an earlier sample; no clear difference"),
-        learning_rate=Sourced(1e-3, "of 3e-4 and 1e-3, tried in the same way; larger networks want less"),
+        epochs=Default(5, "of 5 and 10 at 3e-4, tried on rows cut from an earlier sample; no clear difference"),
+        learning_rate=Default(1e-3, "of 3e-4 and 1e-3, tried in the same way; larger networks want less"),
     ),
     published=Published(
         model="google-bert/bert-base-uncased",

@@ -1,29 +1,29 @@
 """STS-B: how near in meaning are two sentences, from 0 to 5? (Cer et al. 2017, in GLUE: Wang et al. 2019)
 
     accelerate launch recipes/stsb.py                               # offline: bundled model, bundled sample
-    accelerate launch recipes/stsb.py --data ../shared/data/stsb --model FOLDER
+    accelerate launch recipes/stsb.py --data $DATA/stsb --model FOLDER
     accelerate launch recipes/stsb.py --full                  # the published run, from the Hub
 
 A score instead of a label: squared error is learnt, correlation is measured.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Score, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Regression, Task, heads, metrics
 
 task = Task(
     name="stsb",
-    data=Data(sample="similarity", hub="nyu-mll/glue", subset="stsb", original={"score": "label"}),
+    data=Data(sample="similarity", hub="nyu-mll/glue", subset="stsb", original_columns={"score": "label"}),
     columns=Columns(text="sentence1", text_pair="sentence2", label="label"),
     head=heads.sentence,
-    labels=Score(0, 5),
+    labels=Regression(0, 5),
     metrics=(metrics.spearman, metrics.pearson),
-    symmetric=True,
+    pair_is_symmetric=True,
 )
 
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(20, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(20, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

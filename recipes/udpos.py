@@ -1,13 +1,13 @@
 """UD parts of speech: one of 17 tags for each word (Universal Dependencies, as in XTREME: Hu et al. 2020)
 
     accelerate launch recipes/udpos.py                              # offline: bundled model, bundled sample
-    accelerate launch recipes/udpos.py --data ../shared/data/udpos/en --columns tags=upos --model FOLDER
+    accelerate launch recipes/udpos.py --data $DATA/udpos/en --columns tags=upos --model FOLDER
     accelerate launch recipes/udpos.py --full                  # the published run, from the Hub
 
 --data also takes a folder with CoNLL-U files, as the treebanks are published.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="udpos",
@@ -20,8 +20,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(2e-3, "of 5e-4, 1e-3 and 2e-3, on rows cut from the sample; larger networks want less"),
+        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(2e-3, "of 5e-4, 1e-3 and 2e-3, on rows cut from the sample; larger networks want less"),
     ),
     published=Published(
         model="google-bert/bert-base-multilingual-cased",

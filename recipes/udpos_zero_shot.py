@@ -1,19 +1,19 @@
 """UD parts of speech across languages: learnt from English, asked in others (XTREME: Hu et al. 2020, section 3.1)
 
     accelerate launch recipes/udpos_zero_shot.py                    # offline: bundled model, bundled sample
-    accelerate launch recipes/udpos_zero_shot.py --data ../shared/data/udpos --columns tags=upos --languages de fa
+    accelerate launch recipes/udpos_zero_shot.py --data $DATA/udpos --columns tags=upos --languages de fa
     accelerate launch recipes/udpos_zero_shot.py --full             # the published run, from the Hub
 
 --data takes a folder with one folder for each language. Scored by words that have the right one of 17 tags.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 names = dict(de="German", fr="French", es="Spanish", ru="Russian", fa="Persian")
 task = Task(
     name="udpos_zero_shot",
     data=Data(sample="parts_of_speech", hub="google/xtreme", subset="udpos.English", test="test"),
-    transfer={
+    target_languages={
         language: Data(sample="parts_of_speech", hub="google/xtreme", subset=f"udpos.{name}", dev="test")
         for language, name in names.items()
     },
@@ -25,8 +25,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "as in recipes/udpos.py"),
-        learning_rate=Sourced(2e-3, "as in recipes/udpos.py"),
+        epochs=Default(10, "as in recipes/udpos.py"),
+        learning_rate=Default(2e-3, "as in recipes/udpos.py"),
     ),
     published=Published(
         model="google-bert/bert-base-multilingual-cased",

@@ -1,14 +1,14 @@
 """WNLI: does a sentence follow in which a pronoun was replaced? (Levesque et al. 2012, in GLUE)
 
     accelerate launch recipes/wnli.py                               # offline: bundled model, bundled sample
-    accelerate launch recipes/wnli.py --data ../shared/data/wnli --model FOLDER --seeds 3
+    accelerate launch recipes/wnli.py --data $DATA/wnli --model FOLDER --seeds 3
     accelerate launch recipes/wnli.py --full                  # the published run, from the Hub
 
 Ill reputed: its dev rows share sentences with train rows, with the other label, so that what is learnt by heart is
 wrong there, and BERT's paper leaves it out. Below the majority class (0.563) is the usual result.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="wnli",
@@ -22,8 +22,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

@@ -8,7 +8,7 @@ Tag names are found in the data; files may be in CoNLL form.
 The best system of the shared task reached 0.4186 on test (Derczynski et al. 2017).
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 task = Task(
     name="wnut17",
@@ -21,8 +21,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Sourced(2e-3, "as in recipes/conll2003.py, whose sample it shares"),
+        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
+        learning_rate=Default(2e-3, "as in recipes/conll2003.py, whose sample it shares"),
     ),
     published=Published(
         model="distilbert/distilbert-base-uncased",

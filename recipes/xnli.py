@@ -1,20 +1,20 @@
 """XNLI: what does a sentence say of another? Learnt from English, asked in others (Conneau et al. 2018)
 
     accelerate launch recipes/xnli.py                               # offline: bundled model, bundled sample
-    accelerate launch recipes/xnli.py --data ../shared/data/xnli --languages de ru ar    # cut: see below
+    accelerate launch recipes/xnli.py --data $DATA/xnli --languages de ru ar    # cut: see below
     accelerate launch recipes/xnli.py --full                  # the published run, from the Hub
 
 Translate-train is another source of rows: --train-language de, or en de fr for all in one. Where a folder has no train
 rows, four fifths of the dev rows are learnt from, and no language is asked about a premise that was.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 languages = ("fr", "es", "de", "el", "bg", "ru", "tr", "ar", "vi", "th", "zh", "hi", "sw", "ur")
 task = Task(
     name="xnli",
     data=Data(sample="entailment", hub="facebook/xnli", subset="en", test="test"),
-    transfer={each: Data(sample="entailment", hub="facebook/xnli", subset=each, dev="test") for each in languages}
+    target_languages={each: Data("entailment", "facebook/xnli", each, dev="test") for each in languages}
     | {"fa": Data(sample="entailment")},
     columns=Columns(text="premise", text_pair="hypothesis", label="label"),
     head=heads.sentence,
@@ -25,8 +25,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "as in recipes/mnli.py"),
-        learning_rate=Sourced(5e-4, "as in recipes/mnli.py"),
+        epochs=Default(10, "as in recipes/mnli.py"),
+        learning_rate=Default(5e-4, "as in recipes/mnli.py"),
     ),
     published=Published(
         model="google-bert/bert-base-multilingual-uncased",

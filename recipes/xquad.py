@@ -1,19 +1,19 @@
 """XQuAD: where in a paragraph is the answer? Learnt from SQuAD in English, asked in others (Artetxe et al. 2020)
 
     accelerate launch recipes/xquad.py                              # offline: bundled model, bundled sample
-    accelerate launch recipes/xquad.py --data ../shared/data/squad --transfer-data ../shared/data/xquad --languages de
+    accelerate launch recipes/xquad.py --data $DATA/squad --transfer-data $DATA/xquad --languages de
     accelerate launch recipes/xquad.py --full                 # the published run, from the Hub
 
 Scored as SQuAD is: F1 over the words of the answer, and exact match.
 """
 
-from tlnlp import Columns, Data, Published, Recipe, Sourced, Task, heads, metrics
+from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
 
 languages = ("es", "de", "el", "ru", "tr", "ar", "vi", "th", "zh", "hi", "ro")
 task = Task(
     name="xquad",
     data=Data(sample="passages", hub="rajpurkar/squad"),
-    transfer={each: Data(sample="passages", hub="google/xquad", subset=f"xquad.{each}") for each in languages}
+    target_languages={each: Data(sample="passages", hub="google/xquad", subset=f"xquad.{each}") for each in languages}
     | dict.fromkeys(("fr", "fa"), Data(sample="passages")),
     columns=Columns(question="question", context="context", answers="answers"),
     head=heads.span,
@@ -23,9 +23,9 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Sourced(10, "as in recipes/squad.py"),
-        learning_rate=Sourced(5e-4, "as in recipes/squad.py"),
-        max_length=Sourced(384, "Devlin et al. 2019, their code for SQuAD"),
+        epochs=Default(10, "as in recipes/squad.py"),
+        learning_rate=Default(5e-4, "as in recipes/squad.py"),
+        max_length=Default(384, "Devlin et al. 2019, their code for SQuAD"),
     ),
     published=Published(
         model="google-bert/bert-base-multilingual-cased",

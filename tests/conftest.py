@@ -13,9 +13,9 @@ import torch
 import transformers
 from tokenizers import ByteLevelBPETokenizer
 
-from tests.runs import ROOT
-from tlnlp.calm import calm_libraries
-from tlnlp.data.vocabulary import train_vocabulary
+from tests.recipe_runs import ROOT
+from tlnlp.display.quiet import quiet_libraries
+from tlnlp.models.vocabulary import train_vocabulary
 
 # Sentences of the tests' own, so that the bundled sample may change.
 REVIEWS = ROOT / "tests" / "reviews"
@@ -27,7 +27,7 @@ TARGET_ROWS = 11  # of each further language
 
 def pytest_configure() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
-    calm_libraries()
+    quiet_libraries()
 
 
 def _sample(split: str) -> list[dict[str, Any]]:
@@ -100,7 +100,7 @@ def _save(folder: Path, config: Any, seed: int = 0) -> Path:
 def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("vocabulary")
     texts = [row["sentence"] for row in _sample("train")]
-    return train_vocabulary(texts, folder, pieces=PIECES, lowercase=True)
+    return train_vocabulary(texts, folder, vocab_size=PIECES, lowercase=True)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.runs import ROOT
+from tests.recipe_runs import ROOT
 
 # Python runs this before anything else. What is asked for is refused and noted: libraries swallow refusals.
 SITECUSTOMIZE = """

@@ -15,18 +15,17 @@ from pathlib import Path
 import pytest
 import tyro
 
-from tests.runs import ROOT, load_recipe
+from tests.recipe_runs import ROOT, load_recipe
 from tlnlp import cli
-from tlnlp.comparing import asked as comparing
-from tlnlp.comparing.asked import part
-from tlnlp.matrix import command as matrix
-from tlnlp.settings import parse_settings
+from tlnlp.commands import matrix
+from tlnlp.experiments import arguments as comparing
+from tlnlp.experiments.arguments import part
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 # What cannot run here, and why.
 NEEDS_THE_HUB = ("--full", "bert-base-uncased", "gpt2", "my-org/")
 NEEDS_REAL_DATA = (
-    "../shared/data",
+    "$DATA",
     "--num_processes 8",
     "make benchmark",
     "make test",
@@ -83,7 +82,7 @@ def spam_recipe(folder: Path) -> Path:
 
 def test_the_recipe_on_the_page_is_one(tmp_path: Path) -> None:
     recipe = comparing.load_recipe(spam_recipe(tmp_path))
-    assert parse_settings(recipe, ["--data", "messages.csv"], "").epochs == 3
+    assert recipe.parse(["--data", "messages.csv"], "").epochs == 3
     assert (recipe.task.name, recipe.task.labels) == ("spam", ("ham", "spam"))
 
 
@@ -101,18 +100,26 @@ def test_the_flags_of_every_command_are_real(command: str) -> None:
     flags = words[words.index(script) + 1 :]
     recipe = load_recipe(Path(script).stem) if script != "spam.py" else load_recipe("own_classification")
     if "--help" not in flags:
-        parse_settings(recipe, flags, "")
+        recipe.parse(flags, "")
 
 
 def parse_command(name: str, arguments: list[str]) -> None:
+    if name == "run":
+        load_recipe(arguments[0]).parse(arguments[1:])
+        return
     if name in ("compare", "matrix"):
-        kind = comparing.Asked if name == "compare" else matrix.Asked
+        kind: type = comparing.CompareArguments if name == "compare" else matrix.MatrixArguments
         own, passed = part(arguments, kind, f"tlnlp {name}")
         tyro.cli(kind, args=own, config=(tyro.conf.FlagCreatePairsOff,))
-        parse_settings(load_recipe(Path(own[0]).stem), passed, "")
+        load_recipe(Path(own[0]).stem).parse(passed)
         return
     module = cli.COMMANDS[name][1]
-    tyro.cli(module.Asked, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
+    kind = getattr(module, f"{name.title().replace('-', '')}Arguments")
+    tyro.cli(kind, args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def python_blocks(page: Path) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), flags=re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +143,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "lines.jsonl").write_text('{"text": "The dog [MASK]."}\n')
     shutil.copytree(ROOT / "tlnlp" / "bundled" / "mini", folder / "my_bert")
     spam_recipe(folder)
+    (folder / "mine.py").write_text(python_blocks(ROOT / "docs" / "own-parts.md")[0])
     with (folder / "messages.csv").open("w", newline="") as file:
         rows = [[row["text"], ("ham", "spam")[row["label"]]] for row in reviews]
         csv.writer(file).writerows([["message", "kind"], *rows])

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.runs import ROOT, load_recipe, run_recipe
+from tests.recipe_runs import ROOT, load_recipe, run_recipe
 
 RECIPES = {
     "cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "swag", "copa", "squad", "squad_v2",
@@ -39,9 +39,9 @@ def check(ended: Any, name: str, folder: Path) -> dict[str, Any]:
     predictions = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     assert len(predictions) == result["rows"]["dev"] > 0
     assert all({"row", "label", "prediction", "score"} <= set(each) for each in predictions)
-    if transfer := load_recipe(name).task.transfer:
+    if target_languages := load_recipe(name).task.target_languages:
         found = [each["language"] for each in result["languages"]["targets"]]
-        assert found == [language for language in transfer if language in BUNDLED_LANGUAGES]
+        assert found == [language for language in target_languages if language in BUNDLED_LANGUAGES]
         assert len(found) == len(BUNDLED_LANGUAGES)
     assert (folder / "model" / "model.safetensors").is_file()
     assert (folder / "model" / "tlnlp.json").is_file()
@@ -104,8 +104,8 @@ def test_mismatched_rows_are_reported_beside_the_matched_ones(bert: Path, tmp_pa
     ended = run_recipe("mnli", *flags, "--data", data, folder=tmp_path / "run")
     assert ended.status == 0, ended.output
     result = ended.result
-    assert (result["rows"]["dev"], result["also"]["mismatched"]["rows"]) == (30, 20)
-    assert 0 <= result["also"]["mismatched"]["metrics"]["accuracy"] <= 1
+    assert (result["rows"]["dev"], result["extra_splits"]["mismatched"]["rows"]) == (30, 20)
+    assert 0 <= result["extra_splits"]["mismatched"]["metrics"]["accuracy"] <= 1
     assert "accuracy, 20 mismatched rows" in ended.output
     without = run_recipe("mnli", *flags, "--data", data / "train.jsonl", folder=tmp_path / "one")
-    assert without.result["also"] == {}
+    assert without.result["extra_splits"] == {}

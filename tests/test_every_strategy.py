@@ -11,33 +11,33 @@ from typing import Any
 
 import pytest
 
-from tests.runs import ROOT, load_recipe
+from tests.recipe_runs import ROOT, load_recipe
 from tlnlp import heads
+from tlnlp.display.console import RunConsole
 from tlnlp.errors import InputError
-from tlnlp.evaluation.screen import Screen
+from tlnlp.models.task_file import load_network
 from tlnlp.recipe import Recipe
 from tlnlp.run import run_once
-from tlnlp.saved import load_network
 from tlnlp.settings import Settings
-from tlnlp.training.processes import start_accelerator
-from tlnlp.transfer.adding import ADAPTERS, MERGEABLE
+from tlnlp.training.distributed import start_accelerator
+from tlnlp.transfer.adapter_strategies import ADAPTERS, MERGEABLE
 from tlnlp.transfer.strategies import STRATEGIES
 
 RECIPE_OF = {
-    "sentence": "sst2", "choice": "copa", "tag": "conll2003", "span": "squad", "word": "pretrain",
-    "next_word": "pretrain_gpt", "gpt": "gpt_sst2",
+    "sentence": "sst2", "choice": "copa", "tag": "conll2003", "span": "squad", "masked_lm": "pretrain",
+    "causal_lm": "pretrain_gpt", "gpt": "gpt_sst2",
 }  # fmt: skip
 ARCHITECTURES = ("bert", "gpt2")
 # Whatever the strategy: transformers has no such head for such a network, or it reads in the wrong direction.
 REFUSED = {
     ("choice", "gpt2"): "transformers has an AutoModelForMultipleChoice",
-    ("word", "gpt2"): "transformers has an AutoModelForMaskedLM",
-    ("next_word", "bert"): "reads in both directions",
+    ("masked_lm", "gpt2"): "transformers has an AutoModelForMaskedLM",
+    ("causal_lm", "bert"): "reads in both directions",
     ("gpt", "bert"): "reads in both directions",
 }
 # Whatever the network.
 NO_LABELS = "whose answers are no labels"
-REFUSED_STRATEGY = {("shallow", head): NO_LABELS for head in ("choice", "span", "word", "next_word")}
+REFUSED_STRATEGY = {("shallow", head): NO_LABELS for head in ("choice", "span", "masked_lm", "causal_lm")}
 CASES = list(itertools.product(STRATEGIES, RECIPE_OF, ARCHITECTURES))
 RAN: set[tuple[str, str, str]] = set()
 
@@ -64,7 +64,7 @@ def settings_of(
 
 
 def run(recipe: Recipe, settings: Settings, folder: Path) -> dict[str, Any]:
-    return run_once(recipe, settings, folder, start_accelerator(settings), Screen(speaks=False, quiet=True))
+    return run_once(recipe, settings, folder, start_accelerator(settings), RunConsole(speaks=False, quiet=True))
 
 
 def saved_files(folder: Path) -> set[str]:
@@ -102,7 +102,7 @@ def test_a_strategy_runs_and_its_model_is_loaded_again_or_it_is_refused(
 
 @pytest.mark.parametrize("strategy", MERGEABLE)
 @pytest.mark.parametrize(
-    ("head", "architecture"), [("sentence", "bert"), ("word", "bert"), ("tag", "gpt2"), ("gpt", "gpt2")]
+    ("head", "architecture"), [("sentence", "bert"), ("masked_lm", "bert"), ("tag", "gpt2"), ("gpt", "gpt2")]
 )
 def test_a_merged_adapter_leaves_a_whole_model(
     strategy: str,

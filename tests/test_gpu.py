@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from tests.runs import ROOT
+from tests.recipe_runs import ROOT
 
 BENCHMARKS = ROOT / "benchmarks"
-HEADS = {"sentence", "pair", "choice", "tag", "span", "gpt", "word", "next_word"}
+HEADS = {"sentence", "pair", "choice", "tag", "span", "gpt", "masked_lm", "causal_lm"}
 
 
 @pytest.fixture
@@ -129,8 +129,8 @@ def test_a_ratio_is_the_median_of_those_within_a_round(gpu: Any) -> None:
     speeds = {"trainer": (10.0, 20.0, 5.0), "ours_fp32": (40.0, 20.0, 15.0)}
     cell = [
         {"arm": arm, "round": number, "rows_per_second": rate}
-        for arm, rates in speeds.items()
-        for number, rate in enumerate(rates)
+        for arm, learning_rates in speeds.items()
+        for number, rate in enumerate(learning_rates)
     ]
     assert tables.ratio(cell, "ours_fp32", "trainer") == "3.00"
     assert (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -15,78 +16,31 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.runs import ROOT
+from tests.recipe_runs import ROOT
 
-# From what knows nothing to what knows all. A module may import what stands before it; inside a package listed as a
-# whole (with a dot behind it) any, as long as no two import each other. A new module finds its place here.
-FLOW = (
-    "tlnlp.errors",
-    "tlnlp.lazy",
-    "tlnlp.percent",
-    "tlnlp.drawing",
-    "tlnlp.calm",
-    "tlnlp.settings",
-    "tlnlp.heads",  # names and what they promise; the code of each head comes below
-    "tlnlp.recipe",
-    "tlnlp.evaluation",
-    "tlnlp.evaluation.metrics.",
-    "tlnlp",
-    "tlnlp.versions",
-    "tlnlp.data.",
-    "tlnlp.heads.",
-    "tlnlp.training",
-    "tlnlp.training.plan",
-    "tlnlp.transfer.",
-    "tlnlp.dropout",
-    "tlnlp.packing",
-    "tlnlp.shortcut",
-    "tlnlp.reader",
-    "tlnlp.compact",
-    "tlnlp.model",
-    "tlnlp.training.folder",
-    "tlnlp.frozen",
-    "tlnlp.adapted",
-    "tlnlp.training.",
-    "tlnlp.evaluation.measure",
-    "tlnlp.evaluation.predict",
-    "tlnlp.evaluation.statistics",
-    "tlnlp.evaluation.calibration",
-    "tlnlp.evaluation.varying",
-    "tlnlp.evaluation.curves",
-    "tlnlp.evaluation.screen",
-    "tlnlp.evaluation.facts",
-    "tlnlp.evaluation.predictions",
-    "tlnlp.evaluation.mistakes",
-    "tlnlp.source",
-    "tlnlp.prepare",
-    "tlnlp.evaluation.languages",
-    "tlnlp.learn",
-    "tlnlp.fit",
-    "tlnlp.saved",
-    "tlnlp.evaluation.card",
-    "tlnlp.evaluation.report",
-    "tlnlp.reporting.",
-    "tlnlp.sharing",
-    "tlnlp.run",
-    "tlnlp.bundle",
-    "tlnlp.answering",
-    "tlnlp.words.",
-    "tlnlp.comparing.",
-    "tlnlp.matrix.",
-    "tlnlp.checking.",
-    "tlnlp.demo.",
-    "tlnlp.cli",
-)
-# Blind to: design, "the flow, and where each step lives". Not even in annotations.
+# From what knows nothing to what knows all: the rooms of the house (folders and single modules of tlnlp/). A module may
+# import from its own room and from those before it. The package itself, the front door, comes last.
+ROOMS = (
+    "errors", "lazy", "display", "settings", "task", "recipe", "data", "heads", "transfer", "training", "acceleration",
+    "models", "evaluation", "runs", "inference", "experiments", "reporting", "demo", "run", "commands", "cli",
+    "__main__", "",
+)  # fmt: skip
+# What a room says that it is blind to, in the order of the rooms it could otherwise see. Not even in annotations.
 BLIND = {
-    "tlnlp.data": ("tlnlp.heads", "tlnlp.model", "tlnlp.training", "tlnlp.transfer", "tlnlp.evaluation"),
-    "tlnlp.heads": ("tlnlp.model", "tlnlp.training", "tlnlp.transfer", "tlnlp.evaluation", "tlnlp.prepare"),
-    "tlnlp.training.plan": ("tlnlp.recipe", "tlnlp.heads", "tlnlp.model", "tlnlp.transfer", "tlnlp.settings"),
-    "tlnlp.training.loop": ("tlnlp.heads.sentence", "tlnlp.heads.word", "tlnlp.model", "tlnlp.evaluation"),
-    "tlnlp.transfer": ("tlnlp.heads", "tlnlp.recipe", "tlnlp.model", "tlnlp.training", "tlnlp.evaluation"),
-    "tlnlp.evaluation.predict": ("tlnlp.transfer", "tlnlp.heads.sentence", "tlnlp.heads.word"),
-}
-OWN = {"tlnlp", "recipes", "tests"} | {path.stem for path in (ROOT / "benchmarks").glob("*.py")}
+    "tlnlp.display": ("tlnlp.settings", "tlnlp.task", "tlnlp.transfer", "tlnlp.training"),
+    "tlnlp.data": ("tlnlp.recipe", "tlnlp.heads", "tlnlp.models"),
+    "tlnlp.heads": ("tlnlp.recipe", "tlnlp.models", "tlnlp.transfer", "tlnlp.training"),
+    "tlnlp.transfer": ("tlnlp.task", "tlnlp.recipe", "tlnlp.data", "tlnlp.heads", "tlnlp.models"),
+    "tlnlp.training": ("tlnlp.recipe", "tlnlp.data", "tlnlp.heads.sentence", "tlnlp.heads.masked_lm",
+                       "tlnlp.transfer.strategies", "tlnlp.acceleration", "tlnlp.models", "tlnlp.evaluation"),
+    "tlnlp.training.plan": ("tlnlp.task", "tlnlp.heads", "tlnlp.transfer", "tlnlp.settings"),
+    "tlnlp.acceleration": ("tlnlp.task", "tlnlp.recipe", "tlnlp.data", "tlnlp.transfer.strategies", "tlnlp.models"),
+    "tlnlp.evaluation": ("tlnlp.transfer", "tlnlp.acceleration", "tlnlp.models", "tlnlp.runs"),
+    "tlnlp.runs": ("tlnlp.experiments", "tlnlp.inference"),
+    "tlnlp.inference": ("tlnlp.experiments", "tlnlp.reporting"),
+}  # fmt: skip
+SCRIPTS = (*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "research" / "mini").glob("*.py"))
+OWN = {"tlnlp", "recipes", "research", "tests"} | {path.stem for path in SCRIPTS}
 HEAVY = ("torch", "transformers", "datasets", "accelerate", "evaluate", "peft", "numpy", "pyarrow")
 
 
@@ -120,22 +74,36 @@ def _imported(node: ast.AST) -> Iterator[str]:
                 yield inner if inner in MODULES else str(node.module)
 
 
-def _place(module: str) -> int | None:
-    """Where the module stands in FLOW: under its own name, else with its package."""
-    if module in FLOW:
-        return FLOW.index(module)
-    packages = [each for each in FLOW if each.endswith(".") and f"{module}.".startswith(each)]
-    return FLOW.index(max(packages, key=len)) if packages else None
+def _room(module: str) -> str:
+    """The folder or single module of tlnlp/ that the module is in; "" of the package itself."""
+    return module.partition(".")[2].partition(".")[0]
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_module_imports_only_what_comes_before_it(module: str) -> None:
-    own = _place(module)
-    assert own is not None, f"{module}: give it its place in FLOW"
+def test_a_module_imports_only_from_its_own_room_and_those_before_it(module: str) -> None:
+    assert _room(module) in ROOMS, f"{module}: give its room a place in ROOMS"
     for imported in _imports(module, annotations=False):
-        place = _place(imported)
-        assert place is not None, imported
-        assert place <= own, f"{module} imports {imported}, which comes later in the flow"
+        assert ROOMS.index(_room(imported)) <= ROOMS.index(_room(module)), f"{module} imports {imported}"
+
+
+def test_the_house_has_few_rooms_and_each_says_what_it_is_for() -> None:
+    top = ROOT / "tlnlp"
+    modules = list(top.glob("*.py"))
+    folders = [path for path in top.iterdir() if path.is_dir() and not path.name.startswith("_")]
+    assert len(modules) <= 9 and len(folders) <= 15
+    for folder in folders:
+        if folder.name != "bundled":  # no code in there
+            assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder
+
+
+def test_the_tree_in_contributing_is_the_one_on_disk_and_in_the_order_of_imports() -> None:
+    tree = (ROOT / "CONTRIBUTING.md").read_text().split("```")[1]
+    inside = tree[tree.index("tlnlp/\n") :].split("\n\n")[0]
+    listed = re.findall(r"^  (\w+)(?:/|\.py) +\S", inside, flags=re.MULTILINE)
+    top = ROOT / "tlnlp"
+    there = {path.stem for path in top.glob("*.py")} | {path.name for path in top.iterdir() if path.is_dir()}
+    assert set(listed) == there - {"__init__", "__pycache__"}
+    assert [each for each in listed if each != "bundled"] == [room for room in ROOMS if room]
 
 
 def test_no_two_modules_import_each_other_even_by_way_of_others() -> None:

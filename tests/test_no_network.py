@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.offline import Offline, run_offline
-from tests.runs import load_recipe
+from tests.recipe_runs import load_recipe
 from tlnlp.data import load_splits
 
 # A module that a checkpoint may bring: whoever imports it leaves a trace.

@@ -16,8 +16,8 @@ from huggingface_hub import ModelCard
 
 from tests.conftest import DEV_ROWS, TRAIN_ROWS
 from tests.offline import Offline, run_offline
-from tests.runs import Ended, run_recipe
-from tlnlp.evaluation.report import summary
+from tests.recipe_runs import Ended, run_recipe
+from tlnlp.runs.result import summary
 
 FLAGS = ("--epochs", 3, "--max-length", 48, "--batch-size", 8, "--learning-rate", "1e-3")
 NUMBERS = ("padding_fraction", "rows_per_second", "tokens_per_second", "updates")
@@ -71,7 +71,7 @@ def test_the_result_says_what_was_run_and_what_came_out(plain: tuple[Path, Offli
     assert result["updates"] == 3 * math.ceil(TRAIN_ROWS / 8)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder / "model")
     weights = sum(parameter.numel() for parameter in model.parameters())
-    assert result["parameters"] == {"total": weights, "learning": weights}
+    assert result["parameters"] == {"total": weights, "trainable": weights}
     assert set(result["metrics"]) == {"accuracy"} == set(result["majority"])
     assert result["seconds"]["train"] > 0 < result["seconds"]["evaluate"]
     assert result["rows_per_second"] == pytest.approx(3 * TRAIN_ROWS / result["seconds"]["train"])
@@ -201,7 +201,7 @@ def test_several_seeds_give_their_mean_their_spread_and_each_run(seeds: Ended) -
     assert result["spread"]["accuracy"] == {
         "std": pytest.approx(statistics.stdev(scores)), "min": min(scores), "max": max(scores), "runs": 2,
     }  # fmt: skip
-    assert result["degenerate"] == [each["seed"] for each in alone if each["one_answer"]]
+    assert result["degenerate"] == [each["seed"] for each in alone if each["is_constant"]]
     weights = [(seeds.folder / f"seed{seed}" / "model" / "model.safetensors").read_bytes() for seed in (0, 1)]
     assert weights[0] != weights[1]
     assert "over 2 seeds" in " ".join(seeds.output.split())
@@ -210,7 +210,7 @@ def test_several_seeds_give_their_mean_their_spread_and_each_run(seeds: Ended) -
 def test_one_answer_for_all_rows_is_said_to_be_degenerate(plain: tuple[Path, Offline]) -> None:
     folder, _ = plain
     answers = {each["prediction"] for each in read_predictions(folder)}
-    assert read_result(folder)["one_answer"] == (len(answers) == 1)
+    assert read_result(folder)["is_constant"] == (len(answers) == 1)
 
 
 def test_quiet_prints_one_line_with_score_and_folder(tmp_path: Path, bert: Path, reviews: Path) -> None:

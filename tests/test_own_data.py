@@ -12,7 +12,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from tests.runs import Ended, run_recipe
+from tests.recipe_runs import Ended, run_recipe
 
 PRAISE = ["A film to see twice.", "It soars.", "Warm and wise.", "I laughed and cried.", "Every scene sings."]
 BLAME = ["Dull.", "Two hours of a man at a typewriter.", "It condescends.", "Grey and slow.", "Nobody laughed."]

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import ROOT, load_recipe
+from tests.recipe_runs import ROOT, load_recipe
 from tlnlp.recipe import Recipe
-from tlnlp.settings import parse_settings
 
 RECIPES = sorted((ROOT / "recipes").glob("*.py"))
 LEAST_LINES, MOST_LINES = 20, 40
@@ -62,7 +61,7 @@ def test_the_commands_of_a_recipes_docstring_are_understood(path: Path) -> None:
     recipe = load_recipe(path.stem)
     for command in commands_in(path):
         arguments = command[command.index(f"recipes/{path.name}") + 1 :]
-        parse_settings(recipe, arguments, "")  # a SystemExit or InputError fails the test
+        recipe.parse(arguments, "")  # a SystemExit or InputError fails the test
 
 
 @each_recipe

@@ -4,7 +4,10 @@ weights are no weights, and whoever reads them fails in another way than the one
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +16,7 @@ from typing import Any
 import pytest
 import transformers
 
-from tests.runs import load_recipe
+from tests.recipe_runs import ROOT, load_recipe
 
 TRAP = b"whoever reads this as weights has loaded the model"
 
@@ -40,7 +43,7 @@ def spoilt(row: int, **change: Any) -> list[dict[str, Any]]:
 
 
 @dataclass
-class Place:
+class WorkerSlot:
     """Folders that a bad input may be made in."""
 
     trap: Path
@@ -55,14 +58,14 @@ class Place:
 
 
 @pytest.fixture
-def place(bert: Path, tmp_path: Path) -> Place:
+def place(bert: Path, tmp_path: Path) -> WorkerSlot:
     trap = Path(shutil.copytree(bert, tmp_path / "trap"))
     (trap / "model.safetensors").write_bytes(TRAP)
     write_rows(tmp_path / "data", train=good(), validation=good(4))
-    return Place(trap, tmp_path / "data", tmp_path / "out", tmp_path)
+    return WorkerSlot(trap, tmp_path / "data", tmp_path / "out", tmp_path)
 
 
-def run(recipe: str, place: Place, flags: list[str]) -> int:
+def run(recipe: str, place: WorkerSlot, flags: list[str]) -> int:
     """The recipe's command line in this process; the exit status. A flag given twice: the last one counts."""
     default = ["--model", str(place.trap), "--data", str(place.data), "--output-dir", str(place.output)]
     for name in (flag for flag in flags if flag in default):
@@ -73,37 +76,37 @@ def run(recipe: str, place: Place, flags: list[str]) -> int:
     return ended.value.code
 
 
-def _foreign(place: Place) -> list[str]:
+def _foreign(place: WorkerSlot) -> list[str]:
     place.output.mkdir()
     (place.output / "thesis.tex").write_text("ten years of work")
     return []
 
 
-def _finetuned_for_others(place: Place) -> list[str]:
+def _finetuned_for_others(place: WorkerSlot) -> list[str]:
     config = transformers.AutoConfig.from_pretrained(place.trap)
     config.architectures, config.id2label = ["BertForSequenceClassification"], {0: "joy", 1: "anger"}
     config.save_pretrained(place.trap)
     return []
 
 
-def _only_a_pickle(place: Place) -> list[str]:
+def _only_a_pickle(place: WorkerSlot) -> list[str]:
     (place.trap / "model.safetensors").rename(place.trap / "pytorch_model.bin")
     return []
 
 
-def _without_weights(place: Place) -> list[str]:
+def _without_weights(place: WorkerSlot) -> list[str]:
     (place.trap / "model.safetensors").unlink()
     return []
 
 
-def _long_rows(place: Place) -> list[str]:
+def _long_rows(place: WorkerSlot) -> list[str]:
     """The network has 128 positions: the first long row would stop the run, perhaps hours later."""
     place.rows(train=spoilt(3, sentence="again and " * 100), validation=good(4))
     return ["--max-length", "129"]
 
 
 # What is wrong: how it comes about, and what the message must say.
-BAD: dict[str, tuple[Callable[[Place], list[str]], str]] = {
+BAD: dict[str, tuple[Callable[[WorkerSlot], list[str]], str]] = {
     "no such data": (lambda place: ["--data", str(place.tmp / "dada")], "did you mean data?"),
     "empty data folder": (lambda place: place.rows(), "empty folder"),
     "no train split": (lambda place: place.rows(validation=good()), "validation.jsonl"),
@@ -138,7 +141,7 @@ BAD: dict[str, tuple[Callable[[Place], list[str]], str]] = {
 }
 
 
-def test_the_trap_works(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_trap_works(place: WorkerSlot, capsys: pytest.CaptureFixture[str]) -> None:
     """With good input the weights are read, and the run fails on them, in words."""
     assert run("sst2", place, []) == 2
     said = capsys.readouterr().err
@@ -147,7 +150,7 @@ def test_the_trap_works(place: Place, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_bad_input_is_refused_in_three_parts(bad: str, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_refused_in_three_parts(bad: str, place: WorkerSlot, capsys: pytest.CaptureFixture[str]) -> None:
     spoil, said = BAD[bad]
     flags = spoil(place)
     assert run("sst2", place, flags) == 2
@@ -163,7 +166,7 @@ def test_bad_input_is_refused_in_three_parts(bad: str, place: Place, capsys: pyt
 
 
 def test_the_masked_word_task_refuses_a_network_that_reads_from_left_to_right(
-    gpt2: Path, place: Place, capsys: pytest.CaptureFixture[str]
+    gpt2: Path, place: WorkerSlot, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(place.trap)
     shutil.copytree(gpt2, place.trap)
@@ -175,7 +178,7 @@ def test_the_masked_word_task_refuses_a_network_that_reads_from_left_to_right(
 
 @pytest.mark.parametrize("data", ["sample", "hub"])
 def test_data_that_a_task_does_not_have_are_refused(
-    data: str, place: Place, capsys: pytest.CaptureFixture[str]
+    data: str, place: WorkerSlot, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("pretrain", place, ["--data", data]) == 2
     assert "pretrain has none" in capsys.readouterr().err
@@ -199,7 +202,7 @@ def test_data_that_a_task_does_not_have_are_refused(
     ],
 )
 def test_a_flag_that_the_task_would_leave_unheard_is_refused(
-    recipe: str, flags: list[str], said: str, place: Place, capsys: pytest.CaptureFixture[str]
+    recipe: str, flags: list[str], said: str, place: WorkerSlot, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(recipe, place, flags) == 2
     assert said in capsys.readouterr().err
@@ -207,13 +210,49 @@ def test_a_flag_that_the_task_would_leave_unheard_is_refused(
 
 @pytest.mark.parametrize(
     ("recipe", "head"),
-    [("copa", "choice"), ("squad", "span"), ("gpt_copa", "gpt"), ("pretrain", "word"), ("pretrain_gpt", "next_word")],
+    [
+        ("copa", "choice"),
+        ("squad", "span"),
+        ("gpt_copa", "gpt"),
+        ("pretrain", "masked_lm"),
+        ("pretrain_gpt", "causal_lm"),
+    ],
 )
 def test_a_classifier_on_features_is_refused_where_answers_are_no_labels(
-    recipe: str, head: str, place: Place, capsys: pytest.CaptureFixture[str]
+    recipe: str, head: str, place: WorkerSlot, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = ["--columns", "text=sentence"] if recipe.startswith("pretrain") else ["--data", "sample"]
     assert run(recipe, place, [*data, "--strategy", "shallow"]) == 2
     said = capsys.readouterr().err
     assert f"{recipe}, whose answers are no labels (head {head})" in said
     assert "head_only is the nearest" in said
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--data", "nowhere"], "nothing at nowhere"),
+        (["--data", "wrong.csv"], "the columns a, b"),
+        (["--epochs", "0"], "at least 1"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_what_is_wrong_with_flags_and_rows_is_said_before_any_heavy_library_is_there(
+    flags: list[str], said: str, tmp_path: Path
+) -> None:
+    """A person who mistyped a path waits a second, not ten."""
+    (tmp_path / "wrong.csv").write_text("a,b\n1,2\n")
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = ['recipes/sst2.py', *{flags!r}]\n"
+        "try:\n"
+        f"    runpy.run_path({str(ROOT / 'recipes' / 'sst2.py')!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    print(end.code, [n for n in ('torch', 'transformers', 'datasets', 'accelerate') if n in sys.modules])\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    assert ended.stdout.strip() == "2 []"
+    assert said in ended.stderr

@@ -9,7 +9,7 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
-from tests.runs import ROOT, run_recipe
+from tests.recipe_runs import ROOT, run_recipe
 
 SAMPLE = ROOT / "tlnlp" / "bundled" / "samples" / "reviews"
 
@@ -138,7 +138,7 @@ def test_a_card_says_where_the_weights_come_from(name: str) -> None:
     text = (ROOT / "tlnlp" / "bundled" / name / "README.md").read_text(encoding="utf-8")
     card = ModelCard(text)
     assert card.data.license == "cc-by-sa-4.0" and card.data.pipeline_tag in ("fill-mask", "text-generation")
-    for said in ("tokens seen", "Wikipedia", "python recipes/pretrain", "tlnlp.bundle", "| loss |"):
+    for said in ("tokens seen", "Wikipedia", "python recipes/pretrain", "research.mini.bundle", "| loss |"):
         assert said in text, said
     weights = load_file(ROOT / "tlnlp" / "bundled" / name / "model.safetensors")
     million = sum(each.numel() for each in weights.values()) / 1e6

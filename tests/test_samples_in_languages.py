@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.runs import ROOT
+from tests.recipe_runs import ROOT
 from tests.test_samples import UPOS
-from tlnlp.evaluation.languages import find_script
+from tlnlp.runs.languages import find_script
 
 SAMPLES = ROOT / "tlnlp" / "bundled" / "samples"
 SCRIPTS = {"de": "Latin", "fr": "Latin", "es": "Latin", "ru": "Cyrillic", "fa": "Arabic"}

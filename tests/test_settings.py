@@ -15,10 +15,10 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
-from tests.runs import ROOT, load_recipe
+from tests.recipe_runs import ROOT, load_recipe
 from tlnlp.errors import InputError
 from tlnlp.recipe import Recipe
-from tlnlp.settings import Settings, changed_settings, parse_settings
+from tlnlp.settings import Settings, changed_settings
 
 HELP_SECONDS = 2.0
 # What takes seconds to import; --help must not wait for it.
@@ -38,7 +38,7 @@ def sst2() -> Recipe:
 @pytest.fixture
 def parse(sst2: Recipe) -> Callable[..., Settings]:
     """parse("--epochs", "2"): the settings of that command line of the sst2 recipe."""
-    return lambda *arguments: parse_settings(sst2, list(arguments), "")
+    return lambda *arguments: sst2.parse(list(arguments), "")
 
 
 def _refusal(**changes: Any) -> InputError:
@@ -103,7 +103,7 @@ def test_full_is_refused_where_the_recipe_has_no_published_run() -> None:
     recipe = load_recipe("pretrain")
     assert recipe.published is None
     with pytest.raises(InputError, match="--full"):
-        parse_settings(recipe, ["--full"], "")
+        recipe.parse(["--full"], "")
 
 
 def test_a_recipes_own_defaults_stand_over_the_libraries(parse: Callable[..., Settings], sst2: Recipe) -> None:

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from tests.conftest import TARGET_ROWS, write_rows
-from tests.runs import Ended, run_recipe
+from tests.recipe_runs import Ended, run_recipe
 from tlnlp.data.rows import Rows
-from tlnlp.evaluation import varying
-from tlnlp.evaluation.facts import WORD
-from tlnlp.evaluation.languages import describe_text, find_script, gap_between, is_above_chance, score_of, table_of
-from tlnlp.evaluation.measure import Headline
+from tlnlp.evaluation import uncertainty as varying
+from tlnlp.evaluation.data_profile import WORD
+from tlnlp.evaluation.scoring import PrimaryMetric
+from tlnlp.runs.languages import describe_text, find_script, gap_between, is_above_chance, score_of, table_of
 
 FLAGS = ("--epochs", 3, "--max-length", 32, "--batch-size", 8, "--learning-rate", "3e-3", "--languages", "de", "fa")
 
@@ -170,7 +170,9 @@ def test_a_variance_from_drawn_rows_is_that_of_all_rows(monkeypatch: pytest.Monk
     def share(told: Sequence[int], held: Sequence[int]) -> float:
         return float(np.mean(np.asarray(told) == np.asarray(held)))
 
-    monkeypatch.setattr(varying, "headline", lambda task, rows: Headline(share, lower_is_better=False, is_mean=False))
+    monkeypatch.setattr(
+        varying, "headline", lambda task, rows: PrimaryMetric(share, lower_is_better=False, is_mean=False)
+    )
     labels, guesses = np.random.default_rng(0).integers(0, 2, (2, 4_000))
     rows = Rows({"label": labels.tolist()}, "rows", np.arange(4_000))
     noise = varying.noise_of(None, {"predictions": guesses.tolist(), "references": labels.tolist()}, rows)

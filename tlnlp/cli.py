@@ -7,19 +7,22 @@ from collections.abc import Callable
 
 from tlnlp.errors import InputError, did_you_mean, say_error
 from tlnlp.lazy import lazy_module
+from tlnlp.runs.versions import __version__
 
 # Name to what it does, and the module whose `main` does it: heavy imports wait until it is called.
 COMMANDS = {
-    "predict": ("answers of a saved model to new rows: jsonl in, jsonl out", lazy_module("tlnlp.answering")),
-    "fill-mask": ("the words that a model puts in the place of [MASK]", lazy_module("tlnlp.words.fill_mask")),
-    "next-word": ("the words that a model says next; choose, go on, undo", lazy_module("tlnlp.words.next_word")),
-    "demo": ("a web page on this machine to try models on", lazy_module("tlnlp.demo.command")),
-    "report": ("one HTML file about a run, or about several", lazy_module("tlnlp.reporting.command")),
-    "check": ("what to know of rows before a model learns from them", lazy_module("tlnlp.checking.command")),
-    "compare": ("does transfer help, and which way of it: a grid of runs", lazy_module("tlnlp.comparing.command")),
+    "run": ("fine-tune: tlnlp run RECIPE, with any flag of the recipe", lazy_module("tlnlp.commands.run")),
+    "recipes": ("the recipes there are, one line each", lazy_module("tlnlp.commands.recipes")),
+    "predict": ("answers of a saved model to new rows: jsonl in, jsonl out", lazy_module("tlnlp.commands.predict")),
+    "fill-mask": ("the words that a model puts in the place of [MASK]", lazy_module("tlnlp.commands.fill_mask")),
+    "next-word": ("the words that a model says next; choose, go on, undo", lazy_module("tlnlp.commands.next_word")),
+    "demo": ("a web page on this machine to try models on", lazy_module("tlnlp.commands.demo")),
+    "report": ("one HTML file about a run, or about several", lazy_module("tlnlp.commands.report")),
+    "check": ("what to know of rows before a model learns from them", lazy_module("tlnlp.commands.check")),
+    "compare": ("does transfer help, and which way of it: a grid of runs", lazy_module("tlnlp.commands.compare")),
     "matrix": (
         "learnt from each language, answered in each: a table and a heat map",
-        lazy_module("tlnlp.matrix.command"),
+        lazy_module("tlnlp.commands.matrix"),
     ),
 }
 
@@ -28,8 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs `tlnlp COMMAND ...`. Exit status 0, 2 for bad input, 130 where it was stopped."""
     arguments = sys.argv[1:] if arguments is None else arguments
     name, *rest = arguments or ["--help"]
+    if name == "--version":
+        print(f"tlnlp {__version__}")
+        return 0
     if name in ("--help", "-h"):
-        print("usage: tlnlp COMMAND [--help]\n")
+        print("usage: tlnlp COMMAND [--help]\n       tlnlp --version\n")
         print("\n".join(f"  {command:10} {text}" for command, (text, _) in COMMANDS.items()))
         return 0
     try:

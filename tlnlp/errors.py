@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable
 
 
-class InputError(Exception):
+class InputError(ValueError):
     """Something the user gave cannot be used; said in three parts, without a traceback.
 
     Args:
@@ -23,18 +23,22 @@ class InputError(Exception):
         return f"expected: {self.expected}\nfound:    {self.found}\nchange:   {self.change}"
 
 
-class Interrupted(Exception):
+class Interrupted(KeyboardInterrupt):
     """The run was asked to stop (Ctrl-C, SIGTERM); a checkpoint has been written, where there are updates.
 
     Args:
         done: optimiser updates in the checkpoint; or so many of the rows, where nothing is kept of so short a run.
         whole: optimiser updates, or rows, of the whole run.
         unit: "update" or "row".
+        advice: how to go on.
     """
 
-    def __init__(self, done: int, whole: int, unit: str = "update") -> None:
-        super().__init__(done, whole, unit)
-        self.done, self.whole, self.unit = done, whole, unit
+    def __init__(self, done: int, whole: int, unit: str = "update", advice: str = "") -> None:
+        super().__init__(done, whole, unit, advice)
+        self.done, self.whole, self.unit, self.advice = done, whole, unit, advice
+
+    def __str__(self) -> str:
+        return f"stopped after {self.unit} {self.done:,} of {self.whole:,}" + (f"; {self.advice}" * bool(self.advice))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,122 +1,27 @@
-"""Declarations: what a task is, where its rows are, and which settings a recipe starts from. No torch in here."""
+"""A recipe: a task, the settings that it starts from, and the command line of its file. No torch in here."""
 
 from __future__ import annotations
 
+import contextlib
+import runpy
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from tlnlp.errors import InputError, say_error
-from tlnlp.heads import Head
+import tyro
+import yaml
+
+from tlnlp.errors import InputError, did_you_mean, say_error
 from tlnlp.lazy import lazy_module
-from tlnlp.settings import SMALL_DATA, Settings, changed_settings, parse_settings
+from tlnlp.settings import NOT_OF_THE_RUN, SMALL_DATA, Settings, UncheckedSettings, changed_settings
+from tlnlp.task import Task
 
 
 @dataclass(frozen=True)
-class Data:
-    """Where a task's rows are: its published data set on the Hub, and the sample that ships with the package.
-
-    Args:
-        sample: folder in `tlnlp/bundled/samples` (None: no sample).
-        hub: data set id on the Hub, with `subset` its configuration (None: not on the Hub).
-        train, dev, test: split names, the same for Hub, sample and folders of files; `test` only where it has labels.
-        also: {name: split} of further rows to report on beside dev, where the source has them.
-        original: {column of the originally published files: its name on the Hub}, where they differ.
-        original_header: column names of originally published files that come without a header line.
-        partly_labelled: rows without a label are no mistake: they are left out, and that is said.
-    """
-
-    sample: str | None = None
-    hub: str | None = None
-    subset: str | None = None
-    train: str = "train"
-    dev: str = "validation"
-    test: str | None = None
-    also: Mapping[str, str] = field(default_factory=dict)
-    original: Mapping[str, str] = field(default_factory=dict)
-    original_header: tuple[str, ...] = ()
-    partly_labelled: bool = False
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which column plays which role. None: this task has no such role.
-
-    Args:
-        text, text_pair: a sentence, and the second of a pair.
-        label: one label, several labels or a score; for `endings` the place of the right one, from 0.
-        weight: how much a row counts in the loss, in rows.
-        words, tags: the words of a row, and one tag for each.
-        question, context, answers: as in SQuAD: the answers are pieces of the context, with their places in it.
-        prompt: what each ending begins with.
-        endings: a list of texts; or several columns of one text each, "ending0,ending1,ending2,ending3".
-    """
-
-    text: str | None = None
-    text_pair: str | None = None
-    label: str | None = None
-    weight: str | None = None
-    words: str | None = None
-    tags: str | None = None
-    question: str | None = None
-    context: str | None = None
-    answers: str | None = None
-    prompt: str | None = None
-    endings: str | None = None
-
-    def by_role(self) -> dict[str, str]:
-        """{role: column}, the roles of this task only."""
-        return {each.name: getattr(self, each.name) for each in fields(self) if getattr(self, each.name)}
-
-
-class Several(tuple[str, ...]):
-    """Labels of which any number may hold for one row (multi-label): `labels=Several(("joy", "anger"))`."""
-
-
-@dataclass(frozen=True)
-class Score:
-    """A number instead of a label (regression), in the data's own unit: `labels=Score(0, 5)`."""
-
-    low: float
-    high: float
-
-
-# One of several names; any of several names; a number; or None: the names are found in the data, and said.
-Labels = tuple[str, ...] | Several | Score | None
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is asked and how an answer is judged.
-
-    Args:
-        name: short name, also the name of the output folder.
-        head: the shape of the answer, a module of `tlnlp.heads`.
-        labels: label names in the order of the data set's integers; `Several`, `Score` or None, see `Labels`.
-        metrics: modules of `tlnlp.evaluation.metrics`; the first one is the task's headline.
-        symmetric: the two texts of a pair may change places (paraphrase, similarity).
-        unanswerable: questions without an answer in their context belong to the task (SQuAD 2.0).
-        language: the language of `data` (ISO 639 code): what is learnt from unless `--train-language` says otherwise.
-        transfer: {language: its data} of further languages, answered in without having been learnt from (zero-shot
-            cross-lingual transfer). Neither the loop nor the choice of a checkpoint sees them.
-    """
-
-    name: str
-    data: Data
-    columns: Columns
-    head: Head
-    labels: Labels = None
-    metrics: tuple[Any, ...] = ()
-    symmetric: bool = False
-    unanswerable: bool = False
-    language: str = "en"
-    transfer: Mapping[str, Data] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Sourced:
+class Default:
     """A default and the place it comes from: a paper's section, or the command that measured it."""
 
     value: Any
@@ -151,20 +56,20 @@ class NewModel:
     Args:
         architecture: a model type that transformers knows ("modernbert").
         config: keyword arguments of that architecture's configuration class.
-        pieces: size of the sentencepiece vocabulary.
+        vocab_size: size of the sentencepiece vocabulary.
         lowercase: fold case before cutting into pieces.
-        at_most: fewer pieces will do, where the rows hold no more that can be learnt.
+        vocab_size_is_maximum: fewer pieces will do, where the rows hold no more that can be learnt.
         coverage: share of all characters in the rows that have pieces; the rarest are unknown. Many scripts want more.
-        replaced: {character: another one} before all else, where a script is typed in two ways.
+        character_map: {character: another one} before all else, where a script is typed in two ways.
     """
 
     architecture: str
     config: Mapping[str, Any]
-    pieces: int
+    vocab_size: int
     lowercase: bool = False
-    at_most: bool = False
+    vocab_size_is_maximum: bool = False
     coverage: float = 0.9995
-    replaced: Mapping[str, str] = field(default_factory=dict)
+    character_map: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -172,7 +77,7 @@ class Recipe:
     """A task that can be run: `Recipe.main()` is the command line of the file that declares it."""
 
     task: Task
-    defaults: Mapping[str, Sourced] = field(default_factory=dict)
+    defaults: Mapping[str, Default] = field(default_factory=dict)
     published: Published | None = None
     new_model: NewModel | None = None
 
@@ -200,21 +105,50 @@ class Recipe:
         """The settings that differ from this recipe's own, the presets among them counted as its own."""
         return changed_settings(settings, self.settings(full=settings.full, small_data=settings.small_data))
 
-    def main(self, arguments: list[str] | None = None) -> None:
+    def parse(self, arguments: Sequence[str], description: str = "") -> Settings:
+        """The settings that a command line asks for, on top of this recipe's own (with --full: the published run's).
+
+        Raises:
+            InputError: a value that cannot be, or two flags that contradict each other.
+            SystemExit: `--help`, or a flag that does not exist (status 2).
+        """
+        file = _value_of("--config", arguments)
+        told = {} if file is None else read_config(Path(file).expanduser(), self.task.name)
+        presets = {"full": "--full" in arguments, "small_data": "--small-data" in arguments}
+        asked = self.settings(**told | {name: on or told.get(name, False) for name, on in presets.items()})
+        # What a file has switched on, tyro spells --no-new-head: saying it again changes nothing.
+        on = {f"--{name.replace('_', '-')}" for name in told.keys() - presets.keys() if getattr(asked, name) is True}
+        # These two are off in the defaults: the settings that they stand for are there already.
+        read = tyro.cli(
+            UncheckedSettings,
+            args=[each for each in arguments if each not in on],
+            default=UncheckedSettings(**vars(replace(asked, full=False, small_data=False))),
+            description=description,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
+        return Settings(**vars(read))
+
+    def main(self, arguments: list[str] | None = None, description: str | None = None) -> None:
         """Reads the command line (`arguments`, or that of the process) and runs. Exit status 0, 2 for bad input,
-        130 where the run was stopped and can be resumed."""
+        130 where the run was stopped and can be resumed.
+
+        Args:
+            description: what `--help` begins with; the docstring of the calling file if None.
+        """
         arguments = sys.argv[1:] if arguments is None else arguments
+        said = description or sys._getframe(1).f_globals.get("__doc__") or self.task.name
         try:
-            settings = parse_settings(self, arguments, self._description())
+            settings = self.parse(arguments, self._describe(said))
+            # The first seed's rows: what is wrong with them is said before torch and transformers are there.
+            splits = lazy_module("tlnlp.data").load_splits(self.task, settings)
         except InputError as error:
             say_error(error)
             sys.exit(2)
-        # This brings torch and transformers: it waits until the command line is known to be right.
-        sys.exit(lazy_module("tlnlp.run").run_command(self, settings))
+        sys.exit(lazy_module("tlnlp.run").run_command(self, settings, splits))
 
-    def _description(self) -> str:
+    def _describe(self, said: str) -> str:
         """The recipe file's docstring, then what its own defaults are and where they come from."""
-        lines = [(sys._getframe(2).f_globals.get("__doc__") or self.task.name).strip(), ""]
+        lines = [said.strip(), ""]
         for name, default in self.defaults.items():
             lines.append(f"--{name.replace('_', '-')} {default.value}: {default.source}")
         if self.published is not None:
@@ -225,3 +159,116 @@ class Recipe:
     def file(self) -> str:
         """How the recipe was started, for the commands that a run prints."""
         return Path(sys.argv[0]).as_posix()
+
+
+def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
+    """What stands behind a flag, `--config FILE` or `--config=FILE`; the last one counts."""
+    found = None
+    for each, after in zip(arguments, [*arguments[1:], ""], strict=False):
+        found = after if each == flag else each.removeprefix(f"{flag}=") if each.startswith(f"{flag}=") else found
+    return found
+
+
+def read_config(file: Path, task: str) -> dict[str, Any]:
+    """The settings that a YAML or JSON file names as the flags do; a run's result.json is such a file.
+
+    Args:
+        task: whose settings are wanted: a result of another task is refused.
+
+    Raises:
+        InputError: no such file, no mapping in it, or a name that no flag has.
+    """
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))  # JSON is YAML
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            expected="--config: a YAML or JSON file of settings",
+            found=f"{file}: {' '.join(str(error).split())}",
+            change="the file or its path",
+        ) from error
+    if isinstance(content, dict) and isinstance(content.get("settings"), dict) and "task" in content:
+        if content["task"] != task:
+            raise InputError(
+                expected=f"--config: settings of {task}", found=f"{file}: a run of {content['task']}", change="the file"
+            )
+        content = {name: value for name, value in content["settings"].items() if name not in NOT_OF_THE_RUN}
+    if not isinstance(content, dict):
+        raise InputError(
+            expected="--config: a mapping of settings, e.g. epochs: 3",
+            found=f"{file}: {str(content)[:60]!r}",
+            change="the file",
+        )
+    settings = {str(name).replace("-", "_"): value for name, value in content.items()}
+    known = {each.name for each in fields(Settings)} - {"config"}
+    if unknown := [name for name in settings if name not in known]:
+        raise InputError(
+            expected="--config: settings by the names of the flags",
+            found=f"{file}: {unknown[0]}{did_you_mean(unknown[0], known)}",
+            change="the name",
+        )
+    return {name: _as_declared(file, name, value) for name, value in settings.items()}
+
+
+def _as_declared(file: Path, name: str, value: Any) -> Any:
+    """The value in the type that `Settings` declares. What a file cannot say in YAML (paths, tuples, 2e-5, which YAML
+    reads as a text) is made of what it says."""
+    kind = get_type_hints(Settings)[name]
+    kinds = get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
+    plain = tuple(tuple if get_origin(each) is tuple else each for each in kinds)
+    choices = tuple(choice for each in kinds if get_origin(each) is Literal for choice in get_args(each))
+    if value in choices or (type(value) in plain and not choices):
+        return value
+    if tuple in plain and isinstance(value, list):
+        return tuple(str(each) for each in value)
+    if Path in plain and isinstance(value, str):
+        return Path(value)
+    if float in plain and isinstance(value, int | str) and not isinstance(value, bool):
+        with contextlib.suppress(ValueError):
+            return float(value)
+    wanted = choices or tuple(each.__name__ for each in plain if each is not type(None))
+    raise InputError(
+        expected=f"--config: {name} as {' or '.join(wanted)}", found=f"{file}: {name}: {value!r}", change="the value"
+    )
+
+
+def recipe_files() -> dict[str, Path]:
+    """{name: file} of the recipes that come with the package; in a checkout those of its folder `recipes`."""
+    own = Path(__file__).parent / "recipes"
+    folder = own if own.is_dir() else Path(__file__).parents[1] / "recipes"
+    return {path.stem: path for path in sorted(folder.glob("*.py"))}
+
+
+def load_recipe(name: str | Path) -> Recipe:
+    """The recipe of that name, or the one that a file declares.
+
+    Raises:
+        InputError: there is no such recipe or file, or no recipe in it.
+    """
+    known = recipe_files()
+    path = known.get(str(name)) or Path(name).expanduser()
+    if not path.is_file():
+        beside = [each.name for each in sorted(path.parent.glob("*.py"))] if path.parent.is_dir() else []
+        hint = did_you_mean(path.name, [*known, *beside])
+        raise InputError(
+            expected="the name of a recipe (tlnlp recipes lists them), or the file of one, e.g. recipes/sst2.py",
+            found=f"{path}, which is {'a folder' if path.is_dir() else 'not there'}{hint}",
+            change="the name or the path",
+        )
+    if (folder := str(path.parent.resolve())) not in sys.path:
+        sys.path.append(folder)  # for what a recipe imports from beside it; last, so that it shadows no library
+    try:
+        declared = runpy.run_path(str(path), run_name="recipe")
+    except Exception as error:  # whatever a file that is no recipe may raise
+        raise _no_recipe(path, f"{type(error).__name__}: {error}") from error
+    recipes = {id(value): value for value in declared.values() if isinstance(value, Recipe)}
+    if len(recipes) != 1:
+        raise _no_recipe(path, f"{len(recipes)} recipes in it")
+    return next(iter(recipes.values()))
+
+
+def _no_recipe(path: Path, found: str) -> InputError:
+    return InputError(
+        expected="a file with one `recipe = Recipe(...)` in it",
+        found=f"{path}: {found}",
+        change="the path, or the file",
+    )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from tlnlp.errors import InputError, did_you_mean
-
-if TYPE_CHECKING:
-    from tlnlp.recipe import Recipe
 
 
 def _flag(unit: str, text: str) -> Any:
@@ -170,6 +167,10 @@ class Settings:
     ] = None
     no_report: Annotated[bool, _flag("", "Leave report.html out; tlnlp report FOLDER makes it at any time.")] = False
     quiet: Annotated[bool, _flag("", "Only the score, as one line.")] = False
+    config: Annotated[
+        Path | None,
+        _flag("FILE", "Settings from a YAML or JSON file; a run's result.json is one. Flags win over it."),
+    ] = None
 
     def __post_init__(self) -> None:
         _refuse_absurd_numbers(self)
@@ -189,6 +190,14 @@ class Settings:
         return dict(each.split("=", 1) for each in self.truncate)
 
 
+@dataclass(frozen=True)
+class UncheckedSettings(Settings):
+    """Settings while a command line is read: tyro would say what is wrong with them in words of its own."""
+
+    def __post_init__(self) -> None:
+        """Checked when they become `Settings`."""
+
+
 # Fine-tuning on few rows fails for want of updates (Mosbach et al. 2021, sections 5 and 6). Their third remedy, Adam
 # with bias correction, is what runs always.
 SMALL_DATA: dict[str, Any] = {"epochs": 20, "warmup_fraction": 0.1, "schedule": "linear"}
@@ -197,7 +206,7 @@ SIDES = ("end", "start", "never")
 # Flags that say where and how a run is kept, not what it is: they may change when a run is resumed.
 NOT_OF_THE_RUN = (
     *("output_dir", "frozen_dir", "resume", "overwrite", "save_every"),
-    *("tracker", "push_to", "no_report", "quiet", "seeds"),
+    *("tracker", "push_to", "no_report", "quiet", "seeds", "config"),
 )
 
 _AT_LEAST = {
@@ -290,25 +299,6 @@ def _refuse_contradictions(settings: Settings) -> None:
             found=f"--full and --data {settings.data}",
             change=f"leave out --full and name the model: --model HUB_ID --data {settings.data}",
         )
-
-
-def parse_settings(recipe: Recipe, arguments: list[str], description: str) -> Settings:
-    """The settings that a command line asks for, on top of the recipe's defaults (with --full: the published run's).
-
-    Raises:
-        InputError: a value that cannot be, or two flags that contradict each other.
-        SystemExit: `--help`, or a flag that does not exist (status 2).
-    """
-    # Off in the defaults even so: what is on by default, tyro would spell --no-full.
-    asked = recipe.settings(full="--full" in arguments, small_data="--small-data" in arguments)
-    defaults = replace(asked, full=False, small_data=False)
-    return tyro.cli(
-        Settings,
-        args=arguments,
-        default=defaults,
-        description=description,
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
 
 
 def changed_settings(settings: Settings, defaults: Settings) -> dict[str, Any]:

@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 # Calls in which the host waits for the GPU. A copy from ordinary (not pinned) memory is among them.
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpyAsync", "cudaMemcpy")
 
-Record = dict[str, Any]
+TrainingLog = dict[str, Any]
 Value = TypeVar("Value")
 
 
@@ -76,7 +76,7 @@ def wait_for_gpu() -> None:
         torch.cuda.synchronize()
 
 
-def attempt(act: Callable[[], Record]) -> Record:
+def attempt(act: Callable[[], TrainingLog]) -> TrainingLog:
     """What `act` measured; where it fails, why: one failure must not take along what else a part would measure."""
     try:
         return act()

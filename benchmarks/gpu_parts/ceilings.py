@@ -10,13 +10,13 @@ from importlib.metadata import version
 
 import torch
 
-from gpu_parts.bench import Bench, Record, median, set_tf32, wait_for_gpu
+from gpu_parts.bench import Bench, TrainingLog, median, set_tf32, wait_for_gpu
 
 LIBRARIES = ("torch", "transformers", "accelerate", "peft", "datasets", "tokenizers", "numpy")
 REPEATS = 20
 
 
-def run(bench: Bench) -> Iterator[Record]:
+def run(bench: Bench) -> Iterator[TrainingLog]:
     """The machine; TFLOP/s of a product of square matrices in three precisions; GB/s of a copy, reads and writes."""
     yield {"kind": "machine", **describe_machine()}
     side = bench.size(8192, 64)
@@ -47,7 +47,7 @@ def time_of(act: Callable[[], object]) -> float:
     return median(seconds[3:]) or 0.0
 
 
-def describe_machine() -> Record:
+def describe_machine() -> TrainingLog:
     """Card, driver and versions; nothing that names the machine."""
     card, driver = "none: a dry run on the CPU", ""
     if torch.cuda.is_available():

@@ -13,18 +13,18 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from gpu_parts.bench import REPOSITORY, Bench, Record, attempt
+from gpu_parts.bench import REPOSITORY, Bench, TrainingLog, attempt
 
 PRECISIONS = ("fp32", "bf16")
 
 
-def run(bench: Bench) -> Iterator[Record]:
+def run(bench: Bench) -> Iterator[TrainingLog]:
     """In each precision: left alone, left alone again, killed and resumed."""
     for precision in bench.size(PRECISIONS, PRECISIONS[1:]):
         yield {"kind": "resume", "precision": precision} | attempt(lambda: compare(precision, bench))  # noqa: B023
 
 
-def compare(precision: str, bench: Bench) -> Record:
+def compare(precision: str, bench: Bench) -> TrainingLog:
     """Whether the weights of the three are the same to the last bit, and how far apart they are."""
     alone, again, killed = (bench.work / "killed" / f"{precision}-{name}" for name in ("alone", "again", "killed"))
     left_alone = [start(folder, precision, bench) for folder in (alone, again)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpu_parts.bench import Bench, Record, attempt
+from gpu_parts.bench import Bench, TrainingLog, attempt
 from gpu_parts.inputs import bundled_mini
 from gpu_parts.ours import begin, learn
 from gpu_parts.trainer import TrainerArm, accuracy_on, encode
@@ -14,7 +14,7 @@ SEEDS = 5
 EPOCHS, BATCH_SIZE, RATE = 1, 32, 5e-4
 
 
-def run(bench: Bench) -> Iterator[Record]:
+def run(bench: Bench) -> Iterator[TrainingLog]:
     """Dev accuracy after an epoch, seed by seed."""
     for seed in range(bench.size(SEEDS, 1)):
         for arm, by in (("trainer_tuned", by_trainer), ("ours_bf16", by_ours)):
@@ -27,7 +27,7 @@ def model_of(bench: Bench) -> str:
     return bench.size(bundled_mini(), str(bench.work / "small-bert"))
 
 
-def by_trainer(seed: int, bench: Bench) -> Record:
+def by_trainer(seed: int, bench: Bench) -> TrainingLog:
     """The tuned Trainer's accuracy on the dev rows. Warm-up and decay as in our recipes."""
     arm = TrainerArm("sst2", bench, tuned=True, model=model_of(bench))
     trainer = arm.trainer(
@@ -39,7 +39,7 @@ def by_trainer(seed: int, bench: Bench) -> Record:
     return {"accuracy": accuracy_on(trainer, dev), "rows": len(arm.train)}
 
 
-def by_ours(seed: int, bench: Bench) -> Record:
+def by_ours(seed: int, bench: Bench) -> TrainingLog:
     """Ours."""
     work = begin(
         "sst2", bench.work / "learning", data=str(bench.work / "sst2"), model=model_of(bench), precision="bf16",

@@ -14,16 +14,16 @@ import numpy as np
 import torch
 
 from gpu_parts.bench import REPOSITORY, Bench, Window, bytes_of, start_afresh
+from tlnlp.acceleration.padding_free import PaddingFree
 from tlnlp.data import load_splits
-from tlnlp.evaluation.measure import measure
-from tlnlp.evaluation.screen import Bar, Screen
-from tlnlp.learn import Learner
-from tlnlp.packing import Packing
-from tlnlp.prepare import Work, prepare
+from tlnlp.display.console import ProgressBar, RunConsole
+from tlnlp.evaluation.scoring import measure
+from tlnlp.models.validation import find_source, follow_labels
 from tlnlp.recipe import Recipe
-from tlnlp.source import find_source, follow_labels
+from tlnlp.runs.setup import PreparedRun, prepare
+from tlnlp.runs.trainer import Trainer
+from tlnlp.training.distributed import start_accelerator
 from tlnlp.training.loop import Step
-from tlnlp.training.processes import start_accelerator
 
 
 def load_recipe(name: str) -> Recipe:
@@ -31,7 +31,7 @@ def load_recipe(name: str) -> Recipe:
     return runpy.run_path(str(REPOSITORY / "recipes" / f"{name}.py"))["recipe"]
 
 
-def begin(name: str, folder: Path, **settings: Any) -> Work:
+def begin(name: str, folder: Path, **settings: Any) -> PreparedRun:
     """All that a run of `recipes/NAME.py` has in hand before its first update. What it finds out about the rows for
     the report is left out: it takes seconds, and nothing here reads it."""
     start_afresh()
@@ -41,39 +41,41 @@ def begin(name: str, folder: Path, **settings: Any) -> Work:
     source = find_source(recipe, asked, splits)
     folder.mkdir(parents=True, exist_ok=True)
     splits = follow_labels(splits, source.labels)
-    with patch("tlnlp.prepare.describe_data", return_value=None):
+    with patch("tlnlp.runs.setup.describe_data", return_value=None):
         return prepare(recipe, asked, splits, source, folder, start_accelerator(asked))
 
 
-def learn(work: Work) -> dict[str, float]:
+def learn(work: PreparedRun) -> dict[str, float]:
     """The metrics of a whole run, which leaves nothing on disk."""
     with tempfile.TemporaryDirectory() as folder:
-        record, answers, _ = Learner(work, Path(folder), "", Screen(speaks=False, quiet=True), 0.0).learn()
-    scores = measure(work.training.task, answers, work.reported_rows)
+        record, answers, _ = Trainer(work, Path(folder), "", RunConsole(speaks=False, quiet=True), 0.0).learn()
+    scores = measure(work.training.task, answers, work.eval_rows)
     return {**scores, "rows_per_second": record.rows_seen / record.train_seconds}
 
 
-def pack_on_device(work: Work) -> bool:
+def pack_on_device(work: PreparedRun) -> bool:
     """Installs padding-free layers, which a run has on a CPU by itself; whether the network answers as before."""
     training = work.training
     device = training.accelerator.device
     items = np.argsort(training.encoded.lengths, kind="stable")[:: max(1, len(training.encoded) // 8)]
     batch = training.head.collate(training.encoded, items, training.tokenizer, np.random.default_rng(0))
     batch = {name: value.to(device) for name, value in batch.items()}
-    training.packing = Packing.install(training.model, lambda network: training.head.logits(network, batch))
-    return training.packing is not None
+    packing = PaddingFree.install(training.model, lambda network: training.head.logits(network, batch))
+    if packing is not None:
+        training.slots = packing.places
+    return packing is not None
 
 
 class _Over(Exception):
     """The window has closed: the rest of the run is of no interest."""
 
 
-class _Timed(Learner):
+class _Timed(Trainer):
     """A run as a person has it (bar, notes, look for a request to stop), with a clock."""
 
     window: Window
 
-    def _note(self, step: Step, bar: Bar) -> None:
+    def _note(self, step: Step, bar: ProgressBar) -> None:
         super()._note(step, bar)
         self.window.tick(step.updates_done)
         if step.updates_done == self.window.updates:
@@ -104,7 +106,7 @@ class OursArm:
         told = {"model": str(bench.work / "bert"), "learning_rate": 5e-5, "epochs": 1} | settings
         self.precision, self.cudnn = told.get("precision", "fp32"), cudnn
         self.work = begin(recipe, self.folder, data=str(bench.work / (rows or recipe)), **told)
-        if packed and self.work.training.packing is None and not pack_on_device(self.work):
+        if packed and self.work.packing is None and not pack_on_device(self.work):
             raise RuntimeError("padding-free layers do not answer as padded ones do")
 
     @property
@@ -129,7 +131,7 @@ class OursArm:
         training = self.work.training
         training.settings = replace(training.settings, batch_size=batch_size, precision=self.precision)
         training.accelerator = start_accelerator(training.settings)
-        learner = _Timed(self.work, self.folder, "", Screen(speaks=False, quiet=True), 0.0)
+        learner = _Timed(self.work, self.folder, "", RunConsole(speaks=False, quiet=True), 0.0)
         learner.window = window
         torch.backends.cuda.enable_cudnn_sdp(self.cudnn)
         try:

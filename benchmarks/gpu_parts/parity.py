@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from gpu_parts.bench import Bench, Record, attempt
+from gpu_parts.bench import Bench, TrainingLog, attempt
 from gpu_parts.ours import begin, learn, pack_on_device
 from tlnlp.training.loop import train
 
@@ -22,8 +22,8 @@ HEADS: dict[str, tuple[str, dict[str, Any]]] = {
     "tag": ("conll2003", {}),
     "span": ("squad", {}),
     "gpt": ("gpt_sst2", {}),
-    "word": ("pretrain", {"model": "mini", "strategy": "full"}),
-    "next_word": ("pretrain_gpt", {"model": "mini-gpt"}),
+    "masked_lm": ("pretrain", {"model": "mini", "strategy": "full"}),
+    "causal_lm": ("pretrain_gpt", {"model": "mini-gpt"}),
 }
 UPDATES = 20
 # Passes over a sample, for the scores of two precisions: enough to learn, few enough for a paid minute.
@@ -33,7 +33,7 @@ EPOCHS = 3
 def begin_head(head: str, bench: Bench, **settings: Any) -> Any:
     """A run of `head`'s recipe on some of its sample."""
     recipe, own = HEADS[head]
-    rows = {"data": str(bench.work / "text"), "train_rows": bench.size(2000, 20)} if "word" in head else {}
+    rows = {"data": str(bench.work / "text"), "train_rows": bench.size(2000, 20)} if head.endswith("_lm") else {}
     if bench.dry_run:
         rows |= {"train_rows": 12, "batch_size": 4, "max_length": 64, "window_overlap": 8}
         rows |= {} if "gpt" in own.get("model", recipe) else {"model": str(bench.work / "small-bert")}
@@ -45,14 +45,14 @@ def losses(work: Any, updates: int) -> list[float]:
     return [float(step.loss) for step in islice(train(work.training), updates)]
 
 
-def run_cpu(bench: Bench) -> Iterator[Record]:
+def run_cpu(bench: Bench) -> Iterator[TrainingLog]:
     """The losses on the CPU."""
     for head in bench.size(list(HEADS), list(HEADS)[:1]):
         record = {"kind": "losses", "head": head, "where": "cpu"}
         yield record | attempt(lambda: {"losses": losses(begin_head(head, bench), bench.size(UPDATES, 2))})  # noqa: B023
 
 
-def run_gpu(bench: Bench) -> Iterator[Record]:
+def run_gpu(bench: Bench) -> Iterator[TrainingLog]:
     """The GPU's losses; the same seed twice; padding-free layers; frozen layers; scores in two precisions."""
     updates = bench.size(UPDATES, 2)
     checks = {
@@ -69,7 +69,7 @@ def run_gpu(bench: Bench) -> Iterator[Record]:
             yield {"kind": kind, "head": head} | attempt(lambda: check(head))  # noqa: B023
 
 
-def twice(head: str, updates: int, bench: Bench) -> Record:
+def twice(head: str, updates: int, bench: Bench) -> TrainingLog:
     """Losses of two runs of one seed, and whether the weights after them are the same to the last bit."""
     first, second = (begin_head(head, bench) for _ in range(2))
     found, again = losses(first, updates), losses(second, updates)
@@ -80,7 +80,7 @@ def twice(head: str, updates: int, bench: Bench) -> Record:
     return {"losses": found, "same_losses": found == again, "same_bits": same}
 
 
-def forbidding(head: str, updates: int, bench: Bench) -> Record:
+def forbidding(head: str, updates: int, bench: Bench) -> TrainingLog:
     """Whether deterministic algorithms give the same bits twice, and the operations that have none."""
     named: set[str] = set()
     for only_warn in (False, True):  # attention has one that is taken only where nothing else will do
@@ -101,17 +101,17 @@ def forbidding(head: str, updates: int, bench: Bench) -> Record:
     return {"same_bits": found["same_bits"], "operations": sorted(named)}
 
 
-def packed_and_not(head: str, updates: int, bench: Bench) -> Record:
+def packed_and_not(head: str, updates: int, bench: Bench) -> TrainingLog:
     """The largest difference in the losses of padded and of padding-free layers."""
     padded = begin_head(head, bench)
     padded_losses = losses(padded, updates)
     packed = begin_head(head, bench)
-    installed = packed.training.packing is not None or pack_on_device(packed)
+    installed = packed.packing is not None or pack_on_device(packed)
     packed_losses = losses(packed, updates)
     return {"installed": installed, "difference": difference(padded_losses, packed_losses)}
 
 
-def kept_and_not(head: str, bench: Bench) -> Record:
+def kept_and_not(head: str, bench: Bench) -> TrainingLog:
     """The largest difference in the losses of two epochs with frozen layers run once and run each time."""
     found = []
     for again in (False, True):
@@ -129,7 +129,7 @@ def kept_and_not(head: str, bench: Bench) -> Record:
     return {"installed": was_kept, "difference": difference(*found)}
 
 
-def scores(head: str, bench: Bench) -> Record:
+def scores(head: str, bench: Bench) -> TrainingLog:
     """The headline metric on the dev rows after learning in fp32 and in bf16."""
     found = {}
     for precision in ("fp32", "bf16"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gpu_parts.bench import Bench, Record, Window, attempt, memory_of
+from gpu_parts.bench import Bench, TrainingLog, Window, attempt, memory_of
 from gpu_parts.ours import OursArm
 
 # Rows of 128 tokens in an update, and the token budget of a micro-batch: the recipe's own, and what fills a large card.
@@ -12,7 +12,7 @@ BATCHES = {32: 4096, 512: 65_536}
 UPDATES = (5, 30, 5)
 
 
-def run(bench: Bench) -> Iterator[Record]:
+def run(bench: Bench) -> Iterator[TrainingLog]:
     """In bf16."""
     for network in ("encoder", "encoder-x4"):
         for batch_size, max_tokens in bench.size(BATCHES, {4: 512}).items():
@@ -20,7 +20,7 @@ def run(bench: Bench) -> Iterator[Record]:
             yield record | attempt(lambda: measure(network, batch_size, max_tokens, bench))  # noqa: B023
 
 
-def measure(network: str, batch_size: int, max_tokens: int, bench: Bench) -> Record:
+def measure(network: str, batch_size: int, max_tokens: int, bench: Bench) -> TrainingLog:
     """One run from random weights."""
     warm, timed, profiled = bench.size(UPDATES, (1, 2, 1))
     window, record = Window(warm, timed, profiled), {}

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from gpu_parts.bench import REPOSITORY, Bench, Record, activity_of, attempt, wait_for_gpu
+from gpu_parts.bench import REPOSITORY, Bench, TrainingLog, activity_of, attempt, wait_for_gpu
 from gpu_parts.ours import OursArm
 from gpu_parts.speed import make_arm
 
@@ -25,11 +25,11 @@ OURS = str(REPOSITORY / "tlnlp")
 class Watch:
     """A window, as `OursArm.run` takes it, in which the waits are counted and then a few updates are profiled."""
 
-    def __init__(self, warm: int, watched: int) -> None:
-        self.warm, self.watched = warm, watched
-        self.updates = warm + 2 * watched
+    def __init__(self, warm: int, encoded_dev: int) -> None:
+        self.warm, self.encoded_dev = warm, encoded_dev
+        self.updates = warm + 2 * encoded_dev
         self.waits: collections.Counter[str] = collections.Counter()
-        self.record: Record = {}
+        self.record: TrainingLog = {}
         self._show = warnings.showwarning
         self._profiler: Any = None
         self._began = 0.0
@@ -41,7 +41,7 @@ class Watch:
             warnings.simplefilter("always")
             warnings.showwarning = self._count
             torch.cuda.set_sync_debug_mode("warn")
-        elif done == self.warm + self.watched:
+        elif done == self.warm + self.encoded_dev:
             if on_gpu:
                 torch.cuda.set_sync_debug_mode("default")
                 warnings.showwarning = self._show
@@ -66,7 +66,7 @@ class Watch:
             place = f"{Path(frames[-1].filename).relative_to(REPOSITORY)}:{frames[-1].lineno} {frames[-1].line}"
         self.waits[place] += 1
 
-    def _describe(self, wall_seconds: float) -> Record:
+    def _describe(self, wall_seconds: float) -> TrainingLog:
         on_gpu = torch.cuda.is_available()
         averages = self._profiler.key_averages()
         spent = "self_device_time_total" if on_gpu else "self_cpu_time_total"
@@ -76,21 +76,21 @@ class Watch:
         activity = activity_of(self._profiler, wall_seconds)
         gaps = activity.gaps_ms
         return {
-            "update_ms": activity.wall_ms / self.watched,
-            "kernels": len(activity.kernels) / self.watched,
-            "kernel_ms": activity.busy_ms / self.watched,
-            "gap_ms": sum(gaps) / self.watched,
-            "long_gaps": sum(gap > LONG_GAP_MS for gap in gaps) / self.watched,
+            "update_ms": activity.wall_ms / self.encoded_dev,
+            "kernels": len(activity.kernels) / self.encoded_dev,
+            "kernel_ms": activity.busy_ms / self.encoded_dev,
+            "gap_ms": sum(gaps) / self.encoded_dev,
+            "long_gaps": sum(gap > LONG_GAP_MS for gap in gaps) / self.encoded_dev,
             "longest_gap_ms": max(gaps, default=0.0),
             "largest": [
                 {
                     "name": short_name(each.key),
                     "share": getattr(each, spent) / total,
-                    "calls": each.count / self.watched,
+                    "calls": each.count / self.encoded_dev,
                 }
                 for each in largest
             ],
-            "waits": {place: count / self.watched for place, count in self.waits.most_common()},
+            "waits": {place: count / self.encoded_dev for place, count in self.waits.most_common()},
         }
 
 
@@ -106,13 +106,13 @@ def short_name(kernel: str) -> str:
     return kernel[:80]
 
 
-def run(bench: Bench) -> Iterator[Record]:
+def run(bench: Bench) -> Iterator[TrainingLog]:
     """bert-base in bf16 on the rows of SST-2 and of SQuAD, 32 an update; in a dry run toys."""
     for shape in bench.size(["sst2", "squad"], ["squad"]):
         yield {"kind": "profile", "shape": shape} | attempt(lambda: watch(shape, bench))  # noqa: B023
 
 
-def watch(shape: str, bench: Bench) -> Record:
+def watch(shape: str, bench: Bench) -> TrainingLog:
     """Updates of the arm `ours_bf16`."""
     arm = make_arm("ours_bf16", shape, {}, bench)
     assert isinstance(arm, OursArm)

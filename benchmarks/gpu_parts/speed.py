@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import transformers
 
-from gpu_parts.bench import Bench, Record, Window, attempt, memory_of
+from gpu_parts.bench import Bench, TrainingLog, Window, attempt, memory_of
 from gpu_parts.ours import OursArm
 from gpu_parts.trainer import SHAPES, TrainerArm
 
@@ -28,17 +28,17 @@ SMALL_BATCH, LARGE_BATCH = 32, 256
 UPDATES = {SMALL_BATCH: ((5, 20, 5), (3, 12, 3)), LARGE_BATCH: ((3, 8, 3), (2, 3, 2))}
 
 
-def small_batches(bench: Bench) -> Iterator[Record]:
+def small_batches(bench: Bench) -> Iterator[TrainingLog]:
     """The paper's batch."""
     return run(SMALL_BATCH, bench.size(list(SHAPES), ["squad", "conll2003"]), bench)
 
 
-def large_batches(bench: Bench) -> Iterator[Record]:
+def large_batches(bench: Bench) -> Iterator[TrainingLog]:
     """A batch that fills a large card."""
     return run(LARGE_BATCH, bench.size(list(SHAPES), ["sst2", "mnli"]), bench)
 
 
-def run(batch_size: int, shapes: list[str], bench: Bench) -> Iterator[Record]:
+def run(batch_size: int, shapes: list[str], bench: Bench) -> Iterator[TrainingLog]:
     """For each shape each arm in turn, `ROUNDS` times; in the last round also under the profiler."""
     for number, shape in enumerate(shapes):
         names = [name for name in ARMS if name != "trainer_compiled"]
@@ -57,7 +57,7 @@ def run(batch_size: int, shapes: list[str], bench: Bench) -> Iterator[Record]:
             yield {"kind": "shape", "shape": shape, **describe_shape(ours.lengths, bench)}
 
 
-def compiled(bench: Bench) -> Iterator[Record]:
+def compiled(bench: Bench) -> Iterator[TrainingLog]:
     """The tuned Trainer with torch.compile: what compiling takes, and what it brings."""
     for shape in bench.size(["sst2", "squad"], ["sst2"]):
         record = {"kind": "speed", "shape": shape, "batch_size": SMALL_BATCH, "arm": "trainer_compiled", "round": 0}
@@ -76,7 +76,7 @@ def make_arm(name: str, shape: str, arms: dict[str, Any], bench: Bench) -> Train
     return OursArm(shape, bench, max_length=SHAPES[shape].length or 128, **ARMS[name])
 
 
-def measure(name: str, shape: str, arms: dict[str, Any], batch_size: int, window: Window, bench: Bench) -> Record:
+def measure(name: str, shape: str, arms: dict[str, Any], batch_size: int, window: Window, bench: Bench) -> TrainingLog:
     """One run of an arm, which is made where `arms` does not have it yet.
 
     Returns:
@@ -84,7 +84,7 @@ def measure(name: str, shape: str, arms: dict[str, Any], batch_size: int, window
         which a kernel ran (`busy`), and the milliseconds of an update in which the host did not wait for the GPU
         (`host_ms`).
     """
-    record: Record = {}
+    record: TrainingLog = {}
     with memory_of(record, arms[name].held_bytes if name in arms else 0):
         if name not in arms:
             arms[name] = make_arm(name, shape, arms, bench)
@@ -98,7 +98,7 @@ def measure(name: str, shape: str, arms: dict[str, Any], batch_size: int, window
     return record
 
 
-def describe_shape(lengths: np.ndarray, bench: Bench) -> Record:
+def describe_shape(lengths: np.ndarray, bench: Bench) -> TrainingLog:
     """Mean length, and the operations that a row's forward and backward pass must do at least.
 
     A multiplication and an addition are two operations; backward counts twice forward; padding, norms, embeddings and

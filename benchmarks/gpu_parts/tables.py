@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-Record = dict[str, Any]
+TrainingLog = dict[str, Any]
 TITLES = {
     "trainer": "(a) Trainer, as the examples call it",
     "trainer_tuned": "(b) Trainer, tuned",
@@ -20,7 +20,7 @@ TITLES = {
 
 def tables(whole: dict[str, Any]) -> str:
     """All tables there is something for, as Markdown."""
-    records: list[Record] = whole["records"]
+    records: list[TrainingLog] = whole["records"]
     parts = (
         machine,
         ceilings,
@@ -40,7 +40,7 @@ def tables(whole: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def of_kind(records: Iterable[Record], kind: str) -> list[Record]:
+def of_kind(records: Iterable[TrainingLog], kind: str) -> list[TrainingLog]:
     return [record for record in records if record["kind"] == kind]
 
 
@@ -57,7 +57,7 @@ def shown(value: Any, form: str = ",.0f") -> str:
     return "-" if value is None else format(value, form)
 
 
-def machine(records: list[Record]) -> list[str]:
+def machine(records: list[TrainingLog]) -> list[str]:
     lines = []
     for each in of_kind(records, "machine")[:1]:
         libraries = ", ".join(
@@ -67,7 +67,7 @@ def machine(records: list[Record]) -> list[str]:
     return lines
 
 
-def ceilings(records: list[Record]) -> list[str]:
+def ceilings(records: list[TrainingLog]) -> list[str]:
     rows = [
         [f"{r['precision']} product of {r['side']:,} x {r['side']:,}", f"{r['tflops']:,.1f} TFLOP/s"]
         for r in of_kind(records, "product")
@@ -79,7 +79,7 @@ def ceilings(records: list[Record]) -> list[str]:
     return table("Ceilings", ("what", "rate"), rows)
 
 
-def speed(records: list[Record]) -> list[str]:
+def speed(records: list[TrainingLog]) -> list[str]:
     """Medians over rounds. A ratio is the median of the ratios within a round."""
     measured = of_kind(records, "speed")
     ceiling = next((r["tflops"] for r in of_kind(records, "product") if r["precision"] == "bf16"), None)
@@ -123,13 +123,17 @@ def speed(records: list[Record]) -> list[str]:
     return lines
 
 
-def ratio(cell: list[Record], arm: str, rival: str) -> str:
-    rates = {(r["arm"], r["round"]): r["rows_per_second"] for r in cell if "failed" not in r}
-    pairs = [rates[arm, n] / rates[rival, n] for name, n in rates if name == rival and (arm, n) in rates]
+def ratio(cell: list[TrainingLog], arm: str, rival: str) -> str:
+    learning_rates = {(r["arm"], r["round"]): r["rows_per_second"] for r in cell if "failed" not in r}
+    pairs = [
+        learning_rates[arm, n] / learning_rates[rival, n]
+        for name, n in learning_rates
+        if name == rival and (arm, n) in learning_rates
+    ]
     return f"{statistics.median(pairs):.2f}" if pairs else "-"
 
 
-def learning(records: list[Record]) -> list[str]:
+def learning(records: list[TrainingLog]) -> list[str]:
     rows = []
     for arm in ("trainer_tuned", "ours_bf16"):
         found = [r["accuracy"] for r in of_kind(records, "learning") if r["arm"] == arm and "accuracy" in r]
@@ -152,7 +156,7 @@ def learning(records: list[Record]) -> list[str]:
     )
 
 
-def losses(records: list[Record]) -> list[str]:
+def losses(records: list[TrainingLog]) -> list[str]:
     """The GPU's losses in fp32 beside the CPU's."""
     found = {(r["head"], r["where"]): r for r in of_kind(records, "losses")}
     rows = []
@@ -171,7 +175,7 @@ def losses(records: list[Record]) -> list[str]:
     )
 
 
-def updates_of(found: dict[Any, Record]) -> int:
+def updates_of(found: dict[Any, TrainingLog]) -> int:
     return max((len(r["losses"]) for r in found.values() if "losses" in r), default=0)
 
 
@@ -179,7 +183,7 @@ def yes(value: Any) -> str:
     return "-" if value is None else ("yes" if value else "no")
 
 
-def determinism(records: list[Record]) -> list[str]:
+def determinism(records: list[TrainingLog]) -> list[str]:
     plain = {r["head"]: r for r in of_kind(records, "losses") if r["where"] == "gpu"}
     rows = []
     for r in of_kind(records, "determinism"):
@@ -189,7 +193,7 @@ def determinism(records: list[Record]) -> list[str]:
     return table("The same seed twice: are the weights the same bits?", heads, rows)
 
 
-def shortcuts(records: list[Record]) -> list[str]:
+def shortcuts(records: list[TrainingLog]) -> list[str]:
     found = {(r["kind"], r["head"]): r for r in records if r["kind"] in ("padding_free", "frozen")}
 
     def cell(kind: str, head: str) -> str:
@@ -208,7 +212,7 @@ def shortcuts(records: list[Record]) -> list[str]:
     )
 
 
-def precision(records: list[Record]) -> list[str]:
+def precision(records: list[TrainingLog]) -> list[str]:
     rows = [
         [r["head"], r.get("metric", r.get("failed")), shown(r.get("fp32"), ".4f"), shown(r.get("bf16"), ".4f")]
         for r in of_kind(records, "precision")
@@ -218,7 +222,7 @@ def precision(records: list[Record]) -> list[str]:
     )
 
 
-def resume(records: list[Record]) -> list[str]:
+def resume(records: list[TrainingLog]) -> list[str]:
     rows = []
     for r in of_kind(records, "resume"):
         if "failed" in r:
@@ -240,7 +244,7 @@ def resume(records: list[Record]) -> list[str]:
     )
 
 
-def profiles(records: list[Record]) -> list[str]:
+def profiles(records: list[TrainingLog]) -> list[str]:
     lines: list[str] = []
     for r in of_kind(records, "profile"):
         if "failed" in r:
@@ -263,7 +267,7 @@ def profiles(records: list[Record]) -> list[str]:
     return lines
 
 
-def pretraining(records: list[Record]) -> list[str]:
+def pretraining(records: list[TrainingLog]) -> list[str]:
     rows = []
     for r in of_kind(records, "pretraining"):
         if "failed" in r:

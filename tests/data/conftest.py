@@ -9,8 +9,8 @@ import pytest
 
 from tlnlp import heads
 from tlnlp.data import Splits, load_splits
-from tlnlp.recipe import Columns, Data, Labels, Task
 from tlnlp.settings import Settings
+from tlnlp.task import Columns, Data, Labels, Task
 
 NAMES = ("negative", "positive")
 

@@ -15,8 +15,8 @@ from tests.data.conftest import make_task, to_jsonl
 from tlnlp.data import load_splits
 from tlnlp.data.answers import find_nearest
 from tlnlp.errors import InputError
-from tlnlp.recipe import Columns
 from tlnlp.settings import Settings
+from tlnlp.task import Columns
 
 COLUMNS = Columns(question="question", context="context", answers="answers")
 ANSWERED = make_task(None, COLUMNS)

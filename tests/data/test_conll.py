@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from tests.data.conftest import make_task
 from tlnlp.data import load_splits
+from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.files import read_file
-from tlnlp.data.raw import Form
 from tlnlp.errors import InputError
-from tlnlp.recipe import Columns
 from tlnlp.settings import Settings
+from tlnlp.task import Columns
 
-WORDS = Form(words=True)
+WORDS = FileFormat(words=True)
 TASK = make_task(None, Columns(words="tokens", tags="ner_tags"))
 
 CONLL = """-DOCSTART- -X- -X- O

@@ -9,8 +9,8 @@ import pytest
 from tests.data.conftest import make_task
 from tlnlp.data import Splits, load_splits
 from tlnlp.errors import InputError
-from tlnlp.recipe import Columns
 from tlnlp.settings import Settings
+from tlnlp.task import Columns
 
 TASK = make_task(None, Columns(text="text", endings="endings", label="label"))
 ENDINGS = [["left", "right"], ["up", "down", "nowhere"], ["in", "out"]]

@@ -71,7 +71,7 @@ LOAD = (
     + """
 from tlnlp.data import load_splits
 from tlnlp.errors import InputError
-from tlnlp.recipe import Columns, Data, Task
+from tlnlp.task import Columns, Data, Task
 from tlnlp.settings import Settings
 hub, subset, dev, names, data = json.loads(sys.argv[1])
 task = Task("t", Data(hub=hub, subset=subset, dev=dev), Columns(text="sentence", label="label"), None, tuple(names))
@@ -87,14 +87,14 @@ LANGUAGES = (
     START
     + """
 from tlnlp.data import load_splits
-from tlnlp.recipe import Columns, Data, Task
+from tlnlp.task import Columns, Data, Task
 from tlnlp.settings import Settings
 transfer = {"de": Data(hub="acme/languages", subset="de", dev="test"), "fa": Data(sample="reviews")}
 task = Task("t", Data(hub="acme/languages", subset="en"), Columns(text="sentence", label="label"), None,
-            ("negative", "positive"), transfer=transfer)
+            ("negative", "positive"), target_languages=transfer)
 splits = load_splits(task, Settings(data="hub", few_shot=json.loads(sys.argv[1])))
 answer(train=splits.train.columns["text"], dev=splits.dev.columns["text"],
-       transfer={name: rows.columns for name, rows in splits.transfer.items()})
+       transfer={name: rows.columns for name, rows in splits.target_languages.items()})
 """
 )
 

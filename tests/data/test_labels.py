@@ -11,8 +11,8 @@ import pytest
 from tests.data.conftest import make_task, said, sentences
 from tlnlp.data import load_splits
 from tlnlp.errors import InputError
-from tlnlp.recipe import Score, Several
 from tlnlp.settings import Settings
+from tlnlp.task import MultiLabel, Regression
 
 CLASSES = ("not_entailment", "entailment")
 ACCEPTED = [
@@ -26,11 +26,11 @@ ACCEPTED = [
     (("1", "2", "3"), [1, 2, 3], [0, 1, 2]),
     (("-1", "1"), [-1, 1, "1"], [0, 1, 1]),
     (("a", "A", "b"), ["A", "a", "b"], [1, 0, 2]),
-    (Several(("joy", "anger", "fear")), [["joy", "fear"], [1], []], [(0, 2), (1,), ()]),
-    (Several(("joy", "anger", "fear")), ["fear|joy", "anger", "0, 1"], [(0, 2), (1,), (0, 1)]),
-    (Several(("oh, joy", "anger")), ["oh, joy", "oh, joy|anger", "anger"], [(0,), (0, 1), (1,)]),
-    (Score(0, 5), [0, "2.5", 5.0], [0.0, 2.5, 5.0]),
-    (Score(-1, 1), [-1, 1, "0"], [-1.0, 1.0, 0.0]),
+    (MultiLabel(("joy", "anger", "fear")), [["joy", "fear"], [1], []], [(0, 2), (1,), ()]),
+    (MultiLabel(("joy", "anger", "fear")), ["fear|joy", "anger", "0, 1"], [(0, 2), (1,), (0, 1)]),
+    (MultiLabel(("oh, joy", "anger")), ["oh, joy", "oh, joy|anger", "anger"], [(0,), (0, 1), (1,)]),
+    (Regression(0, 5), [0, "2.5", 5.0], [0.0, 2.5, 5.0]),
+    (Regression(-1, 1), [-1, 1, "0"], [-1.0, 1.0, 0.0]),
 ]
 
 
@@ -39,7 +39,7 @@ def test_labels_are_read_by_name_or_position(labels: Any, values: list[Any], ans
     loaded = load(sentences(values), sentences(values), task=make_task(labels))
     assert loaded.train.columns["label"] == loaded.dev.columns["label"] == answers
     assert [type(answer) for answer in loaded.train.columns["label"]] == [type(answer) for answer in answers]
-    assert loaded.train.labels == (None if isinstance(labels, Score) else tuple(labels))
+    assert loaded.train.labels == (None if isinstance(labels, Regression) else tuple(labels))
 
 
 REFUSED_LABELS = [
@@ -51,20 +51,20 @@ REFUSED_LABELS = [
     (CLASSES, {"a": 1}, "one of", "{'a': 1}"),
     (("1", "2"), 0, "one of 1, 2", "0"),
     (("a", "A"), "á", "one of", "'á'"),
-    (Several(("joy", "anger")), ["joy", "sad"], "any of joy, anger", "['joy', 'sad']"),
-    (Several(("joy", "anger", "fear")), [0, 1, 0], "any of", "[0, 1, 0]"),  # zeros and ones instead of names
-    (Several(("joy", "anger")), [["joy"]], "any of", "[['joy']]"),
-    (Score(0, 5), 5.1, "a number from 0 to 5", "5.1"),
-    (Score(0, 5), "much", "a number from 0 to 5", "'much'"),
-    (Score(0, 5), float("inf"), "a number from 0 to 5", "inf"),
-    (Score(0, 5), True, "a number from 0 to 5", "True"),
+    (MultiLabel(("joy", "anger")), ["joy", "sad"], "any of joy, anger", "['joy', 'sad']"),
+    (MultiLabel(("joy", "anger", "fear")), [0, 1, 0], "any of", "[0, 1, 0]"),  # zeros and ones instead of names
+    (MultiLabel(("joy", "anger")), [["joy"]], "any of", "[['joy']]"),
+    (Regression(0, 5), 5.1, "a number from 0 to 5", "5.1"),
+    (Regression(0, 5), "much", "a number from 0 to 5", "'much'"),
+    (Regression(0, 5), float("inf"), "a number from 0 to 5", "inf"),
+    (Regression(0, 5), True, "a number from 0 to 5", "True"),
     (CLASSES, -1, "a label in every row", "-1"),
     (CLASSES, "-1", "a label in every row", "'-1'"),
     (CLASSES, None, "a label in every row", "None"),
     (CLASSES, " ", "a label in every row", "' '"),
-    (Several(("joy", "anger")), None, "a label in every row", "None"),
-    (Score(0, 5), -1.0, "a label in every row", "-1.0"),
-    (Score(0, 5), float("nan"), "a label in every row", "nan"),
+    (MultiLabel(("joy", "anger")), None, "a label in every row", "None"),
+    (Regression(0, 5), -1.0, "a label in every row", "-1.0"),
+    (Regression(0, 5), float("nan"), "a label in every row", "nan"),
     (None, -1, "a label in every row", "-1"),
     (None, ["a"], "a, b", "['a']"),
 ]
@@ -75,7 +75,7 @@ REFUSED_LABELS = [
 def test_a_value_that_is_no_label_is_refused_with_row_and_value(
     labels: Any, value: Any, expected: str, found: str, split: str, load: Any
 ) -> None:
-    good = [0.0, 1.0] if isinstance(labels, Score) else ["a", "b"] if labels is None else [labels[0], labels[1]]
+    good = [0.0, 1.0] if isinstance(labels, Regression) else ["a", "b"] if labels is None else [labels[0], labels[1]]
     wrong = [*good, value, *good]
     rows = (wrong, good) if split == "train" else (good, wrong)
     with pytest.raises(InputError) as refusal:

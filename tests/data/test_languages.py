@@ -12,8 +12,8 @@ from tests.data.conftest import make_task, sentences, to_jsonl
 from tlnlp import heads
 from tlnlp.data import Splits, load_splits, splits
 from tlnlp.errors import InputError
-from tlnlp.recipe import Columns, Data, Task
 from tlnlp.settings import Settings
+from tlnlp.task import Columns, Data, Task
 
 Rows = list[dict[str, Any]]
 LABELS = [0, 1] * 20
@@ -21,9 +21,11 @@ LABELS = [0, 1] * 20
 
 def task_of(*languages: str, data: Data | None = None, columns: Columns | None = None) -> Task:
     columns = columns or Columns(text="sentence", label="label")
-    transfer = dict.fromkeys(languages, data or Data(sample="reviews"))
+    target_languages = dict.fromkeys(languages, data or Data(sample="reviews"))
     names = ("negative", "positive")
-    return Task("reviews", data or Data(sample="reviews"), columns, heads.sentence, names, transfer=transfer)
+    return Task(
+        "reviews", data or Data(sample="reviews"), columns, heads.sentence, names, target_languages=target_languages
+    )
 
 
 def put(folder: Path, **files: Rows) -> Path:
@@ -60,14 +62,14 @@ def test_a_language_is_a_folder_and_the_tasks_own_is_learnt_from(folder: Path) -
     loaded = load(task_of("de", "fr"), folder)
     assert loaded.language == "en"
     assert (len(loaded.train), len(loaded.dev)) == (40, 3)
-    assert list(loaded.transfer) == ["de", "fr"]
-    assert loaded.transfer["de"].columns["text"][0] == "zeile 1"
-    assert loaded.transfer["fr"].columns["text"][0] == "ligne 1", "test rows where there are no others"
+    assert list(loaded.target_languages) == ["de", "fr"]
+    assert loaded.target_languages["de"].columns["text"][0] == "zeile 1"
+    assert loaded.target_languages["fr"].columns["text"][0] == "ligne 1", "test rows where there are no others"
 
 
 def test_what_a_folder_has_beyond_the_tasks_languages_is_answered_where_it_is_asked_for(folder: Path) -> None:
-    assert "zh" not in load(task_of("de"), folder).transfer
-    assert list(load(task_of("de"), folder, languages=("zh", "de")).transfer) == ["zh", "de"]
+    assert "zh" not in load(task_of("de"), folder).target_languages
+    assert list(load(task_of("de"), folder, languages=("zh", "de")).target_languages) == ["zh", "de"]
 
 
 def test_a_task_of_one_language_gets_others_with_a_folder_of_theirs(folder: Path, tmp_path: Path) -> None:
@@ -75,9 +77,9 @@ def test_a_task_of_one_language_gets_others_with_a_folder_of_theirs(folder: Path
     own = put(tmp_path / "own", reviews=sentences(LABELS))
     others = put(tmp_path / "others", de=sentences([1, 0], "zeile"), fa=sentences([0, 1], "خط"))
     loaded = load(make_task(), own / "reviews.jsonl", transfer_data=str(others))
-    assert texts(loaded.transfer) == {"de": ["zeile 1", "zeile 2"], "fa": ["خط 1", "خط 2"]}
+    assert texts(loaded.target_languages) == {"de": ["zeile 1", "zeile 2"], "fa": ["خط 1", "خط 2"]}
     assert loaded.language == "en"
-    assert load(make_task(), folder / "en").transfer == {}
+    assert load(make_task(), folder / "en").target_languages == {}
     assert load(make_task(), folder / "en").language is None
 
 
@@ -105,8 +107,8 @@ def test_another_language_can_be_learnt_from_and_english_be_answered(folder: Pat
     assert loaded.language == "de"
     assert loaded.train.columns["text"][0] == "zug 1"
     assert loaded.dev.columns["text"][0] == "zeile 1"
-    assert list(loaded.transfer) == ["en", "fr"]
-    assert loaded.transfer["en"].columns["text"] == ["dev 1", "dev 2", "dev 3"]
+    assert list(loaded.target_languages) == ["en", "fr"]
+    assert loaded.target_languages["en"].columns["text"] == ["dev 1", "dev 2", "dev 3"]
 
 
 def test_translated_train_rows_are_a_second_source(folder: Path) -> None:
@@ -117,7 +119,7 @@ def test_translated_train_rows_are_a_second_source(folder: Path) -> None:
     assert loaded.train.columns["text"][::40] == ["row 1", "zug 1"]
     assert loaded.train.columns["label"] == LABELS * 2
     assert loaded.dev.columns["text"] == ["dev 1", "dev 2", "dev 3"]
-    assert list(loaded.transfer) == ["de", "fr"]
+    assert list(loaded.target_languages) == ["de", "fr"]
     assert loaded.train.origin == "en/train.jsonl and de/train.jsonl"
 
 
@@ -146,16 +148,16 @@ def test_where_translated_sets_have_no_train_rows_some_are_learnt_from_and_answe
     assert len(loaded.train) == 48
     assert len(loaded.dev) == 12, "a fifth"
     learnt = {text.split()[-1] for text in loaded.train.columns["text"]}
-    for rows in (loaded.dev, *loaded.transfer.values()):
+    for rows in (loaded.dev, *loaded.target_languages.values()):
         assert len(rows) == 12
         assert not learnt & {text.split()[-1] for text in rows.columns["text"]}, "no premise is on both sides"
-    assert loaded.transfer["de"].numbers.tolist() == loaded.dev.numbers.tolist()
+    assert loaded.target_languages["de"].numbers.tolist() == loaded.dev.numbers.tolist()
     assert any("48 rows left out that are learnt from" in note for note in loaded.notes)
 
 
 def test_sets_of_another_size_are_no_translations_and_stay_whole(folder: Path) -> None:
     loaded = load(task_of("de", "fr"), folder, train_language=("zh",), languages=("de", "fr", "en"))
-    assert {language: len(rows) for language, rows in loaded.transfer.items()} == {"de": 8, "fr": 10, "en": 3}
+    assert {language: len(rows) for language, rows in loaded.target_languages.items()} == {"de": 8, "fr": 10, "en": 3}
     assert len(loaded.train) + len(loaded.dev) == 12
 
 
@@ -166,7 +168,7 @@ def test_a_few_rows_of_each_language_are_drawn_from_its_train_rows(folder: Path)
     assert len(few) == 4
     assert all(text.startswith("zug") for text in few)
     assert sorted(loaded.train.columns["label"][40:]) == [0, 0, 1, 1], "balanced as the rows are"
-    assert len(loaded.transfer["de"]) == 8, "nothing is taken from what is answered"
+    assert len(loaded.target_languages["de"]) == 8, "nothing is taken from what is answered"
     again = load(task_of("de"), folder, few_shot=4, seed=1)
     assert again.train.columns["text"][40:] != few
 
@@ -184,7 +186,9 @@ def test_without_train_rows_the_few_are_taken_from_those_to_answer_in_every_lang
     german = {text.split()[1] for text in few if text.startswith("zeile")}
     french = {text.split()[1] for text in few if text.startswith("ligne")}
     assert len(german) == len(french) == 2
-    answered = {language: {text.split()[1] for text in each} for language, each in texts(loaded.transfer).items()}
+    answered = {
+        language: {text.split()[1] for text in each} for language, each in texts(loaded.target_languages).items()
+    }
     assert not german & answered["de"]
     assert len(answered["de"]) == 8
     assert not french & answered["fr"]
@@ -204,13 +208,13 @@ def test_english_rows_that_are_reported_are_no_translations_of_the_few_however_t
     )
     loaded = load(task_of("de"), folder, few_shot=3, keep=keep)
     numbers = {text.split()[1] for text in loaded.train.columns["text"]}
-    reported = loaded.test or loaded.dev
+    encoded_eval = loaded.test or loaded.dev
     assert len([text for text in loaded.train.columns["text"] if text.startswith("zeile")]) == 3
-    for rows in (reported, loaded.transfer["de"]):
+    for rows in (encoded_eval, loaded.target_languages["de"]):
         assert not numbers & {text.split()[1] for text in rows.columns["text"]}
     if keep == "best":
         chosen_on = {text.split()[1] for text in loaded.dev.columns["text"]}
-        assert not chosen_on & {text.split()[1] for text in loaded.transfer["de"].columns["text"]}
+        assert not chosen_on & {text.split()[1] for text in loaded.target_languages["de"].columns["text"]}
 
 
 def test_more_few_rows_than_there_are_is_refused(folder: Path) -> None:
@@ -222,7 +226,7 @@ def test_rows_without_a_label_are_left_out_where_that_is_how_the_set_is(folder: 
     rows = [*sentences([1, 0], "zeile"), {"sentence": "weder noch", "label": None}]
     put(folder, de__validation=rows)
     loaded = load(task_of("de", data=Data(partly_labelled=True)), folder)
-    assert loaded.transfer["de"].columns["text"] == ["zeile 1", "zeile 2"]
+    assert loaded.target_languages["de"].columns["text"] == ["zeile 1", "zeile 2"]
     assert any("1 rows without a label left out" in note for note in loaded.notes)
     with pytest.raises(InputError, match="a label in every row"):
         load(task_of("de"), folder)
@@ -235,7 +239,7 @@ def test_a_language_has_no_say_in_which_tags_there_are(tmp_path: Path) -> None:
     folder = put(
         tmp_path / "data", en__train=tagged("NOUN", "VERB"), en__validation=tagged("NOUN"), de__validation=tagged("X")
     )
-    task = Task("tags", Data(), Columns(words="words", tags="tags"), heads.tag, transfer={"de": Data()})
+    task = Task("tags", Data(), Columns(words="words", tags="tags"), heads.tag, target_languages={"de": Data()})
     with pytest.raises(InputError, match="one of NOUN, VERB") as refusal:
         load(task, folder)
     assert "de/validation" in refusal.value.found
@@ -252,9 +256,9 @@ def test_the_samples_of_a_language_lie_beside_the_english_one(tmp_path: Path, mo
         fr__validation=sentences([0, 1] * 5, "ligne"),
     )
     loaded = load(task_of("de", "fr", "fa"), "sample")
-    assert list(loaded.transfer) == ["de", "fr"], "those there are"
+    assert list(loaded.target_languages) == ["de", "fr"], "those there are"
     german = load(task_of("de", "fr"), "sample", train_language=("de",))
     learnt = {text.split()[1] for text in german.train.columns["text"]}
     assert len(learnt) == 8
-    assert not learnt & {text.split()[1] for text in german.transfer["fr"].columns["text"]}
-    assert len(german.transfer["en"]) == 12
+    assert not learnt & {text.split()[1] for text in german.target_languages["fr"].columns["text"]}
+    assert len(german.target_languages["en"]) == 12

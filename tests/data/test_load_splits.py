@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from tests.data.conftest import DEV, GOOD, make_task, said, sentences, to_jsonl
 from tlnlp.data import load_splits, splits
 from tlnlp.errors import InputError
-from tlnlp.recipe import Columns, Data, Score, Several
 from tlnlp.settings import Settings
+from tlnlp.task import Columns, Data, MultiLabel, Regression
 
 # --- sources
 
@@ -176,7 +176,7 @@ def test_more_train_rows_than_there_are_are_refused(load: Any) -> None:
 
 @pytest.mark.parametrize(
     ("labels", "values"),
-    [(Score(0, 5), [float(i % 6) for i in range(40)]), (Several(("a", "b")), [[i % 2] for i in range(40)])],
+    [(Regression(0, 5), [float(i % 6) for i in range(40)]), (MultiLabel(("a", "b")), [[i % 2] for i in range(40)])],
 )
 def test_numbers_and_label_sets_are_cut_and_drawn_without_strata(labels: Any, values: list[Any], load: Any) -> None:
     loaded = load(sentences(values), task=make_task(labels), train_rows=20, keep="best")
@@ -244,7 +244,7 @@ def test_loading_files_imports_neither_torch_nor_arrow_nor_the_hub(tmp_path: Pat
     program = f"""
 import sys
 from tlnlp.data import load_splits
-from tlnlp.recipe import Columns, Data, Task
+from tlnlp.task import Columns, Data, Task
 from tlnlp.settings import Settings
 from tlnlp import heads
 task = Task("t", Data(), Columns(text="sentence", label="label"), head=heads.sentence, labels=("a", "b"))

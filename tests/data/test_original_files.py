@@ -9,8 +9,8 @@ import pytest
 from tests.data.conftest import make_task
 from tlnlp.data import Splits, load_splits
 from tlnlp.errors import InputError
-from tlnlp.recipe import Columns, Data, Score, Task
 from tlnlp.settings import Settings
+from tlnlp.task import Columns, Data, Regression, Task
 
 PAIR = Columns(text="sentence1", text_pair="sentence2", label="label")
 ENTAILED = ("entailment", "not_entailment")
@@ -37,7 +37,7 @@ GLUE: dict[str, tuple[Task, dict[str, str], dict[str, list[Any]]]] = {
         make_task(
             ("not_equivalent", "equivalent"),
             PAIR,
-            Data(original={"Quality": "label", "#1 String": "sentence1", "#2 String": "sentence2"}),
+            Data(original_columns={"Quality": "label", "#1 String": "sentence1", "#2 String": "sentence2"}),
         ),
         dict.fromkeys(
             ("msr_paraphrase_train.txt", "dev.tsv"),
@@ -47,7 +47,7 @@ GLUE: dict[str, tuple[Task, dict[str, str], dict[str, list[Any]]]] = {
         {"text": ['He "said so', "A"], "text_pair": ["So he said", "B"], "label": [1, 0]},
     ),
     "stsb": (
-        make_task(Score(0, 5), PAIR, Data(original={"score": "label"})),
+        make_task(Regression(0, 5), PAIR, Data(original_columns={"score": "label"})),
         dict.fromkeys(
             ("train.tsv", "dev.tsv"),
             tsv("index|genre|source1|source2|sentence1|sentence2|score", "0|x|n|n|A|B|5.000", "1|x|n|n|C|D|0.5"),
@@ -60,7 +60,7 @@ GLUE: dict[str, tuple[Task, dict[str, str], dict[str, list[Any]]]] = {
             Columns(text="premise", text_pair="hypothesis", label="label"),
             Data(
                 dev="validation_matched",
-                original={"sentence1": "premise", "sentence2": "hypothesis", "gold_label": "label"},
+                original_columns={"sentence1": "premise", "sentence2": "hypothesis", "gold_label": "label"},
             ),
         ),
         {
@@ -80,7 +80,7 @@ GLUE: dict[str, tuple[Task, dict[str, str], dict[str, list[Any]]]] = {
         make_task(
             ("not_duplicate", "duplicate"),
             Columns(text="question1", text_pair="question2", label="label"),
-            Data(original={"is_duplicate": "label"}),
+            Data(original_columns={"is_duplicate": "label"}),
         ),
         dict.fromkeys(
             ("train.tsv", "dev.tsv"),

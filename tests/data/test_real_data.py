@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.data.conftest import make_task
-from tests.runs import ROOT
+from tests.recipe_runs import ROOT
 from tlnlp.data import Splits, load_splits
-from tlnlp.recipe import Columns, Score
 from tlnlp.settings import Settings
+from tlnlp.task import Columns, Regression
 
 pytestmark = pytest.mark.long
 
@@ -63,6 +63,6 @@ def test_unanswerable_questions_stay_or_go_as_the_task_has_it() -> None:
 
 def test_scores_of_pairs_are_read_whole() -> None:
     columns = Columns(text="sentence1", text_pair="sentence2", label="label")
-    loaded = load("stsb", make_task(Score(0, 5), columns), keep="best")
+    loaded = load("stsb", make_task(Regression(0, 5), columns), keep="best")
     assert loaded.test is not None
     assert [len(part) for part in (loaded.train, loaded.dev, loaded.test)] == [5_749, 1_500, 1_379]

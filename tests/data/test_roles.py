@@ -7,7 +7,7 @@ import pytest
 
 from tests.data.conftest import make_task, sentences
 from tlnlp.errors import InputError
-from tlnlp.recipe import Columns, Data
+from tlnlp.task import Columns, Data
 
 PLAIN = Columns(text="sentence", label="label")
 PAIRS = Columns(text="premise", text_pair="hypothesis", label="label")
@@ -39,7 +39,7 @@ def test_a_role_that_neither_task_nor_head_has_is_refused_with_those_they_have(l
 
 def test_a_column_named_as_in_the_original_files_needs_no_mapping_and_the_tasks_own_name_goes_first(load: Any) -> None:
     original = {"sentence1": "premise", "sentence2": "hypothesis", "gold_label": "label"}
-    task = make_task(("a", "b"), PAIRS, Data(original=original))
+    task = make_task(("a", "b"), PAIRS, Data(original_columns=original))
     rows = [{"sentence1": f"one {i}", "sentence2": "two", "gold_label": "ab"[i % 2]} for i in range(4)]
     loaded = load(rows, rows, task=task)
     assert loaded.train.columns["text"] == [f"one {i}" for i in range(4)]

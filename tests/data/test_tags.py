@@ -14,8 +14,8 @@ from tests.data.conftest import make_task
 from tlnlp.data import Rows, load_splits
 from tlnlp.data.tags import describe_tags, find_scheme
 from tlnlp.errors import InputError
-from tlnlp.recipe import Columns
 from tlnlp.settings import Settings
+from tlnlp.task import Columns
 
 COLUMNS = Columns(words="tokens", tags="ner_tags")
 NAMES = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")

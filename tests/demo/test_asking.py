@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.runs import run_recipe
-from tlnlp.answering import Answerer
-from tlnlp.demo.asking import (
+from tests.recipe_runs import run_recipe
+from tlnlp.demo.base_model import load_before
+from tlnlp.demo.explain import (
     MOST_CHARACTERS,
     WORD,
     answer_rows,
@@ -23,8 +23,8 @@ from tlnlp.demo.asking import (
     read_row,
     weigh_words,
 )
-from tlnlp.demo.before import load_before
 from tlnlp.errors import InputError
+from tlnlp.inference.predictor import Predictor
 
 GIVEN: dict[str, dict[str, str]] = {
     "sst2": {"text": "A dull film with one wonderful song."},
@@ -46,21 +46,21 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def test_every_head_answers_what_was_typed(trained: tuple[str, Path]) -> None:
     name, folder = trained
-    answerer = Answerer(find_model(folder))
+    answerer = Predictor(find_model(folder))
     given = GIVEN[name]
     assert fields_of(answerer.task) == list(given)
     shown = ask(answerer, given)
     (answer,) = answer_rows(answerer, [read_row(answerer.task, given)])
     assert shown.words
     if name in ("sst2", "rte"):
-        assert shown.words == answer["prediction"] == next(iter(shown.chances))
-        assert shown.chances == pytest.approx(answer["scores"])
+        assert shown.words == answer["prediction"] == next(iter(shown.confidences))
+        assert shown.confidences == pytest.approx(answer["scores"])
         assert answerer.temperature is not None
-        assert shown.chances[shown.words] == pytest.approx(answer["calibrated"])
-        assert sum(shown.chances.values()) == pytest.approx(1)
+        assert shown.confidences[shown.words] == pytest.approx(answer["calibrated"])
+        assert sum(shown.confidences.values()) == pytest.approx(1)
     if name == "copa":
-        assert set(shown.chances) == {"It broke.", "It sang."}
-        assert sum(shown.chances.values()) == pytest.approx(1, abs=1e-5)
+        assert set(shown.confidences) == {"It broke.", "It sang."}
+        assert sum(shown.confidences.values()) == pytest.approx(1, abs=1e-5)
     if name == "conll2003":
         assert shown.marked is not None
         assert [word for word, _ in shown.marked] == ["Anna", "Keller", "flew", "to", "Oslo", ",", "didn't", "she", "?"]
@@ -72,7 +72,7 @@ def test_every_head_answers_what_was_typed(trained: tuple[str, Path]) -> None:
 def test_the_weight_of_a_word_is_what_the_answer_loses_without_it(trained: tuple[str, Path]) -> None:
     """The promise of erasure, tried by hand for every word."""
     name, folder = trained
-    answerer, given = Answerer(find_model(folder)), GIVEN[name]
+    answerer, given = Predictor(find_model(folder)), GIVEN[name]
     weighed = weigh_words(answerer, given)
     if name not in ("sst2", "rte"):
         assert weighed == []
@@ -96,7 +96,7 @@ def test_the_weight_of_a_word_is_what_the_answer_loses_without_it(trained: tuple
 def test_before_is_the_network_that_the_first_update_found(trained: tuple[str, Path]) -> None:
     """Learning with a rate of nothing ends where it began."""
     name, folder = trained
-    answerer = Answerer(find_model(folder))
+    answerer = Predictor(find_model(folder))
     before = load_before(answerer, folder)
     still = folder.with_name("still")
     ended = run_recipe(
@@ -104,7 +104,7 @@ def test_before_is_the_network_that_the_first_update_found(trained: tuple[str, P
     )
     assert ended.status == 0, ended.output
     row = read_row(answerer.task, GIVEN[name])
-    unmoved = Answerer(find_model(still))
+    unmoved = Predictor(find_model(still))
     unmoved.temperature = None
     (one,), (other,) = answer_rows(before, [row]), answer_rows(unmoved, [row])
     if name == "squad_v2":  # what is answered hangs on a threshold that each run finds for itself
@@ -125,7 +125,7 @@ def _numbers(answer: Any) -> list[float]:
 
 def test_what_cannot_be_asked_is_said_in_words(trained: tuple[str, Path]) -> None:
     name, folder = trained
-    answerer = Answerer(find_model(folder))
+    answerer = Predictor(find_model(folder))
     role = fields_of(answerer.task)[0]
     with pytest.raises(InputError, match="type a few words"):
         ask(answerer, {**GIVEN[name], role: "  \n "})
@@ -138,7 +138,7 @@ def test_what_cannot_be_asked_is_said_in_words(trained: tuple[str, Path]) -> Non
 
 def test_hostile_and_odd_texts_are_answered(trained: tuple[str, Path]) -> None:
     name, folder = trained
-    answerer = Answerer(find_model(folder))
+    answerer = Predictor(find_model(folder))
     for text in ("<script>alert(1)</script>", "از خدمات راضی هستم", "🙂" * 50, "x" * MOST_CHARACTERS):
         shown = ask(answerer, {**GIVEN[name], fields_of(answerer.task)[0]: text})
         assert shown.words
@@ -167,7 +167,7 @@ def test_a_shallow_run_had_no_head_before(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     ended = run_recipe("sst2", "--strategy", "shallow", "--train-rows", 48, folder=folder)
     assert ended.status == 0, ended.output
-    answerer = Answerer(find_model(folder))
+    answerer = Predictor(find_model(folder))
     assert ask(answerer, GIVEN["sst2"]).words in ("negative", "positive")
     with pytest.raises(InputError, match="whose head was there"):
         load_before(answerer, folder)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.runs import ROOT, run_recipe
+from tests.recipe_runs import ROOT, run_recipe
 
 pytestmark = pytest.mark.long
 pytest.importorskip("gradio", reason="make test-all installs it")

@@ -10,23 +10,23 @@ from sklearn.frozen import FrozenEstimator
 
 from tlnlp.evaluation.calibration import (
     BINS,
+    apply_temperature,
     calibrate,
     calibrate_all,
     calibration_error,
     describe_calibration,
     fit_temperature,
-    heat,
     reliability,
 )
-from tlnlp.heads.chances import Chances
+from tlnlp.heads.confidences import Confidences
 
 
 def draw(rows: int, temperature: float, labels: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Logits, and labels that are right as often as the logits divided by `temperature` say."""
     draw = np.random.default_rng(seed)
     logits = draw.normal(0, 2, (rows, labels))
-    chances = softmax(logits / temperature)
-    return logits, np.array([draw.choice(labels, p=line) for line in chances])
+    confidences = softmax(logits / temperature)
+    return logits, np.array([draw.choice(labels, p=line) for line in confidences])
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -50,7 +50,7 @@ class Given(ClassifierMixin, BaseEstimator):
 
 def test_reliability_is_scikit_learns_calibration_curve() -> None:
     logits, labels = draw(2_000, 1.7)
-    found = Chances.of_all(softmax(logits).tolist(), labels.tolist())
+    found = Confidences.of_all(softmax(logits).tolist(), labels.tolist())
     bins = reliability(found.confidence, found.correct)
     accuracy, confidence = calibration_curve(found.correct, found.confidence, n_bins=BINS)
     assert [each["accuracy"] for each in bins] == pytest.approx(accuracy.tolist())
@@ -64,39 +64,39 @@ def test_the_temperature_is_scikit_learns(temperature: float) -> None:
     theirs = CalibratedClassifierCV(FrozenEstimator(Given().fit(logits, labels)), method="temperature")
     theirs.fit(logits, labels)
     ours = fit_temperature(softmax(logits), labels)
-    assert heat(softmax(logits), ours) == pytest.approx(theirs.predict_proba(logits), abs=2e-3)
+    assert apply_temperature(softmax(logits), ours) == pytest.approx(theirs.predict_proba(logits), abs=2e-3)
     assert ours == pytest.approx(temperature, rel=0.1)  # what the labels were drawn with
 
 
 def test_answers_that_are_too_sure_are_mended() -> None:
     logits, labels = draw(3_000, 3.0)
-    described = describe_calibration(Chances.of_all(softmax(logits).tolist(), labels.tolist()))
+    described = describe_calibration(Confidences.of_all(softmax(logits).tolist(), labels.tolist()))
     assert described["error"] > 0.2
     assert described["error_after"] < 0.04
 
 
 def test_honest_answers_stay_as_they_are() -> None:
     logits, labels = draw(5_000, 1.0)
-    described = describe_calibration(Chances.of_all(softmax(logits).tolist(), labels.tolist()))
+    described = describe_calibration(Confidences.of_all(softmax(logits).tolist(), labels.tolist()))
     assert described["temperature"] == pytest.approx(1, abs=0.06)
     assert described["error"] < 0.03
 
 
 def test_a_gap_of_a_quarter_is_an_error_of_a_quarter() -> None:
-    found = Chances(np.full(400, 0.75), np.arange(400) % 2 == 0)
+    found = Confidences(np.full(400, 0.75), np.arange(400) % 2 == 0)
     assert calibration_error(reliability(found.confidence, found.correct)) == pytest.approx(0.25)
 
 
 def test_lines_of_different_length_are_heated_each_by_itself() -> None:
-    found = Chances.of_all([[0.9, 0.1], [0.5, 0.3, 0.2]], [0, 2])
-    heated = heat(found.of_each, 2.0)
+    found = Confidences.of_all([[0.9, 0.1], [0.5, 0.3, 0.2]], [0, 2])
+    heated = apply_temperature(found.of_each, 2.0)
     assert heated[0, 2] == 0
     assert heated[0, :2] == pytest.approx(softmax(np.log([[0.9, 0.1]]) / 2)[0])
     assert found.correct.tolist() == [True, False]
 
 
 def test_certain_and_wrong_rows_do_not_break_the_temperature() -> None:
-    found = Chances.of_all([[1.0, 0.0]] * 30, [0] * 25 + [1] * 5)
+    found = Confidences.of_all([[1.0, 0.0]] * 30, [0] * 25 + [1] * 5)
     described = describe_calibration(found)
     assert np.isfinite(described["temperature"])
     assert described["error"] == pytest.approx(5 / 30)

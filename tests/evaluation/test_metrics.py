@@ -16,8 +16,8 @@ from sklearn.metrics import accuracy_score
 from tlnlp import heads, metrics
 from tlnlp.data import Rows
 from tlnlp.errors import InputError
-from tlnlp.evaluation.measure import check_metrics, is_better, measure
-from tlnlp.recipe import Columns, Data, Labels, Several, Task
+from tlnlp.evaluation.scoring import check_metrics, is_better, measure
+from tlnlp.task import Columns, Data, Labels, MultiLabel, Task
 
 FOLDER = Path(metrics.__path__[0])
 MODULES = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
@@ -49,7 +49,7 @@ def test_accuracy_of_several_labels_asks_for_all_of_a_row_as_scikit_learn_does(s
     predictions = np.where(draw.random((60, 3)) < 0.2, ~references, references)
     answers = [{"prediction": [LABELS[i] for i in np.flatnonzero(line)]} for line in predictions]
     held = [tuple(np.flatnonzero(line).tolist()) for line in references]
-    task = as_task(heads.sentence, Several(LABELS), metrics.accuracy)
+    task = as_task(heads.sentence, MultiLabel(LABELS), metrics.accuracy)
     found = measure(task, answers, as_rows(held, LABELS))
     assert found == {"accuracy": pytest.approx(accuracy_score(references, predictions))}
     assert 0.2 < found["accuracy"] < 0.9
@@ -61,7 +61,7 @@ def test_perplexity_is_e_to_the_nats_of_a_place_whatever_the_sequences_lengths()
         {"nats": 2 * math.log(4), "places": 2.0, "score": math.log(4)},
         {"nats": 6 * math.log(16), "places": 6.0, "score": math.log(16)},
     ]
-    found = measure(as_task(heads.word, None, metrics.perplexity), answers, as_rows([None, None]))
+    found = measure(as_task(heads.masked_lm, None, metrics.perplexity), answers, as_rows([None, None]))
     assert found == {"perplexity": pytest.approx(2**3.5)}
 
 
@@ -81,7 +81,9 @@ def test_nothing_is_measured_where_there_is_nothing_to_judge() -> None:
 
 def judge(predictions: list[Any], references: list[Any]) -> Any:
     """A head whose answers are judged as `predictions` against `references`."""
-    return SimpleNamespace(judged=lambda answers, rows, task: {"predictions": predictions, "references": references})
+    return SimpleNamespace(
+        metric_inputs=lambda answers, rows, task: {"predictions": predictions, "references": references}
+    )
 
 
 def test_f1_is_the_positive_labels_of_two_and_the_mean_of_three_even_where_the_third_never_occurs() -> None:
@@ -95,7 +97,7 @@ def test_f1_is_the_positive_labels_of_two_and_the_mean_of_three_even_where_the_t
 
 def test_f1_of_several_labels_is_measured_beside_accuracy() -> None:
     told, true = [[1, 0, 0], [1, 1, 0]], [[1, 0, 0], [1, 0, 1]]
-    task = as_task(judge(told, true), Several(LABELS), metrics.f1, metrics.accuracy)
+    task = as_task(judge(told, true), MultiLabel(LABELS), metrics.f1, metrics.accuracy)
     found = measure(task, [], as_rows([(0,), (0, 2)], LABELS))
     assert found == pytest.approx({"f1": 2 / 3, "f1_macro": 1 / 3, "accuracy": 1 / 2})
     assert list(found) == ["f1", "f1_macro", "accuracy"]
@@ -154,8 +156,8 @@ def test_every_metric_is_offered_by_name_and_documented() -> None:
 
 
 def test_a_metric_that_knows_one_label_only_is_refused_before_anything_is_measured() -> None:
-    check_metrics(as_task(heads.sentence, Several(LABELS), metrics.f1, metrics.accuracy))
+    check_metrics(as_task(heads.sentence, MultiLabel(LABELS), metrics.f1, metrics.accuracy))
     check_metrics(as_task(heads.sentence, LABELS, metrics.matthews))
     with pytest.raises(InputError, match="several labels for each row") as caught:
-        check_metrics(as_task(heads.sentence, Several(LABELS), metrics.accuracy, metrics.matthews))
+        check_metrics(as_task(heads.sentence, MultiLabel(LABELS), metrics.accuracy, metrics.matthews))
     assert caught.value.found == "matthews"

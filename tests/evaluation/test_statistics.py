@@ -16,7 +16,7 @@ from tlnlp.evaluation.statistics import (
     LEVEL,
     POWER,
     Estimate,
-    Scores,
+    SeedScores,
     compare,
     draw_rows,
     estimate,
@@ -180,14 +180,14 @@ def test_one_seed_gives_the_t_interval_over_rows_and_says_that_it_does_not_cover
 
 def test_seeds_with_rows_of_their_own_are_compared_by_their_scores_alone() -> None:
     values = np.array([0.1, 0.2, 0.15, 0.3])
-    found = estimate(Scores(values, None, 1.0, 40))
+    found = estimate(SeedScores(values, None, 1.0, 40))
     assert found.p == pytest.approx(stats.ttest_1samp(values, 0).pvalue, rel=1e-6)
 
 
 def test_resampled_rows_give_the_same_noise_as_the_exact_way_where_the_score_is_a_mean() -> None:
     outcomes = (np.random.default_rng(4).random((3, 300)) < [[0.7], [0.75], [0.8]]).astype(float)
     rows = draw_rows(300, 4000)
-    drawn = Scores(outcomes.mean(axis=1), outcomes[:, rows].mean(axis=2), 1.0, 300)
+    drawn = SeedScores(outcomes.mean(axis=1), outcomes[:, rows].mean(axis=2), 1.0, 300)
     exact, resampled = (np.cov(each.draws) * each.scale for each in (scores_of_means(outcomes), drawn))
     assert np.diag(resampled) == pytest.approx(np.diag(exact), rel=0.1)
     assert resampled == pytest.approx(exact, abs=0.1 * exact.max())
@@ -207,7 +207,7 @@ def test_the_bootstrap_of_f1_knows_how_far_f1_varies_from_dev_set_to_dev_set() -
     found = []
     for held, told in (dev_set() for _ in range(20)):
         draws = np.array([[score(held[rows], told[rows]) for rows in draw_rows(200)]])
-        found.append(estimate(Scores(np.array([score(held, told)]), draws, 1.0, 200)).row_variance)
+        found.append(estimate(SeedScores(np.array([score(held, told)]), draws, 1.0, 200)).row_variance)
     assert np.mean(found) == pytest.approx(truth, rel=0.2)
 
 
@@ -230,10 +230,10 @@ def test_holm_rejects_what_the_step_down_procedure_rejects(p_values: list[float]
         assert {i for i, p in enumerate(holm(p_values)) if p <= level} == rejected
 
 
-def curve_of(means: list[float], spread: float = 0.0, seeds: int = 4) -> list[Scores]:
+def curve_of(means: list[float], spread: float = 0.0, seeds: int = 4) -> list[SeedScores]:
     """A curve that goes through `means`, its seeds evenly around them."""
     around = np.linspace(-spread, spread, seeds)
-    return [Scores(mean + around, np.zeros((seeds, 20)), 1 / 20, 20) for mean in means]
+    return [SeedScores(mean + around, np.zeros((seeds, 20)), 1 / 20, 20) for mean in means]
 
 
 SIZES = (100, 200, 400, 800)

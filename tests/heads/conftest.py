@@ -14,9 +14,9 @@ import torch
 import transformers
 
 from tlnlp.data import Rows
-from tlnlp.heads.encoded import Encoded, model_inputs
-from tlnlp.recipe import Columns, Data, Labels, Task
+from tlnlp.heads.encoded import EncodedDataset, model_inputs
 from tlnlp.settings import Settings
+from tlnlp.task import Columns, Data, Labels, Task
 
 TEXTS = [
     "A film to see twice.",
@@ -81,7 +81,7 @@ def as_questions() -> Rows:
 
 
 @dataclass
-class Reading:
+class ReadOptions:
     """A network with a head, and rows encoded for it.
 
     Args:
@@ -93,7 +93,7 @@ class Reading:
     rows: Rows
     tokenizer: Any
     model: Any
-    encoded: Encoded
+    encoded: EncodedDataset
     batch: dict[str, torch.Tensor]
 
     @property
@@ -126,7 +126,7 @@ class Reading:
             return self.model(**inputs, labels=labels).loss.item()
 
 
-Read = Callable[..., Reading]
+Read = Callable[..., ReadOptions]
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +134,7 @@ def read() -> Read:
     """read(folder, head, task, rows): a network in evaluation mode, its weights drawn large enough to tell answers
     apart."""
 
-    def _read(folder: Path, head: Any, task: Task, rows: Rows, **config_changes: Any) -> Reading:
+    def _read(folder: Path, head: Any, task: Task, rows: Rows, **config_changes: Any) -> ReadOptions:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **head.tokenizer_options)
         config = transformers.AutoConfig.from_pretrained(folder)
         changes = head.config_changes(task, rows.labels or ())
@@ -145,7 +145,7 @@ def read() -> Read:
         torch.manual_seed(0)
         model = getattr(transformers, head.auto_class).from_config(config).eval()
         encoded = head.encode(rows, task, tokenizer, SETTINGS)
-        reading = Reading(head, task, rows, tokenizer, model, encoded, {})
+        reading = ReadOptions(head, task, rows, tokenizer, model, encoded, {})
         if tokenizer.pad_token is not None:
             reading.batch = reading.collate()
         return reading

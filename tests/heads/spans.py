@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, settings
 from tests.heads.conftest import SETTINGS
 from tlnlp.data import Rows
 from tlnlp.heads import span
-from tlnlp.heads.encoded import Encoded
-from tlnlp.recipe import Columns, Data, Task
+from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.settings import Settings
+from tlnlp.task import Columns, Data, Task
 
 COLUMNS = Columns(question="question", context="context", answers="answers")
 ANSWERED = Task("tests", Data(), COLUMNS, span)
@@ -45,20 +45,22 @@ def asked(max_length: int, window_overlap: int = 128, max_answer: int = 30) -> S
     )
 
 
-def encode(rows: Rows, tokenizer: Any, wanted: Settings = SETTINGS, task: Task = ANSWERED) -> Encoded:
+def encode(rows: Rows, tokenizer: Any, wanted: Settings = SETTINGS, task: Task = ANSWERED) -> EncodedDataset:
     return span.encode(rows, task, tokenizer, wanted)
 
 
-def collate(encoded: Encoded, tokenizer: Any) -> dict[str, Any]:
+def collate(encoded: EncodedDataset, tokenizer: Any) -> dict[str, Any]:
     return span.collate(encoded, np.arange(len(encoded)), tokenizer, np.random.default_rng(0))
 
 
-def blank_logits(encoded: Encoded) -> np.ndarray:
+def blank_logits(encoded: EncodedDataset) -> np.ndarray:
     """Start and end of every place, nothing speaking for any: [items, longest, 2]."""
     return np.zeros((len(encoded), encoded.lengths.max(), 2), dtype=np.float32)
 
 
-def answers_of(logits: np.ndarray, encoded: Encoded, rows: Rows, tokenizer: Any, task: Task) -> list[dict[str, Any]]:
+def answers_of(
+    logits: np.ndarray, encoded: EncodedDataset, rows: Rows, tokenizer: Any, task: Task
+) -> list[dict[str, Any]]:
     """The answers where the network says `logits`."""
 
     def network(**inputs: Any) -> Any:
@@ -69,6 +71,6 @@ def answers_of(logits: np.ndarray, encoded: Encoded, rows: Rows, tokenizer: Any,
     return span.decode(list(outputs), encoded, rows, task)
 
 
-def text_between(encoded: Encoded, item: int, rows: Rows, first: int, last: int) -> str:
+def text_between(encoded: EncodedDataset, item: int, rows: Rows, first: int, last: int) -> str:
     starts, ends = encoded.alignment["starts"][item], encoded.alignment["ends"][item]
     return rows.columns["context"][encoded.rows[item]][starts[first] : ends[last]]

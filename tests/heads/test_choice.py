@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from tests.heads.conftest import SECOND_TEXTS, TEXTS, Read, as_choices
 from tlnlp.data import Rows
 from tlnlp.heads import choice
-from tlnlp.recipe import Columns, Data, Task
+from tlnlp.task import Columns, Data, Task
 
 TASK = Task("tests", Data(), Columns(text="text", endings="endings", label="label"), choice)
 
@@ -48,9 +48,9 @@ def test_logits_and_loss_are_those_of_the_networks_own_call_on_each_row(folder: 
 def test_the_answer_is_the_likeliest_of_the_rows_own_endings(folder: Path, read: Read) -> None:
     reading = read(folder, choice, TASK, as_choices())
     for row, answer in enumerate(reading.answers()):
-        chances = theirs(reading, row).softmax(0)
-        assert answer["prediction"] == int(chances.argmax())
-        assert answer["score"] == pytest.approx(float(chances.max()), abs=1e-5)
+        confidences = theirs(reading, row).softmax(0)
+        assert answer["prediction"] == int(confidences.argmax())
+        assert answer["score"] == pytest.approx(float(confidences.max()), abs=1e-5)
         assert answer["ending"] == reading.rows.columns["endings"][row][answer["prediction"]]
 
 
@@ -69,6 +69,6 @@ def test_a_prompt_stands_before_each_ending(folder: Path, read: Read) -> None:
 def test_the_majority_is_the_most_frequent_place_or_the_last_that_a_row_has() -> None:
     train = as_choices()
     train.columns["label"][:] = [3, 3, 3, 0, 1, 3, 2]
-    answers = choice.majority(train, as_choices(), TASK)
+    answers = choice.majority_baseline(train, as_choices(), TASK)
     assert [each["prediction"] for each in answers] == [1, 2, 3, 1, 2, 3, 1]
     assert answers[0]["score"] == pytest.approx(4 / 7)

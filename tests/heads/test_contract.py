@@ -14,11 +14,20 @@ import pytest
 import torch
 import transformers
 
-from tests.heads.conftest import SETTINGS, TEXTS, Read, Reading, as_choices, as_questions, as_rows, as_task, as_words
+from tests.heads.conftest import (
+    SETTINGS,
+    TEXTS,
+    Read,
+    ReadOptions,
+    as_choices,
+    as_questions,
+    as_rows,
+    as_task,
+    as_words,
+)
 from tlnlp import heads
 from tlnlp.data import Rows
-from tlnlp.heads import Head
-from tlnlp.recipe import Columns, Data, Labels, Score, Several, Task
+from tlnlp.task import Columns, Data, Head, Labels, MultiLabel, Regression, Task
 
 MODULES = [importlib.import_module(f"tlnlp.heads.{each.name}") for each in pkgutil.iter_modules(heads.__path__)]
 HEADS = {module.__name__.split(".")[-1]: module for module in MODULES if hasattr(module, "encode")}
@@ -42,18 +51,20 @@ def _shaped(rows: Callable[[], Rows], columns: Columns, **task: Any) -> Case:
 
 
 ONE_LABEL = _labelled(ONE, [1, 0, 0, 1, 0, 1, 0])
-SCORE = (Score(0, 5), [4.5, 1.0, 0.0, 5.0, 2.25, 3.0, 1.75])
+SCORE = (Regression(0, 5), [4.5, 1.0, 0.0, 5.0, 2.25, 3.0, 1.75])
 SENTENCE = {
     "one label": ONE_LABEL,
-    "several labels": _labelled(Several(("dull", "funny", "sad")), [(1,), (0, 2), (), (1, 2), (0,), (0, 1, 2), (2,)]),
+    "several labels": _labelled(
+        MultiLabel(("dull", "funny", "sad")), [(1,), (0, 2), (), (1, 2), (0,), (0, 1, 2), (2,)]
+    ),
     "a score": _labelled(*SCORE),
 }
 CHOICES = _shaped(as_choices, Columns(text="text", endings="endings", label="label"))
 # For each head, the kinds of rows it must read. A head that is not listed is tried on rows with one label of two.
 CASES: dict[str, dict[str, Case]] = {
     "sentence": SENTENCE,
-    "word": {"plain text": _labelled(None, None)},
-    "next_word": {"plain text": _labelled(None, None)},
+    "masked_lm": {"plain text": _labelled(None, None)},
+    "causal_lm": {"plain text": _labelled(None, None)},
     "choice": {"endings": CHOICES},
     "tag": {"words": _shaped(as_words, Columns(words="words", tags="tags"), labels=as_words().labels)},
     "span": {
@@ -64,13 +75,13 @@ CASES: dict[str, dict[str, Case]] = {
     "gpt": {
         **SENTENCE,
         "a pair": _labelled(ONE, [1, 0, 0, 1, 0, 1, 0], pairs=True),
-        "a pair in both orders": _labelled(*SCORE, pairs=True, symmetric=True),
+        "a pair in both orders": _labelled(*SCORE, pairs=True, pair_is_symmetric=True),
         "endings": CHOICES,
     },
 }
 # Whose loss is that of the networks' own class, for each item the same number of times.
 # (The class for spans takes padding for places to answer with: see test_span.)
-LIKE_HUGGINGFACE = ("sentence", "word", "next_word", "tag")
+LIKE_HUGGINGFACE = ("sentence", "masked_lm", "causal_lm", "tag")
 
 
 def _reads(name: str, architecture: str, config: Any) -> bool:
@@ -90,25 +101,25 @@ def _fitting(names: Iterable[str]) -> list[Any]:
     ]
 
 
-def _reading(request: pytest.FixtureRequest, read: Read) -> Reading:
+def _reading(request: pytest.FixtureRequest, read: Read) -> ReadOptions:
     name, kind, architecture = request.param
     head = HEADS[name]
     return read(request.getfixturevalue(architecture), head, *CASES.get(name, {"one label": ONE_LABEL})[kind](head))
 
 
 @pytest.fixture(params=_fitting(HEADS))
-def reading(request: pytest.FixtureRequest, read: Read) -> Reading:
+def reading(request: pytest.FixtureRequest, read: Read) -> ReadOptions:
     return _reading(request, read)
 
 
 @pytest.fixture(params=_fitting(LIKE_HUGGINGFACE))
-def reading_like_huggingface(request: pytest.FixtureRequest, read: Read) -> Reading:
+def reading_like_huggingface(request: pytest.FixtureRequest, read: Read) -> ReadOptions:
     return _reading(request, read)
 
 
 def test_heads_are_found_in_the_folder_and_offered_by_name() -> None:
     files = {path.stem for path in Path(heads.__path__[0]).glob("[a-z]*.py") if "\ndef encode(" in path.read_text()}
-    assert files == set(HEADS) >= {"sentence", "choice", "tag", "span", "word", "next_word", "gpt"}
+    assert files == set(HEADS) >= {"sentence", "choice", "tag", "span", "masked_lm", "causal_lm", "gpt"}
     for name in HEADS:
         assert hasattr(heads, name), f"tlnlp/heads/__init__.py: add {name} = cast(Head, lazy_module(...))"
 
@@ -125,7 +136,7 @@ def test_a_head_offers_every_function_of_the_protocol_with_its_parameters(head: 
     assert hasattr(transformers, head.auto_class)
 
 
-def test_every_row_is_encoded_with_all_its_tokens(reading: Reading) -> None:
+def test_every_row_is_encoded_with_all_its_tokens(reading: ReadOptions) -> None:
     special = set(reading.tokenizer.all_special_ids)
     flat = [int(token) for token in reading.encoded.features["input_ids"].flat if int(token) not in special]
     stream = " ".join(map(str, [*flat, ""]))
@@ -148,7 +159,7 @@ def test_every_row_is_encoded_with_all_its_tokens(reading: Reading) -> None:
         assert sorted(set(reading.encoded.rows.tolist())) == list(range(len(TEXTS)))
 
 
-def test_lengths_are_those_of_the_attention_mask(reading: Reading) -> None:
+def test_lengths_are_those_of_the_attention_mask(reading: ReadOptions) -> None:
     lengths = reading.encoded.sequence_lengths(reading.items)
     assert reading.batch["attention_mask"].sum(1).tolist() == lengths.tolist()
     assert reading.batch["input_ids"].shape == (len(lengths), lengths.max())
@@ -158,30 +169,30 @@ def test_lengths_are_those_of_the_attention_mask(reading: Reading) -> None:
 
 
 def test_the_loss_is_the_mean_of_the_networks_own_class_times_what_is_counted(
-    reading_like_huggingface: Reading,
+    reading_like_huggingface: ReadOptions,
 ) -> None:
     reading = reading_like_huggingface
     counted = reading.encoded.counts[reading.items].sum()
     assert reading.loss(reading.batch) / counted == pytest.approx(reading.huggingface_loss(), rel=1e-5)
 
 
-def test_one_answer_is_decoded_for_each_row_and_can_be_judged(reading: Reading) -> None:
+def test_one_answer_is_decoded_for_each_row_and_can_be_judged(reading: ReadOptions) -> None:
     answers = reading.answers()
     assert len(answers) == len(np.unique(reading.encoded.rows))
     assert all({"prediction", "score"} <= set(each) for each in answers)
-    judged = reading.head.judged(answers, reading.rows, reading.task)
-    assert len(judged["predictions"]) == len(judged["references"]) == len(answers)
-    majority = reading.head.majority(reading.rows, reading.rows, reading.task)
-    assert majority is None or len(majority) == len(reading.rows)
+    metric_inputs = reading.head.metric_inputs(answers, reading.rows, reading.task)
+    assert len(metric_inputs["predictions"]) == len(metric_inputs["references"]) == len(answers)
+    majority_baseline = reading.head.majority_baseline(reading.rows, reading.rows, reading.task)
+    assert majority_baseline is None or len(majority_baseline) == len(reading.rows)
 
 
-def test_answers_differ_between_rows(reading: Reading) -> None:
+def test_answers_differ_between_rows(reading: ReadOptions) -> None:
     """Else the tests below could not fail."""
     outputs = np.nan_to_num(reading.forward(reading.batch), neginf=0)
     assert np.abs(outputs - outputs[0]).max() > 1e-2
 
 
-def test_padding_changes_nothing(reading: Reading) -> None:
+def test_padding_changes_nothing(reading: ReadOptions) -> None:
     together = reading.forward(reading.batch)
     losses = 0.0
     for item in reading.items:
@@ -192,14 +203,14 @@ def test_padding_changes_nothing(reading: Reading) -> None:
     assert reading.loss(reading.batch) == pytest.approx(losses, rel=1e-5)
 
 
-def test_the_order_of_items_changes_nothing(reading: Reading) -> None:
+def test_the_order_of_items_changes_nothing(reading: ReadOptions) -> None:
     order = np.random.default_rng(1).permutation(len(reading.encoded))
     shuffled = reading.collate(order)
     np.testing.assert_allclose(reading.forward(shuffled), reading.forward(reading.batch)[order], atol=1e-5)
     assert reading.loss(shuffled) == pytest.approx(reading.loss(reading.batch), rel=1e-5)
 
 
-def test_the_side_of_the_padding_changes_nothing(reading: Reading) -> None:
+def test_the_side_of_the_padding_changes_nothing(reading: ReadOptions) -> None:
     """Tokenizers for generating text pad on the left; where positions are counted from the left, that must not move
     a row's tokens."""
     before = reading.forward(reading.batch)
@@ -207,7 +218,7 @@ def test_the_side_of_the_padding_changes_nothing(reading: Reading) -> None:
     np.testing.assert_allclose(reading.forward(reading.collate()), before, atol=1e-5)
 
 
-def test_the_same_draw_gives_the_same_batch(reading: Reading) -> None:
+def test_the_same_draw_gives_the_same_batch(reading: ReadOptions) -> None:
     again = reading.collate()
     assert set(again) == set(reading.batch)
     for name, tensor in reading.batch.items():

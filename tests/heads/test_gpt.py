@@ -12,9 +12,9 @@ import torch
 import transformers
 from torch.nn.functional import cross_entropy
 
-from tests.heads.conftest import SECOND_TEXTS, SETTINGS, TEXTS, Read, Reading, as_choices, as_rows, as_task
+from tests.heads.conftest import SECOND_TEXTS, SETTINGS, TEXTS, Read, ReadOptions, as_choices, as_rows, as_task
 from tlnlp.heads import gpt
-from tlnlp.recipe import Columns, Data, Score, Task
+from tlnlp.task import Columns, Data, Regression, Task
 
 ONE, VALUES = ("bad", "good"), [1, 0, 0, 1, 0, 1, 0]
 SCORES = [4.5, 1.0, 0.0, 5.0, 2.25, 3.0, 1.75]
@@ -22,18 +22,18 @@ CHOICES = Task("tests", Data(), Columns(text="text", endings="endings", label="l
 SHORT = [0, 2, 3, 5]  # rows that no kind of reading cuts
 
 
-def ids_of(reading: Reading, *parts: str) -> list[int]:
+def ids_of(reading: ReadOptions, *parts: str) -> list[int]:
     """Token ids, special tokens written as they are."""
     return [token for part in parts for token in reading.tokenizer(part, add_special_tokens=False)["input_ids"]]
 
 
-def states(reading: Reading, ids: list[int]) -> torch.Tensor:
+def states(reading: ReadOptions, ids: list[int]) -> torch.Tensor:
     """What GPT-2's body says at each token: [tokens, width]."""
     with torch.no_grad():
         return reading.model.transformer(torch.tensor([ids])).last_hidden_state[0]
 
 
-def language_loss(reading: Reading, ids: list[int]) -> float:
+def language_loss(reading: ReadOptions, ids: list[int]) -> float:
     """Mean over tokens, by transformers' own language model with the same weights."""
     speaker = transformers.GPT2LMHeadModel(reading.model.config).eval()
     speaker.transformer.load_state_dict(reading.model.transformer.state_dict())
@@ -42,12 +42,12 @@ def language_loss(reading: Reading, ids: list[int]) -> float:
         return speaker(torch.tensor([ids]), labels=torch.tensor([ids])).loss.item()
 
 
-def of_extract(reading: Reading, ids: list[int]) -> torch.Tensor:
+def of_extract(reading: ReadOptions, ids: list[int]) -> torch.Tensor:
     assert ids[-1] == reading.tokenizer.convert_tokens_to_ids("<|extract|>")
     return reading.model.score(states(reading, ids)[-1]).detach()
 
 
-def sequences_of(reading: Reading, row: int) -> list[list[int]]:
+def sequences_of(reading: ReadOptions, row: int) -> list[list[int]]:
     found = reading.encoded.features["input_ids"]
     return [found[int(i)].tolist() for i in reading.encoded.sequences_of(np.array([row]))]
 
@@ -69,8 +69,8 @@ def test_entailment_sets_a_delimiter_between_premise_and_hypothesis(read: Read, 
 
 
 def test_similarity_reads_both_orders_and_adds_up_before_the_linear_layer(read: Read, padded_gpt2: Path) -> None:
-    task = as_task(gpt, Score(0, 5), symmetric=True)
-    reading = read(padded_gpt2, gpt, task, as_rows(Score(0, 5), SCORES, pairs=True))
+    task = as_task(gpt, Regression(0, 5), pair_is_symmetric=True)
+    reading = read(padded_gpt2, gpt, task, as_rows(Regression(0, 5), SCORES, pairs=True))
     for row in SHORT:
         first = ids_of(reading, "<|start|>", TEXTS[row], "<|delimiter|>", SECOND_TEXTS[row], "<|extract|>")
         second = ids_of(reading, "<|start|>", SECOND_TEXTS[row], "<|delimiter|>", TEXTS[row], "<|extract|>")
@@ -101,7 +101,7 @@ def test_the_loss_is_the_tasks_plus_the_weighted_language_models(
 ) -> None:
     cases: dict[str, tuple[Task, Any]] = {
         "label": (as_task(gpt, ONE), as_rows(ONE, VALUES)),
-        "both orders": (as_task(gpt, ONE, symmetric=True), as_rows(ONE, VALUES, pairs=True)),
+        "both orders": (as_task(gpt, ONE, pair_is_symmetric=True), as_rows(ONE, VALUES, pairs=True)),
         "endings": (CHOICES, as_choices()),
     }
     task, rows = cases[kind]

@@ -17,14 +17,14 @@ from tests.heads.conftest import SECOND_TEXTS, SETTINGS, TEXTS, Read, as_rows, a
 from tlnlp.data import Rows
 from tlnlp.errors import InputError
 from tlnlp.heads import sentence
-from tlnlp.recipe import Labels, Score, Several
+from tlnlp.task import Labels, MultiLabel, Regression
 
 ONE = ("bad", "fair", "good")
-NAMES = Several(("dull", "funny", "sad"))
+NAMES = MultiLabel(("dull", "funny", "sad"))
 KINDS: dict[str, tuple[Labels, list[Any]]] = {
     "one": (ONE, [2, 0, 0, 2, 1, 2, 0]),
     "several": (NAMES, [(1,), (0, 2), (), (1, 2), (0,), (0, 1, 2), (2,)]),
-    "score": (Score(0, 5), [4.5, 1.0, 0.0, 5.0, 2.25, 3.0, 1.75]),
+    "score": (Regression(0, 5), [4.5, 1.0, 0.0, 5.0, 2.25, 3.0, 1.75]),
 }
 # As Hugging Face's networks take them, written out by hand.
 HUGGINGFACE_LABELS = {
@@ -97,9 +97,9 @@ def test_several_labels_are_answered_as_the_pipeline_does(folder: Path, read: Re
     reading = read(folder, sentence, as_task(sentence, labels), as_rows(labels, values))
     answers = reading.answers()
     for answer, theirs in zip(answers, _pipeline(reading, top_k=None), strict=True):
-        chances = {each["label"]: each["score"] for each in theirs}
-        assert dict(zip(NAMES, answer["score"], strict=True)) == pytest.approx(chances, abs=1e-5)
-        assert answer["prediction"] == [name for name in NAMES if chances[name] > 0.5]
+        confidences = {each["label"]: each["score"] for each in theirs}
+        assert dict(zip(NAMES, answer["score"], strict=True)) == pytest.approx(confidences, abs=1e-5)
+        assert answer["prediction"] == [name for name in NAMES if confidences[name] > 0.5]
     assert len({tuple(each["prediction"]) for each in answers}) > 1
 
 
@@ -113,20 +113,20 @@ def test_a_score_is_answered_as_the_pipeline_does(folder: Path, read: Read) -> N
 def test_predictions_and_references_are_judged_in_one_numbering() -> None:
     task, rows = as_task(sentence, ONE), as_rows(ONE, KINDS["one"][1])
     answers = [{"prediction": name} for name in ("good", "fair", "bad", "bad", "fair", "good", "good")]
-    judged = sentence.judged(answers, rows, task)
-    assert judged == {"predictions": [2, 1, 0, 0, 1, 2, 2], "references": [2, 0, 0, 2, 1, 2, 0]}
+    metric_inputs = sentence.metric_inputs(answers, rows, task)
+    assert metric_inputs == {"predictions": [2, 1, 0, 0, 1, 2, 2], "references": [2, 0, 0, 2, 1, 2, 0]}
     task, rows = as_task(sentence, NAMES), as_rows(NAMES, KINDS["several"][1])
-    judged = sentence.judged([{"prediction": ["funny"]}] * 7, rows, task)
-    assert judged["predictions"] == [[0, 1, 0]] * 7
-    assert judged["references"] == HUGGINGFACE_LABELS["several"].int().tolist()
+    metric_inputs = sentence.metric_inputs([{"prediction": ["funny"]}] * 7, rows, task)
+    assert metric_inputs["predictions"] == [[0, 1, 0]] * 7
+    assert metric_inputs["references"] == HUGGINGFACE_LABELS["several"].int().tolist()
 
 
 def test_the_majority_is_the_most_frequent_label_of_the_train_rows() -> None:
     train, dev = as_rows(ONE, [0, 1, 1, 2, 1, 1, 0]), as_rows(ONE, [0] * 7)
-    answers = sentence.majority(train, dev, as_task(sentence, ONE))
+    answers = sentence.majority_baseline(train, dev, as_task(sentence, ONE))
     assert answers == [{"prediction": "fair", "score": pytest.approx(4 / 7)}] * 7
-    scores = as_rows(Score(0, 5), KINDS["score"][1])
-    answers = sentence.majority(scores, scores, as_task(sentence, Score(0, 5)))
+    scores = as_rows(Regression(0, 5), KINDS["score"][1])
+    answers = sentence.majority_baseline(scores, scores, as_task(sentence, Regression(0, 5)))
     assert answers is not None
     assert answers[0]["prediction"] == pytest.approx(2.5)
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 import transformers
 
-from tests.heads.conftest import Read, Reading, as_questions
+from tests.heads.conftest import Read, ReadOptions, as_questions
 from tests.heads.spans import WITH_NONE, asked, collate, encode
 from tlnlp.heads import span
-from tlnlp.heads.encoded import Encoded, model_inputs
+from tlnlp.heads.encoded import EncodedDataset, model_inputs
 
 
-def unwindowed(reading: Reading) -> Reading:
+def unwindowed(reading: ReadOptions) -> ReadOptions:
     """The same with room for each context in one piece: byte-level pieces are many."""
     encoded = encode(reading.rows, reading.tokenizer, asked(100), reading.task)
     assert len(encoded) == len(reading.rows)
@@ -92,5 +92,5 @@ def test_padding_of_any_width_changes_neither_loss_nor_answers(folder: Path, rea
         assert found["null_odds"] == pytest.approx(answer["null_odds"], abs=1e-4)
 
 
-def _only(encoded: Encoded, item: int) -> dict[str, Any]:
+def _only(encoded: EncodedDataset, item: int) -> dict[str, Any]:
     return {name: type(each).from_lists([each[item]]) for name, each in encoded.alignment.items()}

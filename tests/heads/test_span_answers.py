@@ -18,8 +18,8 @@ from tests.heads.conftest import TEXTS, as_questions
 from tests.heads.spans import ANSWERED, NONE, WITH_NONE, answers_of, as_rows, asked, blank_logits, encode, properties
 from tlnlp.data import Rows
 from tlnlp.heads import span
-from tlnlp.heads.encoded import Encoded
-from tlnlp.recipe import Task
+from tlnlp.heads.encoded import EncodedDataset
+from tlnlp.task import Task
 
 # Search and answers
 
@@ -50,7 +50,7 @@ def test_the_search_finds_what_trying_all_spans_finds(items: int, longest: int, 
 
 
 def answer_naively(
-    logits: np.ndarray, encoded: Encoded, rows: Rows, task: Task, max_answer: int
+    logits: np.ndarray, encoded: EncodedDataset, rows: Rows, task: Task, max_answer: int
 ) -> list[tuple[str, float, float, dict[tuple[int, int], float]]]:
     """For each row the prediction, its probability, the null odds and the probability of each of the best spans."""
     answers = []
@@ -91,7 +91,7 @@ def test_answers_over_all_windows_are_those_found_by_trying_all_spans(task: Task
         for answer, naive, context in zip(
             answers, answer_naively(logits, encoded, rows, task, 6), contexts, strict=True
         ):
-            text, score, odds, chances = naive
+            text, score, odds, confidences = naive
             assert answer["prediction"] == text
             assert answer["score"] == pytest.approx(score, rel=1e-5)
             assert answer["null_odds"] == pytest.approx(odds, abs=1e-5)
@@ -102,8 +102,8 @@ def test_answers_over_all_windows_are_those_found_by_trying_all_spans(task: Task
             spans = [each for each in answer["n_best"] if each["start"] != span.NOWHERE]
             for told in spans:
                 assert context[told["start"] :].startswith(told["text"])
-                assert told["score"] == pytest.approx(chances[told["start"], told["start"] + len(told["text"])])
-            assert len(answer["n_best"]) == min(span.TOLD, len(chances) + task.unanswerable)
+                assert told["score"] == pytest.approx(confidences[told["start"], told["start"] + len(told["text"])])
+            assert len(answer["n_best"]) == min(span.TOLD, len(confidences) + task.unanswerable)
     assert (none_told > 0) is task.unanswerable
 
 
@@ -242,13 +242,13 @@ def test_answers_are_judged_by_all_acceptable_texts() -> None:
     rows = as_questions()
     rows.columns["answers"][1] = {"text": ["two hours", "hours"], "answer_start": [1, 5]}
     answers = [{"prediction": text} for text in ("", "hours", "x", "", "y", "z", "")]
-    judged = span.judged(answers, rows, WITH_NONE)
-    assert judged["predictions"] == ["", "hours", "x", "", "y", "z", ""]
-    assert judged["references"][:3] == [[], ["two hours", "hours"], rows.columns["answers"][2]["text"]]
+    metric_inputs = span.metric_inputs(answers, rows, WITH_NONE)
+    assert metric_inputs["predictions"] == ["", "hours", "x", "", "y", "z", ""]
+    assert metric_inputs["references"][:3] == [[], ["two hours", "hours"], rows.columns["answers"][2]["text"]]
 
 
 def test_the_majority_answers_none_where_the_task_knows_it() -> None:
     rows = as_questions()
-    assert span.majority(rows, rows, ANSWERED) is None
-    answers = span.majority(rows, rows, WITH_NONE)
+    assert span.majority_baseline(rows, rows, ANSWERED) is None
+    answers = span.majority_baseline(rows, rows, WITH_NONE)
     assert answers == [{"prediction": "", "score": pytest.approx(3 / 7)}] * 7

@@ -18,8 +18,8 @@ from tests.heads.conftest import Read, as_words
 from tlnlp.data import Rows
 from tlnlp.heads import tag
 from tlnlp.heads.encoded import NOT_SCORED
-from tlnlp.recipe import Columns, Data, Task
 from tlnlp.settings import Settings
+from tlnlp.task import Columns, Data, Task
 
 LABELS = as_words().labels or ()
 TASK = Task("tests", Data(), Columns(words="words", tags="tags"), tag, LABELS)

@@ -12,12 +12,12 @@ import html5lib
 import pytest
 from sklearn.metrics import confusion_matrix
 
-from tests.comparing.simulated import simulate
-from tests.runs import run_recipe
+from tests.experiments.simulated import simulate
+from tests.recipe_runs import run_recipe
 from tlnlp import cli
-from tlnlp.comparing.picture import draw
-from tlnlp.reporting.answers import describe_answers
+from tlnlp.experiments.curve_plot import draw
 from tlnlp.reporting.page import _calibration, _mistake
+from tlnlp.reporting.predictions import describe_answers
 
 # One recipe for each shape of answer.
 RECIPES = ("sst2", "stsb", "rte", "copa", "conll2003", "udpos", "squad_v2", "gpt_sst2", "pretrain", "xnli")
@@ -60,7 +60,7 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module", params=RECIPES)
-def reported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def encoded_eval(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp(request.param) / "run"
     data: tuple[object, ...] = ("--train-rows", 60)
     if request.param == "pretrain":
@@ -72,8 +72,8 @@ def reported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return request.param, folder
 
 
-def test_the_page_is_whole_small_and_asks_nobody(reported: tuple[str, Path]) -> None:
-    name, folder = reported
+def test_the_page_is_whole_small_and_asks_nobody(encoded_eval: tuple[str, Path]) -> None:
+    name, folder = encoded_eval
     text = (folder / "report.html").read_text(encoding="utf-8")
     page, parser = Page(text), html5lib.HTMLParser()
     parser.parse(text)
@@ -88,8 +88,8 @@ def test_the_page_is_whole_small_and_asks_nobody(reported: tuple[str, Path]) -> 
         assert HEADINGS[name] in page.text
 
 
-def test_the_page_says_what_the_record_says(reported: tuple[str, Path]) -> None:
-    name, folder = reported
+def test_the_page_says_what_the_record_says(encoded_eval: tuple[str, Path]) -> None:
+    name, folder = encoded_eval
     page = Page((folder / "report.html").read_text(encoding="utf-8"))
     result = json.loads((folder / "result.json").read_text())
     for metric, value in result["metrics"].items():
@@ -106,8 +106,8 @@ def test_the_page_says_what_the_record_says(reported: tuple[str, Path]) -> None:
         assert all(each in page.text for each in shown)
 
 
-def test_mistakes_are_rows_that_are_wrong_the_surest_first(reported: tuple[str, Path]) -> None:
-    name, folder = reported
+def test_mistakes_are_rows_that_are_wrong_the_surest_first(encoded_eval: tuple[str, Path]) -> None:
+    name, folder = encoded_eval
     result = json.loads((folder / "result.json").read_text())
     predictions = [json.loads(line) for line in (folder / "predictions.jsonl").read_text().splitlines()]
     if name in ("sst2", "rte", "copa", "gpt_sst2", "xnli"):
@@ -118,8 +118,8 @@ def test_mistakes_are_rows_that_are_wrong_the_surest_first(reported: tuple[str, 
         assert [each["row"] for each in result["mistakes"]] == [each["row"] for each in far[:20]]
 
 
-def test_the_accuracy_by_confidence_adds_up_to_the_score(reported: tuple[str, Path]) -> None:
-    name, folder = reported
+def test_the_accuracy_by_confidence_adds_up_to_the_score(encoded_eval: tuple[str, Path]) -> None:
+    name, folder = encoded_eval
     result = json.loads((folder / "result.json").read_text())
     calibration = result["calibration"]
     if name in ("stsb", "pretrain"):

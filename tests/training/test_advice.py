@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from tlnlp.training import processes
-from tlnlp.training.processes import launch_advice, multiplies_bf16
+from tlnlp.training import distributed as processes
+from tlnlp.training.distributed import launch_advice, multiplies_bf16
 
 
 def accelerator(device: str, precision: str) -> Any:

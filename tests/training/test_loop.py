@@ -13,11 +13,11 @@ import torch
 import transformers
 from torch import nn
 
-from tests.runs import begin
-from tlnlp import model as models
-from tlnlp.heads import word
-from tlnlp.prepare import Work
-from tlnlp.training.loop import Step, Training, train
+from tests.recipe_runs import begin
+from tlnlp.heads import masked_lm as word
+from tlnlp.models import checkpoint, loading
+from tlnlp.runs.setup import PreparedRun
+from tlnlp.training.loop import Step, TrainingState, train
 from tlnlp.training.plan import plan_updates
 from tlnlp.transfer.phases import Phase
 
@@ -45,17 +45,17 @@ def largest_difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tens
     return max((one[name] - other[name]).abs().max().item() for name in one)
 
 
-def two_phases(work: Work, redraw: Sequence[str] = ()) -> list[Phase]:
+def two_phases(work: PreparedRun, reinitialize: Sequence[str] = ()) -> list[Phase]:
     """First the new head alone, then all layers, the lower ones more slowly."""
     names = [group.name for group in work.groups]
-    rates = {name: 1e-3 / 2 ** (len(names) - place) for place, name in enumerate(names)}
-    return [Phase("head", 1, {names[-1]: 2e-3}), Phase("all", 2, rates, redraw)]
+    learning_rates = {name: 1e-3 / 2 ** (len(names) - place) for place, name in enumerate(names)}
+    return [Phase("head", 1, {names[-1]: 2e-3}), Phase("all", 2, learning_rates, reinitialize)]
 
 
 # --- the oracle: whole batches, the loss of Hugging Face's own heads, torch's clipping, transformers' schedule
 
 
-def whole_sentence_batch(work: Work, items: np.ndarray) -> dict[str, torch.Tensor]:
+def whole_sentence_batch(work: PreparedRun, items: np.ndarray) -> dict[str, torch.Tensor]:
     texts, labels = work.train_rows.columns["text"], work.train_rows.columns["label"]
     batch = work.training.tokenizer(
         [texts[item] for item in items], padding=True, truncation=True, max_length=32, return_tensors="pt"
@@ -63,16 +63,16 @@ def whole_sentence_batch(work: Work, items: np.ndarray) -> dict[str, torch.Tenso
     return {**batch, "labels": torch.tensor([labels[item] for item in items])}
 
 
-def load_plainly(work: Work, folder: Path) -> Any:
+def load_plainly(work: PreparedRun, folder: Path) -> Any:
     """The network before its first update, as transformers made it: nothing cut, packed or hooked; no dropout."""
     training = work.training
-    config = models.read_config(str(folder), str(folder))
-    model = models.load_model(str(folder), config, training.task, training.settings, work.labels, training.tokenizer)
+    config = checkpoint.read_config(str(folder), str(folder))
+    model = loading.load_model(str(folder), config, training.task, training.settings, work.labels, training.tokenizer)
     without_dropout(model)
     return model
 
 
-def difference_from_plain(work: Work, plain: nn.Module) -> float:
+def difference_from_plain(work: PreparedRun, plain: nn.Module) -> float:
     """The largest one of any weight. The piece table may be cut to the pieces that occur while the network learns."""
     found, expected = weights(work.training.model), weights(plain)
     if work.compact is not None:
@@ -80,7 +80,9 @@ def difference_from_plain(work: Work, plain: nn.Module) -> float:
     return largest_difference(found, expected)
 
 
-def train_plainly(work: Work, model: nn.Module, make_batch: Callable[[Any], dict[str, torch.Tensor]]) -> list[float]:
+def train_plainly(
+    work: PreparedRun, model: nn.Module, make_batch: Callable[[Any], dict[str, torch.Tensor]]
+) -> list[float]:
     """Trains `model` in plain PyTorch on the same plan; the losses of the updates."""
     settings, updates = work.training.settings, work.training.updates
     tables = [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
@@ -203,7 +205,7 @@ def test_the_frozen_part_answers_the_same_each_time_while_the_rest_has_dropout(
         if isinstance(module, nn.Dropout):
             module.p = 0.5
     training.phase = Phase("some", 1, dict.fromkeys(learning, 1e-3))
-    training.set_learning()
+    training.set_trainable()
     frozen = model.get_submodule(_last_frozen_layer(work, learning))
     answers: list[torch.Tensor] = []
     frozen.register_forward_hook(lambda module, arguments, output: answers.append(_first(output).detach().clone()))
@@ -218,7 +220,7 @@ def _first(output: Any) -> torch.Tensor:
     return output[0] if isinstance(output, tuple) else output
 
 
-def _last_frozen_layer(work: Work, learning: list[str]) -> str:
+def _last_frozen_layer(work: PreparedRun, learning: list[str]) -> str:
     """The module that holds the layer before the first group that learns."""
     names = [group.name for group in work.groups]
     last = work.groups[names.index(learning[0]) - 1]
@@ -234,7 +236,7 @@ def test_a_learning_network_has_dropout(any_checkpoint: Path, reviews: Path, tmp
     work = begin("sst2", tmp_path, model=str(any_checkpoint), data=str(reviews))
     training = work.training
     training.phase = training.phases[0]
-    training.set_learning()
+    training.set_trainable()
     assert all(module.training for module in training.model.modules())
     batch = training.head.collate(training.encoded, np.arange(8), training.tokenizer, np.random.default_rng(0))
     answers = []
@@ -290,7 +292,7 @@ def test_a_phase_begins_at_its_boundary_and_nowhere_else(bert: Path, reviews: Pa
 def test_groups_that_a_phase_redraws_are_new_and_the_others_stay(bert: Path, reviews: Path, tmp_path: Path) -> None:
     work = begin("sst2", tmp_path, model=str(bert), data=str(reviews))
     before = weights(work.training.model)
-    work.training.begin_phase(Phase("all", 1, {}, redraw=["layer 2"]))
+    work.training.begin_phase(Phase("all", 1, {}, reinitialize=["layer 2"]))
     after = weights(work.training.model)
     (redrawn,) = (group for group in work.groups if group.name == "layer 2")
     matrices = {name for name in redrawn.parameters if before[name].dim() == 2}
@@ -301,31 +303,31 @@ def test_groups_that_a_phase_redraws_are_new_and_the_others_stay(bert: Path, rev
 def test_each_phase_has_a_schedule_of_its_own(bert: Path, reviews: Path, tmp_path: Path) -> None:
     work = begin("sst2", tmp_path, model=str(bert), data=str(reviews), warmup_fraction=0.0)
     work.training.phases = two_phases(work)
-    rates = [step.rate for step in train(work.training)]
-    peak = max(work.training.phases[1].rates.values())
-    assert rates[:3] == pytest.approx([2e-3 * factor for factor in (1, 2 / 3, 1 / 3)])
-    assert rates[3:] == pytest.approx([peak * factor / 6 for factor in (6, 5, 4, 3, 2, 1)])
+    learning_rates = [step.rate for step in train(work.training)]
+    peak = max(work.training.phases[1].learning_rates.values())
+    assert learning_rates[:3] == pytest.approx([2e-3 * factor for factor in (1, 2 / 3, 1 / 3)])
+    assert learning_rates[3:] == pytest.approx([peak * factor / 6 for factor in (6, 5, 4, 3, 2, 1)])
 
 
 # --- what training must not depend on
 
 
-def _trained(work: Work, between: Callable[[Training, Step], None]) -> dict[str, torch.Tensor]:
+def _trained(work: PreparedRun, between: Callable[[TrainingState, Step], None]) -> dict[str, torch.Tensor]:
     for step in train(work.training):
         between(work.training, step)
     return weights(work.training.model)
 
 
 def test_what_happens_between_updates_does_not_change_training(bert: Path, reviews: Path, tmp_path: Path) -> None:
-    def nothing(training: Training, step: Step) -> None:
+    def nothing(training: TrainingState, step: Step) -> None:
         pass
 
-    def evaluate_and_draw(training: Training, step: Step) -> None:
+    def evaluate_and_draw(training: TrainingState, step: Step) -> None:
         torch.manual_seed(step.updates_done)
         torch.rand(7)
         np.random.seed(step.updates_done)
         training.model.eval()
-        training.set_learning()
+        training.set_trainable()
 
     found = [
         _trained(begin("sst2", tmp_path, model=str(bert), data=str(reviews), strategy=strategy), between)

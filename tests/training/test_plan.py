@@ -15,7 +15,15 @@ from transformers import (
 )
 
 from tlnlp.training.optimizer import schedule_factor
-from tlnlp.training.plan import Update, cut, deal, padded_places, plan_epoch, plan_updates, updates_per_epoch
+from tlnlp.training.plan import (
+    Update,
+    cut,
+    padded_places,
+    plan_epoch,
+    plan_updates,
+    shard_micro_batches,
+    updates_per_epoch,
+)
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=80).map(np.asarray)
 BATCH_SIZES, BUDGETS, PIECES, SEEDS = st.integers(1, 40), st.integers(1, 300), st.integers(1, 12), st.integers(0, 99)
@@ -87,7 +95,7 @@ def test_a_seek_is_the_tail_of_the_whole_plan(lengths, batch_size, max_tokens, m
 @given(st.integers(1, 30), st.integers(1, 9))
 def test_all_processes_take_equally_many_turns_and_each_micro_batch_is_dealt_once(count, processes) -> None:
     micro_batches = [np.asarray([number]) for number in range(count)]
-    hands = [deal(micro_batches, process, processes) for process in range(processes)]
+    hands = [shard_micro_batches(micro_batches, process, processes) for process in range(processes)]
     assert {len(hand) for hand in hands} == {math.ceil(count / processes)}
     dealt = [(number, items) for hand in hands for number, items in hand if items is not None]
     assert sorted(number for number, _ in dealt) == list(range(count))

@@ -18,22 +18,22 @@ from typing import Any
 import pytest
 import torch
 
-from tests.runs import CHECKPOINTS, ROOT, Ended, begin, newest_update, run_recipe, start_recipe
+from tests.recipe_runs import CHECKPOINTS, ROOT, Ended, begin, newest_update, run_recipe, start_recipe
 from tests.training.test_loop import same_bits, two_phases, weights
-from tlnlp.prepare import Work
+from tlnlp.runs.setup import PreparedRun
 from tlnlp.training.checkpoint import checkpoints_in, restore, save_checkpoint
 from tlnlp.training.loop import train
-from tlnlp.training.stopping import stop_requests
-from tlnlp.transfer.adding import ADAPTERS
+from tlnlp.training.signals import stop_requests
+from tlnlp.transfer.adapter_strategies import ADAPTERS
 
 # --- in this process: every update of every kind of run
 
 
-def _begin(recipe: str, strategy: str, model: Path, rows: dict[str, Any], folder: Path) -> Work:
+def _begin(recipe: str, strategy: str, model: Path, rows: dict[str, Any], folder: Path) -> PreparedRun:
     named = strategy if not strategy.startswith("two phases") else "full"
     work = begin(recipe, folder, model=str(model), **rows, strategy=named, learning_rate=1e-3, micro_batches=2, seed=7)
     if strategy != named:
-        work.training.phases = two_phases(work, redraw=["layer 2"] if strategy.endswith("redraw") else [])
+        work.training.phases = two_phases(work, reinitialize=["layer 2"] if strategy.endswith("redraw") else [])
     return work
 
 
@@ -144,7 +144,7 @@ def assert_same_run(one: Ended, other: Ended) -> None:
     assert one.status == other.status == 0, one.output + other.output
     assert one.weights == other.weights
     assert one.predictions == other.predictions
-    for name in ("metrics", "history", "curve", "best", "updates", "padding_fraction", "one_answer", "identity"):
+    for name in ("metrics", "history", "curve", "best", "updates", "padding_fraction", "is_constant", "identity"):
         assert one.result[name] == other.result[name], name
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.runs import begin, run_recipe
+from tests.recipe_runs import begin, run_recipe
 from tests.training.test_loop import weights
-from tlnlp.prepare import Work
+from tlnlp.runs.setup import PreparedRun
 from tlnlp.training.loop import train
-from tlnlp.transfer.adding import ADAPTERS
+from tlnlp.transfer.adapter_strategies import ADAPTERS
 from tlnlp.transfer.phases import Phase
 from tlnlp.transfer.strategies import STRATEGIES
 
@@ -22,12 +22,12 @@ OF_GROUPS = [
 ]  # fmt: skip
 
 
-def learning(work: Work, phase: Phase) -> set[str]:
+def learning(work: PreparedRun, phase: Phase) -> set[str]:
     """Names of the parameters that `phase` lets learn."""
     return {
         name
         for group in work.groups
-        if group.name in phase.rates
+        if group.name in phase.learning_rates
         for name in (group.biases if group.name in phase.only_biases else group.parameters)
     }
 
@@ -69,9 +69,9 @@ def test_moments_survive_a_change_of_phase(bert: Path, reviews: Path, tmp_path: 
 def test_layers_learn_at_their_own_rates(bert: Path, reviews: Path, tmp_path: Path) -> None:
     work = begin("sst2", tmp_path, model=str(bert), data=str(reviews), strategy="layer_decay:decay=0.5")
     step = next(train(work.training))
-    rates = {each["group"]: each["lr"] for each in work.training.optimizer.param_groups}
-    assert rates == pytest.approx(
-        {name: step.rate * factor for name, factor in zip(rates, (1 / 8, 1 / 4, 1 / 2, 1), strict=True)}
+    learning_rates = {each["group"]: each["lr"] for each in work.training.optimizer.param_groups}
+    assert learning_rates == pytest.approx(
+        {name: step.rate * factor for name, factor in zip(learning_rates, (1 / 8, 1 / 4, 1 / 2, 1), strict=True)}
     )
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from tests.runs import begin
+from tests.recipe_runs import begin
 from tests.training.test_loop import without_dropout
 from tlnlp.evaluation.predict import predict
 from tlnlp.training.loop import train
-from tlnlp.transfer.adding import ADAPTERS
+from tlnlp.transfer.adapter_strategies import ADAPTERS
 
 # (--max-tokens, --micro-batches): everything at once, a few rows at a time, one row at a time, and so many pieces.
 BUDGETS = [(10_000, 1), (200, 1), (33, 1), (10_000, 3), (150, 5)]
@@ -116,7 +116,7 @@ def test_any_budget_gives_the_same_answers(
         training = work.training
         answers.append(
             predict(
-                training.model, work.reported, work.reported_rows, training.task, training.tokenizer,
+                training.model, work.encoded_eval, work.eval_rows, training.task, training.tokenizer,
                 training.settings, training.accelerator,
             )
         )  # fmt: skip

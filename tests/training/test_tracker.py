@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import run_recipe
+from tests.recipe_runs import run_recipe
 
 pytestmark = pytest.mark.long
 

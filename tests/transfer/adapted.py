@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,12 @@ import torch
 import transformers
 from torch import nn
 
-from tests.runs import begin
+from tests.recipe_runs import begin
 from tlnlp.errors import InputError
-from tlnlp.prepare import Work
+from tlnlp.runs.setup import PreparedRun
+from tlnlp.transfer.adapter_strategies import ADAPTERS
 from tlnlp.transfer.adapters import install
-from tlnlp.transfer.adding import ADAPTERS
-from tlnlp.transfer.phases import Adapter
+from tlnlp.transfer.phases import AdapterSpec
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "lora": {"r": 3, "alpha": 6.0, "dropout": 0.5, "targets": "all"},
@@ -32,6 +33,9 @@ EVERYWHERE.remove(("prefix", "modernbert"))
 LIKE_PEFT = [(kind, architecture) for kind, architecture in EVERYWHERE if kind != "adapter"]
 # There peft reads the first place for the answer, the prompt's own; ours reads the row's.
 LIKE_PEFT.remove(("prompt", "modernbert"))
+# transformers 5.24 renamed the argument by which peft (0.21) gives a prefix to a network: with it peft cannot be asked.
+if "past_key_values" not in inspect.signature(transformers.BertModel.forward).parameters:
+    LIKE_PEFT = [(kind, architecture) for kind, architecture in LIKE_PEFT if kind != "prefix"]
 
 
 def load(folder: Path, auto_class: str = "AutoModelForSequenceClassification") -> Any:
@@ -59,10 +63,10 @@ def stir(model: nn.Module, names: Any) -> None:
 
 def adapted(folder: Path, kind: str, **how: Any) -> tuple[Any, Any]:
     model = load(folder, **how)
-    return model, install(model, Adapter(kind, OPTIONS[kind]), seed=0)
+    return model, install(model, AdapterSpec(kind, OPTIONS[kind]), seed=0)
 
 
-def begin_adapted(strategy: str, model: Path, reviews: Path, folder: Path, **more: Any) -> Work:
+def begin_adapted(strategy: str, model: Path, reviews: Path, folder: Path, **more: Any) -> PreparedRun:
     asked = {"model": str(model), "data": str(reviews), "strategy": strategy, "learning_rate": 1e-3}
     return begin("sst2", folder, **(asked | more))
 

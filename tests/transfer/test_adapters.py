@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.runs import begin
+from tests.recipe_runs import begin
 from tests.training.test_loop import same_bits, weights
 from tests.transfer.adapted import (
     BATCH,
@@ -26,11 +26,11 @@ from tests.transfer.adapted import (
     load,
     stir,
 )
-from tlnlp.dropout import CheapDropout
+from tlnlp.acceleration.fast_dropout import FastDropout
 from tlnlp.training.loop import train
+from tlnlp.transfer.adapter_strategies import ADAPTERS
 from tlnlp.transfer.adapters import Bottleneck, install
-from tlnlp.transfer.adding import ADAPTERS
-from tlnlp.transfer.phases import Adapter
+from tlnlp.transfer.phases import AdapterSpec
 
 # --- right after it was put in
 
@@ -74,7 +74,7 @@ def test_the_same_seed_draws_the_same_weights(bert: Path) -> None:
     found = []
     for seed in (3, 3, 4):
         model = load(bert)
-        installed = install(model, Adapter("lora", OPTIONS["lora"]), seed)
+        installed = install(model, AdapterSpec("lora", OPTIONS["lora"]), seed)
         found.append({name: tensor for name, tensor in weights(model).items() if name in installed.parameters})
     assert same_bits(found[0], found[1])
     assert not same_bits(found[0], found[2])
@@ -100,7 +100,7 @@ def test_lora_stands_at_every_matrix_of_the_layers_or_of_attention(
     start, attention, others = LAYER[architecture]
     for targets, expected in (("all", attention + others), ("attention", attention)):
         model = load(request.getfixturevalue(architecture))
-        installed = install(model, Adapter("lora", {**OPTIONS["lora"], "targets": targets}), 0)
+        installed = install(model, AdapterSpec("lora", {**OPTIONS["lora"], "targets": targets}), 0)
         places = {name.split(".lora_")[0] for name in installed.parameters}
         assert places == {f"{start}{layer}.{name}" for layer in range(2) for name in expected}
         assert all(3 in dict(model.named_parameters())[name].shape for name in installed.parameters)
@@ -190,13 +190,13 @@ def test_what_is_frozen_rests_and_the_adapter_has_its_dropout(
 ) -> None:
     work = begin_adapted(kind, bert, reviews, tmp_path)
     work.training.phase = work.training.phases[0]
-    work.training.set_learning()
+    work.training.set_trainable()
     for name, module in work.training.model.named_modules():
         own = list(module.parameters(recurse=False))
         if own:
             assert module.training is own[0].requires_grad, name
         if "lora_dropout.default" in name:
-            assert type(module) is CheapDropout and module.training and module.p == 0.1
+            assert type(module) is FastDropout and module.training and module.p == 0.1
     layer = work.training.model.bert.encoder.layer[0]
     assert layer.training is (kind not in ("prompt", "prefix"))
     assert not work.training.model.bert.embeddings.dropout.training
@@ -211,7 +211,7 @@ def test_scales_do_not_decay_towards_nothing(bert: Path, reviews: Path, tmp_path
 @pytest.mark.parametrize(("kind", "packs"), [(kind, kind != "prefix") for kind in ADAPTERS])
 def test_rows_are_packed_beside_an_adapter(kind: str, packs: bool, bert: Path, reviews: Path, tmp_path: Path) -> None:
     """A prefix has keys that belong to no token: there rows run padded."""
-    assert (begin_adapted(kind, bert, reviews, tmp_path).training.packing is not None) is packs
+    assert (begin_adapted(kind, bert, reviews, tmp_path).packing is not None) is packs
 
 
 def test_a_prefix_is_not_packed_where_most_sequences_are_cut_to_one_length(bert: Path, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_a_prefix_is_not_packed_where_most_sequences_are_cut_to_one_length(bert:
     work = begin("copa", tmp_path, model=str(bert), data="sample", train_rows=41, strategy="prefix")
     lengths = work.training.encoded.features["input_ids"].lengths
     assert np.median(lengths) == lengths.max() > lengths.min()
-    assert work.training.packing is None
+    assert work.packing is None
 
 
 def test_every_option_shapes_what_is_put_in(bert: Path, reviews: Path, tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import transformers
 
-from tests.runs import load_recipe
+from tests.recipe_runs import load_recipe
 from tests.transfer.adapted import OPTIONS, begun, refusal
 from tlnlp.settings import Settings
 from tlnlp.transfer.adapters import check
 from tlnlp.transfer.groups import Group
-from tlnlp.transfer.options import find_strategy
-from tlnlp.transfer.phases import Adapter
+from tlnlp.transfer.parse_strategy import find_strategy
+from tlnlp.transfer.phases import AdapterSpec
 
 
 @pytest.mark.parametrize("strategy", ["full", "head_only", "prefix", "prompt", "adapter:size=8"])
@@ -50,11 +50,11 @@ def test_layers_without_linear_parts_have_no_place_for_lora_and_ia3() -> None:
     )
     model = transformers.BertForSequenceClassification(config)
     # As wide inside as outside: nothing says which part leads back.
-    assert "cannot be told apart" in refusal(lambda: check(model, Adapter("ia3", {})))
+    assert "cannot be told apart" in refusal(lambda: check(model, AdapterSpec("ia3", {})))
     for layer in model.bert.encoder.layer:
         for name in list(layer._modules):
             delattr(layer, name)
-    assert "no linear parts" in refusal(lambda: check(model, Adapter("lora", OPTIONS["lora"])))
+    assert "no linear parts" in refusal(lambda: check(model, AdapterSpec("lora", OPTIONS["lora"])))
 
 
 @pytest.mark.parametrize(

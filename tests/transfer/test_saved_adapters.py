@@ -12,34 +12,34 @@ import pytest
 import torch
 import transformers
 
-from tests.runs import Ended, begin, run_recipe
+from tests.recipe_runs import Ended, begin, run_recipe
 from tests.transfer.adapted import EVERYWHERE, LIKE_PEFT, answer, begin_adapted, begun, load, refusal
-from tlnlp.answering import Answerer
-from tlnlp.data.objects import table_of_lines
-from tlnlp.evaluation.report import describe, write
+from tlnlp.data.json_files import table_of_lines
 from tlnlp.heads import sentence
-from tlnlp.learn import Record
-from tlnlp.prepare import Work
-from tlnlp.saved import load_network
+from tlnlp.inference.predictor import Predictor
+from tlnlp.models.task_file import load_network
+from tlnlp.runs.result import describe, write
+from tlnlp.runs.setup import PreparedRun
+from tlnlp.runs.trainer import TrainingLog
 from tlnlp.training.loop import train
-from tlnlp.transfer.adding import MERGEABLE
+from tlnlp.transfer.adapter_strategies import MERGEABLE
 
 # --- on disk
 
 
-def save(work: Work, folder: Path) -> Path:
+def save(work: PreparedRun, folder: Path) -> Path:
     """Saves as a run does; the folder of the model."""
-    record = Record(train_seconds=1.0)
-    rows = work.reported_rows
+    record = TrainingLog(train_seconds=1.0)
+    rows = work.eval_rows
     scores = {name: float(name == rows.labels[0]) for name in rows.labels}
     answers = [{"prediction": rows.labels[0], "score": 1.0, "scores": scores}] * len(rows)
     write(work, describe(work, record, answers, {}, folder, "", ""), answers, {}, folder, "tests")
     return folder / "model"
 
 
-def batch_of(work: Work) -> dict[str, torch.Tensor]:
+def batch_of(work: PreparedRun) -> dict[str, torch.Tensor]:
     training = work.training
-    return training.head.collate(work.reported, np.arange(6), training.tokenizer, np.random.default_rng(0))
+    return training.head.collate(work.encoded_eval, np.arange(6), training.tokenizer, np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(("kind", "architecture"), EVERYWHERE)
@@ -128,12 +128,12 @@ def test_a_run_shows_the_adapter_in_its_table_and_how_to_use_it(trained: Ended) 
     assert f"tlnlp predict {trained.folder / 'model'}" in trained.output
     assert trained.result["adapter"] == "adapter"
     learning = int(lines[1][1]) + int(lines[2][1])
-    assert trained.result["parameters"]["learning"] == learning
+    assert trained.result["parameters"]["trainable"] == learning
 
 
 def test_predict_answers_as_the_run_did(trained: Ended, reviews: Path) -> None:
     lines = (reviews / "validation.jsonl").read_text()
-    found = Answerer(trained.folder / "model").answer(table_of_lines(lines, "tests", 1), {"text": "sentence"})
+    found = Predictor(trained.folder / "model").answer(table_of_lines(lines, "tests", 1), {"text": "sentence"})
     expected = [json.loads(line) for line in trained.predictions.splitlines()]
     assert [each["prediction"] for each in found] == [each["prediction"] for each in expected]
     assert [each["score"] for each in found] == pytest.approx([each["score"] for each in expected], abs=1e-5)
@@ -142,14 +142,14 @@ def test_predict_answers_as_the_run_did(trained: Ended, reviews: Path) -> None:
 def test_a_base_checkpoint_that_is_gone_or_another_one_is_said(trained: Ended, base: Path, modernbert: Path) -> None:
     away = base.rename(base.with_name("away"))
     try:
-        said = refusal(lambda: Answerer(trained.folder / "model"))
+        said = refusal(lambda: Predictor(trained.folder / "model"))
         assert "no such folder" in said and str(base) in said and "put it back" in said
         shutil.copytree(modernbert, base)
-        assert "other weights" in refusal(lambda: Answerer(trained.folder / "model"))
+        assert "other weights" in refusal(lambda: Predictor(trained.folder / "model"))
         shutil.rmtree(base)
     finally:
         away.rename(base)
-    Answerer(trained.folder / "model")
+    Predictor(trained.folder / "model")
 
 
 def test_an_adapter_that_was_cut_short_is_said(trained: Ended, tmp_path: Path) -> None:

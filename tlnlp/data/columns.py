@@ -9,7 +9,7 @@ from tlnlp.data.table import Table
 from tlnlp.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from tlnlp.recipe import Task
+    from tlnlp.task import Task
 
 # Predictions in SQuAD's form go by it; it is taken where it is there.
 ID = "id"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tlnlp.data.raw import Form, decode, split_lines
+from tlnlp.data.bytes_to_text import FileFormat, decode, split_lines
 from tlnlp.data.table import SHOWN_ROWS, Table, show
 from tlnlp.errors import InputError
 
@@ -21,7 +21,7 @@ CONLLU_COLUMNS = {"words": 1, "tags": 3, "xpos": 4}
 Line = tuple[int, list[str]]
 
 
-def read_conll(data: bytes, origin: str, form: Form) -> Table:
+def read_conll(data: bytes, origin: str, form: FileFormat) -> Table:
     """Columns "words" (the first) and "tags" (the last), "column 2" and so on between them.
 
     Raises:
@@ -44,7 +44,7 @@ def read_conll(data: bytes, origin: str, form: Form) -> Table:
     return _table(sentences, {name: place for place, name in enumerate(names)}, origin)
 
 
-def read_conllu(data: bytes, origin: str, form: Form) -> Table:
+def read_conllu(data: bytes, origin: str, form: FileFormat) -> Table:
     """Columns "words" (FORM), "tags" (UPOS) and "xpos". Ranges of words (1-2) and empty nodes (1.1) are left out."""
     sentences = []
     for sentence in _sentences(decode(data, origin, ".conllu")):

@@ -9,17 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from tlnlp.data.bytes_to_text import FileFormat, decode, other_kind, read_bytes, split_lines, split_suffixes
 from tlnlp.data.conll import read_conll, read_conllu
-from tlnlp.data.delimited import read_csv, read_tsv
-from tlnlp.data.objects import read_json, read_jsonl
-from tlnlp.data.raw import Form, decode, other_kind, read_bytes, split_lines, split_suffixes
+from tlnlp.data.csv_files import read_csv, read_tsv
+from tlnlp.data.json_files import read_json, read_jsonl
 from tlnlp.data.table import Table
 from tlnlp.errors import InputError, did_you_mean
 
-ANY_FORM = Form()
+ANY_FORM = FileFormat()
 
 
-def read_file(path: Path, origin: str | None = None, form: Form = ANY_FORM) -> Table:
+def read_file(path: Path, origin: str | None = None, form: FileFormat = ANY_FORM) -> Table:
     """The table in a file, its format told by its name.
 
     Args:
@@ -49,17 +49,17 @@ def read_file(path: Path, origin: str | None = None, form: Form = ANY_FORM) -> T
     return table
 
 
-def _read_txt(data: bytes, origin: str, form: Form) -> Table:
+def _read_txt(data: bytes, origin: str, form: FileFormat) -> Table:
     text = decode(data, origin, ".txt")
     # Published tables may be called .txt (MRPC): their header tells.
-    if set(text.split("\n", 1)[0].rstrip("\r").split("\t")) & set(form.original):
+    if set(text.split("\n", 1)[0].rstrip("\r").split("\t")) & set(form.original_columns):
         return read_tsv(data, origin, form)
     lines = split_lines(text)
     numbers = [number for number, line in enumerate(lines, 1) if line and not line.isspace()]
     return Table({"text": [lines[number - 1] for number in numbers]}, origin, np.array(numbers, dtype=np.int64))
 
 
-def _read_parquet(data: bytes, origin: str, form: Form) -> Table:
+def _read_parquet(data: bytes, origin: str, form: FileFormat) -> Table:
     # pyarrow takes a quarter of a second to import: only who has parquet files waits for it.
     import pyarrow  # noqa: PLC0415
     import pyarrow.parquet  # noqa: PLC0415
@@ -94,7 +94,7 @@ def _leaf(feature: Any) -> Any:
     return feature.get("feature", feature) if isinstance(feature, dict) else feature
 
 
-FORMATS: dict[str, Callable[[bytes, str, Form], Table]] = {
+FORMATS: dict[str, Callable[[bytes, str, FileFormat], Table]] = {
     ".jsonl": read_jsonl,
     ".json": read_json,
     ".csv": read_csv,

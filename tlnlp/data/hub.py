@@ -13,7 +13,7 @@ from tlnlp.data.table import Table
 from tlnlp.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from tlnlp.recipe import Data
+    from tlnlp.task import Data
 
 
 def read_hub(

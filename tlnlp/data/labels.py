@@ -6,13 +6,11 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tlnlp.data.table import Table, refuse_rows
 from tlnlp.errors import InputError, did_you_mean
-
-if TYPE_CHECKING:
-    from tlnlp.recipe import Labels
+from tlnlp.task import Labels, MultiLabel
 
 SHOWN_NAMES = 20
 
@@ -147,8 +145,7 @@ def describe(labels: Labels) -> str:
 
 
 def _is_several(labels: Labels) -> bool:
-    # recipe.py stands above this module in the order of imports: its class is known by its name.
-    return type(labels).__name__ == "Several"
+    return isinstance(labels, MultiLabel)
 
 
 def lookup_key(value: Any) -> tuple[type, Any]:

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from tlnlp.data.draw import FEW_SHOT, draw_rows
+from tlnlp.data.bytes_to_text import FileFormat, split_suffixes
 from tlnlp.data.files import FORMATS
-from tlnlp.data.folders import read_path
 from tlnlp.data.hub import read_hub
-from tlnlp.data.raw import Form, split_suffixes
 from tlnlp.data.rows import Rows, strata_of
+from tlnlp.data.sampling import FEW_SHOT, draw_rows
+from tlnlp.data.split_files import read_path
 from tlnlp.data.table import Table
 from tlnlp.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from tlnlp.recipe import Data, Task
     from tlnlp.settings import Settings
+    from tlnlp.task import Data, Task
 
 # What stands before a language in the names of tables and rows: to be answered; train rows to learn from, all or a few.
 IN, MORE, FEW = "in ", "more ", "few "
@@ -47,7 +47,7 @@ def choose_languages(task: Task, settings: Settings, samples: Path) -> Languages
     Raises:
         InputError: a language that is not there, or flags for languages where there is only one.
     """
-    if settings.transfer_data is None and not task.transfer:
+    if settings.transfer_data is None and not task.target_languages:
         _refuse_flags(task, settings)
         return None
     there = _find_languages(task, settings.data, samples)
@@ -55,7 +55,9 @@ def choose_languages(task: Task, settings: Settings, samples: Path) -> Languages
     if settings.transfer_data is not None:
         there = [*dict.fromkeys([*_find_languages(task, settings.transfer_data, samples), *there])]
     # A folder may have more than a task speaks of: those are answered where they are asked for.
-    usual = [each for each in there if each in task.transfer or not task.transfer or each == task.language]
+    usual = [
+        each for each in there if each in task.target_languages or not task.target_languages or each == task.language
+    ]
     targets = _choose("languages", settings.languages, there) or usual
     return Languages(source, tuple(more), tuple(each for each in targets if each != source))
 
@@ -85,17 +87,17 @@ def _choose(flag: str, chosen: tuple[str, ...], there: Sequence[str]) -> tuple[s
 def _find_languages(task: Task, where: str, samples: Path) -> list[str]:
     """The languages that have rows in this place, the task's own first."""
     if where == "hub":
-        return [each for each in (task.language, *task.transfer) if data_of(task, each).hub is not None]
+        return [each for each in (task.language, *task.target_languages) if data_of(task, each).hub is not None]
     path = samples / (task.data.sample or "") if where == "sample" else Path(where).expanduser()
     found = _languages_in(path)
-    return list(dict.fromkeys([task.language, *(each for each in task.transfer if each in found), *found]))
+    return list(dict.fromkeys([task.language, *(each for each in task.target_languages if each in found), *found]))
 
 
 def data_of(task: Task, language: str) -> Data:
     """Where the rows of a language are. Of one that only a folder has: its files are named as the task's."""
     if language == task.language:
         return task.data
-    return task.transfer.get(language, replace(task.data, hub=None, sample=None))
+    return task.target_languages.get(language, replace(task.data, hub=None, sample=None))
 
 
 def place_of(path: Path, language: str, task: Task) -> Path:
@@ -164,7 +166,7 @@ def _read(
     if where == "hub":
         return read_hub(task.name, data, few, need=need)
     path = samples / (data.sample or "") if where == "sample" else Path(where)
-    form = Form(task.columns.words is not None, data.original, data.original_header)
+    form = FileFormat(task.columns.words is not None, data.original_columns, data.original_header)
     place = place_of(path, language, task)
     return read_path(place, data.train, data.dev, few, form, need=need)
 
@@ -204,8 +206,8 @@ def settle(
         notes.append(f"train: {len(few):,} rows of {pool.origin} added")
     settled = {name: each for name, each in rows.items() if not name.startswith((MORE, FEW))}
     settled["train"] = parts[0].followed_by(*parts[1:]) if len(parts) > 1 else parts[0]
-    reported = "test" if "test" in settled else "dev"
-    for name in [name for name in settled if name.startswith(IN) or name == reported]:
+    encoded_eval = "test" if "test" in settled else "dev"
+    for name in [name for name in settled if name.startswith(IN) or name == encoded_eval]:
         settled[name] = _without(settled[name], sizes[settled[name].origin], learnt, contexts, settings, notes)
     return settled
 

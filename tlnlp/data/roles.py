@@ -16,7 +16,7 @@ from tlnlp.data.table import Table
 from tlnlp.data.texts import read_prompts, read_texts, read_weights, read_words
 
 if TYPE_CHECKING:
-    from tlnlp.recipe import Labels
+    from tlnlp.task import Labels
 
 # What is asked for: a test split may lack it. (What each row weighs is needed in train alone.)
 ASKED = ("label", "tags", "answers")
@@ -38,7 +38,7 @@ READERS: dict[str, Callable[[Table, str, str], list[Any]]] = {
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """How a task's rows are read, the same for each split.
 
     Args:
@@ -52,7 +52,7 @@ class Reading:
     unanswerable: bool
 
 
-def read_rows(table: Table, columns: Mapping[str, str], reading: Reading, *, train: bool) -> tuple[Rows, list[str]]:
+def read_rows(table: Table, columns: Mapping[str, str], reading: ReadOptions, *, train: bool) -> tuple[Rows, list[str]]:
     """The table as rows, after all checks; and what a person should know of them.
 
     Args:

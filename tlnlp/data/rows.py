@@ -68,8 +68,8 @@ class Splits:
     Args:
         train, dev: to learn from; to report on (or to choose on, where `test` is reported on).
         test: labelled rows that nothing is chosen on, where there are any.
-        also: further rows to report on, by name.
-        transfer: rows in further languages to report on, by language; nothing is ever chosen on them.
+        extra_splits: further rows to report on, by name.
+        target_languages: rows in further languages to report on, by language; nothing is ever chosen on them.
         language: that of `dev`, where there are others.
         notes: what a person should know of how the splits came about ("dev: 200 rows cut from train, seed 0").
         fingerprint: digest of all rows and labels: two runs with the same one saw the same data.
@@ -78,8 +78,8 @@ class Splits:
     train: Rows
     dev: Rows
     test: Rows | None = None
-    also: dict[str, Rows] = field(default_factory=dict)
-    transfer: dict[str, Rows] = field(default_factory=dict)
+    extra_splits: dict[str, Rows] = field(default_factory=dict)
+    target_languages: dict[str, Rows] = field(default_factory=dict)
     language: str | None = None
     notes: list[str] = field(default_factory=list)
     fingerprint: str = ""

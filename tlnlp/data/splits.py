@@ -10,47 +10,51 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.columns import choose_columns, choose_roles, describe_columns
-from tlnlp.data.draw import CHOICE, DEV, TRAIN, cut_groups, cut_rows, draw_rows
-from tlnlp.data.folders import read_path
 from tlnlp.data.hub import read_hub
 from tlnlp.data.labels import compare_names, count_names, describe, find_names, is_missing
 from tlnlp.data.languages import FEW, IN, MORE, Languages, choose_languages, data_of, place_of, read_languages, settle
-from tlnlp.data.raw import Form
-from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, Reading, is_hidden, read_rows
+from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, ReadOptions, is_hidden, read_rows
 from tlnlp.data.rows import Rows, Splits, strata_of
+from tlnlp.data.sampling import CHOICE, DEV, TRAIN, cut_groups, cut_rows, draw_rows
+from tlnlp.data.split_files import DEV_NAMES, read_path
 from tlnlp.data.table import Table
 from tlnlp.data.tags import describe_tags, find_scheme, find_tags
 from tlnlp.errors import InputError
 
 if TYPE_CHECKING:
-    from tlnlp.recipe import Labels, Task
     from tlnlp.settings import Settings
+    from tlnlp.task import Labels, Task
 
-# What stands before the names of `Data.also`.
+# What stands before the names of `Data.extra_splits`.
 ALSO = "also "
 # Share of the train rows that dev is cut from; more of a set that is small by nature, as translated ones are.
 DEV_FRACTION, LANGUAGES_DEV_FRACTION = 0.1, 0.2
 SAMPLES = Path(__file__).parents[1] / "bundled" / "samples"
 
 
-def load_splits(task: Task, settings: Settings) -> Splits:
+def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | None = None) -> Splits:
     """The checked rows that a run learns from, chooses on and is reported on.
 
     With `--keep best` the weights are chosen on `dev` and reported on `test`; otherwise `test` is None.
+
+    Args:
+        given: {split: table} of rows that are in memory, in place of what `--data` names.
 
     Raises:
         InputError: whatever is wrong with the source, the columns, the texts or the answers.
     """
     roles = choose_roles(task, settings.columns_by_role())
-    languages = choose_languages(task, settings, SAMPLES)
-    tables = _read_tables(task, settings, languages)
+    languages = choose_languages(task, settings, SAMPLES) if given is None else None
+    tables = _read_tables(task, settings, languages) if given is None else _pick_tables(task, settings, given)
+    _refuse_empty(tables)
     columns = {split: _choose(table, roles, task, settings, split) for split, table in tables.items()}
     tables = {split: _leave_out_unlabelled(table, columns[split], task, split) for split, table in tables.items()}
     notes = [note for table in tables.values() for note in table.notes]
     notes.append(describe_columns(tables["train"], columns["train"]))
     labels = _find_labels(task, roles, tables, columns)
-    reading = Reading(labels, settings.fix_answers, task.unanswerable)
+    reading = ReadOptions(labels, settings.fix_answers, task.unanswerable)
     rows: dict[str, Rows] = {}
     for split, table in tables.items():
         if (
@@ -71,18 +75,20 @@ def load_splits(task: Task, settings: Settings) -> Splits:
     rows["train"] = _draw_train(rows["train"], settings, notes)
     if languages is not None:
         rows = settle(rows, languages, settings, tables, notes)
-    also, transfer = (
+    extra_splits, target_languages = (
         {split.removeprefix(prefix): each for split, each in rows.items() if split.startswith(prefix)}
         for prefix in (ALSO, IN)
     )
     source = None if languages is None else languages.source
-    return Splits(rows["train"], rows["dev"], rows.get("test"), also, transfer, source, notes, _fingerprint(rows))
+    return Splits(
+        rows["train"], rows["dev"], rows.get("test"), extra_splits, target_languages, source, notes, _fingerprint(rows)
+    )
 
 
 def _read_tables(task: Task, settings: Settings, languages: Languages | None) -> dict[str, Table]:
     """{'train', 'dev', 'test', 'also ...', 'in ...': table}, those there are; test only where weights are chosen."""
     data = task.data if languages is None else data_of(task, languages.source)
-    more = {f"{ALSO}{name}": split for name, split in data.also.items()}
+    more = {f"{ALSO}{name}": split for name, split in data.extra_splits.items()}
     if settings.chooses_on_dev:
         more["test"] = data.test or "test"
     if settings.data == "hub":
@@ -97,7 +103,7 @@ def _read_tables(task: Task, settings: Settings, languages: Languages | None) ->
                     found=f"{task.name} has none",
                     change="--data hub, or --data PATH for your own rows",
                 )
-        form = Form(task.columns.words is not None, data.original, data.original_header)
+        form = FileFormat(task.columns.words is not None, data.original_columns, data.original_header)
         if languages is None:
             tables = read_path(path, data.train, data.dev, more, form)
         else:
@@ -105,10 +111,31 @@ def _read_tables(task: Task, settings: Settings, languages: Languages | None) ->
             tables = read_path(place, data.train, data.dev, more, form, need="either")
     if languages is not None:
         tables |= read_languages(task, settings, languages, SAMPLES)
+    return tables
+
+
+def _pick_tables(task: Task, settings: Settings, given: Mapping[str, Table]) -> dict[str, Table]:
+    """As `_read_tables`, of tables that are there already."""
+    data = task.data
+    names = {"train": [data.train, "train"], "dev": [data.dev, *DEV_NAMES]}
+    names |= {f"{ALSO}{name}": [split] for name, split in data.extra_splits.items()}
+    if settings.chooses_on_dev:
+        names["test"] = [data.test or "test"]
+    tables = {}
+    for split, known in names.items():
+        if there := [name for name in known if name in given]:
+            tables[split] = given[there[0]]
+    if "train" not in tables:
+        raise InputError(
+            expected=f"rows to learn from: {data.train}", found=", ".join(given), change="name the split to learn from"
+        )
+    return tables
+
+
+def _refuse_empty(tables: Mapping[str, Table]) -> None:
     for table in tables.values():
         if not len(table):
             raise InputError(expected="rows", found=f"{table.origin}: no rows", change="give a split with rows in it")
-    return tables
 
 
 def _choose(table: Table, roles: Mapping[str, str], task: Task, settings: Settings, split: str) -> dict[str, str]:
@@ -116,7 +143,7 @@ def _choose(table: Table, roles: Mapping[str, str], task: Task, settings: Settin
     not_needed: tuple[str, ...] = () if _is_learnt_from(split) else (WEIGHT,)
     if split != "dev" and not split.startswith(IN) and not _is_learnt_from(split):
         not_needed += ASKED
-    original = data_of(task, _language_of(split, task)).original
+    original = data_of(task, _language_of(split, task)).original_columns
     return choose_columns(table, roles, settings.columns_by_role(), original, not_needed=(PROMPT, *not_needed))
 
 

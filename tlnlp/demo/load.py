@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tlnlp.answering import Answerer
-from tlnlp.demo.asking import find_model
-from tlnlp.demo.before import load_before
-from tlnlp.demo.page import Trained, build
+from tlnlp.demo.base_model import load_before
+from tlnlp.demo.explain import find_model
+from tlnlp.demo.page import LoadedRun, build
 from tlnlp.errors import InputError
-from tlnlp.words.following import FollowingWords
-from tlnlp.words.masked import MaskedWords
+from tlnlp.inference.masked_words import MaskFiller
+from tlnlp.inference.next_words import NextWordPredictor
+from tlnlp.inference.predictor import Predictor
 
 NONE = "none"
 
@@ -23,16 +23,16 @@ def load_all(model: str, gpt: str, runs: Sequence[Path]) -> Any:
     Raises:
         InputError: one of them cannot be had.
     """
-    masked = None if model == NONE else MaskedWords.load(model)
-    following = None if gpt == NONE else FollowingWords.load(gpt)
+    masked = None if model == NONE else MaskFiller.load(model)
+    following = None if gpt == NONE else NextWordPredictor.load(gpt)
     return build(masked, following, [load_run(folder) for folder in runs])
 
 
-def load_run(folder: Path) -> Trained:
+def load_run(folder: Path) -> LoadedRun:
     """A run with its model, and with what it was before where that can be had."""
     place = find_model(folder)
-    answerer = Answerer(place)
+    answerer = Predictor(place)
     try:
-        return Trained(answerer.task.name, answerer, load_before(answerer, place.parent))
+        return LoadedRun(answerer.task.name, answerer, load_before(answerer, place.parent))
     except InputError as error:
-        return Trained(answerer.task.name, answerer, None, f"{error.expected}; found: {error.found}")
+        return LoadedRun(answerer.task.name, answerer, None, f"{error.expected}; found: {error.found}")

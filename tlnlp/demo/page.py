@@ -10,12 +10,12 @@ from typing import Any
 
 import gradio as gr
 
-from tlnlp.answering import Answerer
-from tlnlp.demo.asking import MOST_CHARACTERS, Marked, Shown, ask, fields_of, weigh_words
+from tlnlp.demo.explain import MOST_CHARACTERS, DisplayedPrediction, Marked, ask, fields_of, weigh_words
+from tlnlp.display.formatting import percent
 from tlnlp.errors import InputError
-from tlnlp.percent import percent
-from tlnlp.words.following import FollowingWords
-from tlnlp.words.masked import MaskedWords
+from tlnlp.inference.masked_words import MaskFiller
+from tlnlp.inference.next_words import NextWordPredictor
+from tlnlp.inference.predictor import Predictor
 
 CHOICES = 8
 FILL_EXAMPLE = "He opened the [MASK] and went out."
@@ -37,7 +37,7 @@ LABELS = {
 
 
 @dataclass(frozen=True)
-class Trained:
+class LoadedRun:
     """A run on the page.
 
     Args:
@@ -45,12 +45,12 @@ class Trained:
     """
 
     name: str
-    answerer: Answerer
-    before: Answerer | None
+    answerer: Predictor
+    before: Predictor | None
     why_not: str = ""
 
 
-def build(masked: MaskedWords | None, following: FollowingWords | None, runs: Sequence[Trained]) -> gr.Blocks:
+def build(masked: MaskFiller | None, following: NextWordPredictor | None, runs: Sequence[LoadedRun]) -> gr.Blocks:
     """The page with a tab for all that there is."""
     with gr.Blocks(title="tlnlp", analytics_enabled=False) as page:
         gr.Markdown("# tlnlp")
@@ -81,20 +81,20 @@ def _plain(text: str) -> str:
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]()#+-.!|~$" else letter for letter in text)
 
 
-def bars(heading: str, chances: Mapping[str, float]) -> str:
+def bars(heading: str, confidences: Mapping[str, float]) -> str:
     """Probabilities as a table with bars; all text is escaped, and may run from right to left."""
-    if not chances:
+    if not confidences:
         return ""
-    most = max(chances.values()) or 1.0
+    most = max(confidences.values()) or 1.0
     lines = "".join(
         f'<tr><td dir="auto">{html.escape(name)}</td><td class="bar-number">{html.escape(percent(chance))}</td>'
         f'<td class="bar-place"><div class="bar" style="width: {100 * chance / most:.1f}%"></div></td></tr>'
-        for name, chance in chances.items()
+        for name, chance in confidences.items()
     )
     return f'<table class="bars"><caption>{html.escape(heading)}</caption>{lines}</table>'
 
 
-def _fill_tab(masked: MaskedWords) -> None:
+def _fill_tab(masked: MaskFiller) -> None:
     gr.Markdown("Write **[MASK]** where a word is missing; several are filled together.")
     text = gr.Textbox(FILL_EXAMPLE, label="Text with [MASK]", lines=2, elem_id="fill-text")
     button = gr.Button("Fill in", variant="primary", elem_id="fill-go")
@@ -108,14 +108,14 @@ def _fill_tab(masked: MaskedWords) -> None:
             answers = masked.fill(text, top=CHOICES, pieces=2 if text.count("[MASK]") < 3 else 1)
         except InputError as error:
             return "", "", in_words(error)
-        chances = {", ".join(each.words): each.probability for each in answers}
-        return bars("Words and their probabilities", chances), answers[0].text, ""
+        confidences = {", ".join(each.words): each.probability for each in answers}
+        return bars("Words and their probabilities", confidences), answers[0].text, ""
 
     for event in (button.click, text.submit):
         event(fill, text, [found, whole, problem], api_visibility="undocumented")
 
 
-def _next_tab(following: FollowingWords) -> None:
+def _next_tab(following: NextWordPredictor) -> None:
     gr.Markdown("Click a word to go on writing with it.")
     text = gr.Textbox(NEXT_EXAMPLE, label="Text", lines=3, elem_id="next-text")
     with gr.Row():
@@ -154,12 +154,12 @@ def _next_tab(following: FollowingWords) -> None:
     undo.click(go_back, [text, texts], [text, texts, *shown], api_visibility="undocumented")
 
 
-def _run_tab(run: Trained) -> None:
+def _run_tab(run: LoadedRun) -> None:
     task = run.answerer.task
     inputs = _inputs(run, "ask")
     button = gr.Button("Answer", variant="primary", elem_id="ask-go")
     problem = gr.Markdown(elem_id="ask-problem")
-    words, chances, marked = _outputs("ask", task)
+    words, confidences, marked = _outputs("ask", task)
     roles = [role for role in fields_of(task) if role in ("text", "text_pair")]
     weighed = {
         role: gr.HighlightedText(
@@ -178,12 +178,12 @@ def _run_tab(run: Trained) -> None:
             return [in_words(error), "", "", None, *(None for _ in weighed)]
         return ["", *_values(run.answerer, shown), *(_highlighted(weights.get(role)) for role in weighed)]
 
-    outputs = [problem, words, chances, marked, *weighed.values()]
+    outputs = [problem, words, confidences, marked, *weighed.values()]
     for event in (button.click, *(each.submit for each in inputs)):
         event(answer, inputs, outputs, api_visibility="undocumented")
 
 
-def _before_tab(run: Trained) -> None:
+def _before_tab(run: LoadedRun) -> None:
     if run.before is None:
         gr.Markdown(f"What it was before cannot be shown: {_plain(run.why_not)}")
         return
@@ -211,7 +211,7 @@ def _before_tab(run: Trained) -> None:
         event(answer, inputs, outputs, api_visibility="undocumented")
 
 
-def _inputs(run: Trained, name: str) -> list[Any]:
+def _inputs(run: LoadedRun, name: str) -> list[Any]:
     roles = fields_of(run.answerer.task)
     return [
         gr.Textbox(label=LABELS[role], lines=4 if role in ("context", "endings") else 2, elem_id=f"{name}-{role}")
@@ -229,9 +229,9 @@ def _outputs(name: str, task: Any) -> list[Any]:
     ]
 
 
-def _values(answerer: Answerer, shown: Shown) -> list[Any]:
+def _values(answerer: Predictor, shown: DisplayedPrediction) -> list[Any]:
     heading = "Confidence" if answerer.temperature is None else "Confidence, calibrated on the run's dev rows"
-    return [shown.words, bars(heading, shown.chances), _highlighted(shown.marked)]
+    return [shown.words, bars(heading, shown.confidences), _highlighted(shown.marked)]
 
 
 def _highlighted(marked: Marked | None) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from tlnlp.heads.chances import Chances
+from tlnlp.heads.confidences import Confidences
 
 BINS = 15  # Guo et al. 2017, table 1
 # One row whose right answer was all but impossible would else decide the temperature by itself.
@@ -18,7 +18,7 @@ LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.05, 20.0
 FOLDS = 5
 
 
-def describe_calibration(found: Chances) -> dict[str, Any]:
+def describe_calibration(found: Confidences) -> dict[str, Any]:
     """Reliability, error, and what a temperature makes of it.
 
     Returns:
@@ -34,7 +34,7 @@ def describe_calibration(found: Chances) -> dict[str, Any]:
         for held in np.array_split(np.random.default_rng(0).permutation(lines), FOLDS):
             others = np.setdiff1d(np.arange(lines), held)
             temperature = fit_temperature(found.of_each[others], found.right[others])
-            after[held] = heat(found.of_each[held], temperature).max(1)
+            after[held] = apply_temperature(found.of_each[held], temperature).max(1)
         described["error_after"] = calibration_error(reliability(after, found.correct))
     return described
 
@@ -63,17 +63,17 @@ def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
     return sum(each["rows"] / rows * abs(each["confidence"] - each["accuracy"]) for each in bins)
 
 
-def fit_temperature(chances: np.ndarray, right: np.ndarray) -> float:
+def fit_temperature(confidences: np.ndarray, right: np.ndarray) -> float:
     """What all logits are to be divided by, so that what is right is as likely as can be (Guo et al. 2017, eq. 9).
 
     Args:
-        chances: [rows, answers]
+        confidences: [rows, answers]
         right: place of the right answer [rows].
     """
     rows = np.arange(len(right))
 
     def loss(log_temperature: float) -> float:
-        of_right = heat(chances, float(np.exp(log_temperature)))[rows, right]
+        of_right = apply_temperature(confidences, float(np.exp(log_temperature)))[rows, right]
         return float(-np.log(np.maximum(of_right, LEAST_CHANCE)).sum())
 
     bounds = (np.log(LEAST_TEMPERATURE), np.log(MOST_TEMPERATURE))
@@ -91,16 +91,20 @@ def calibrate(answer: Mapping[str, Any], temperature: float) -> float | list[flo
 def calibrate_all(answer: Mapping[str, Any], temperature: float) -> dict[str, float] | list[float]:
     """The probabilities of all possible answers with a temperature, in the form in which `answer` has them."""
     if "scores" not in answer:
-        return [float(heat(np.array([[chance, 1 - chance]]), temperature)[0, 0]) for chance in answer["score"]]
+        return [
+            float(apply_temperature(np.array([[chance, 1 - chance]]), temperature)[0, 0]) for chance in answer["score"]
+        ]
     scores = answer["scores"]
-    heated = heat(np.array([list(scores.values()) if isinstance(scores, Mapping) else scores]), temperature)[0].tolist()
+    heated = apply_temperature(
+        np.array([list(scores.values()) if isinstance(scores, Mapping) else scores]), temperature
+    )[0].tolist()
     return dict(zip(scores, heated, strict=True)) if isinstance(scores, Mapping) else heated
 
 
-def heat(chances: np.ndarray, temperature: float) -> np.ndarray:
+def apply_temperature(confidences: np.ndarray, temperature: float) -> np.ndarray:
     """The probabilities [lines, answers] once their logits are divided by `temperature`: above 1 they come closer to
     each other. What is no answer of a line (0) stays so."""
     with np.errstate(divide="ignore"):
-        logits = np.log(chances) / temperature
+        logits = np.log(confidences) / temperature
     weights = np.exp(logits - logits.max(1, keepdims=True))
     return weights / weights.sum(1, keepdims=True)

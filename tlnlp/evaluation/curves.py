@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tlnlp.evaluation.statistics import LEVEL, Estimate, Scores, estimate, weigh
+from tlnlp.evaluation.statistics import LEVEL, Estimate, SeedScores, estimate, weigh
 
 # How finely a curve is searched between two sizes: steps of 3 % of the rows.
 STEPS_A_DOUBLING = 24
 
 
 @dataclass(frozen=True)
-class Reach:
+class RowsToReach:
     """How many train rows a curve needs to reach a score; None: not in the sizes that were run.
 
     Args:
@@ -41,7 +41,7 @@ def half_of(sizes: Sequence[int]) -> int:
     return max(1, int(np.argmin(np.abs(logs - (logs[0] + logs[-1]) / 2).round(9))))
 
 
-def slope(sizes: Sequence[int], curve: Sequence[Scores]) -> Scores:
+def slope(sizes: Sequence[int], curve: Sequence[SeedScores]) -> SeedScores:
     """Gain for each doubling of the train rows over the curve's first half, seed by seed.
 
     The first half because every curve flattens: over all of it, the one that starts low would always be the steeper.
@@ -54,7 +54,9 @@ def slope(sizes: Sequence[int], curve: Sequence[Scores]) -> Scores:
     return weigh((1 / doublings, -1 / doublings), (curve[end], curve[0]))
 
 
-def rows_to_reach(target: Scores, sizes: Sequence[int], curve: Sequence[Scores], level: float = LEVEL) -> Reach:
+def rows_to_reach(
+    target: SeedScores, sizes: Sequence[int], curve: Sequence[SeedScores], level: float = LEVEL
+) -> RowsToReach:
     """How many train rows `curve` needs to reach `target`, paired by seed and by row.
 
     The interval holds every number of rows at which the two cannot be told apart (inversion of the test, as Fieller
@@ -69,10 +71,10 @@ def rows_to_reach(target: Scores, sizes: Sequence[int], curve: Sequence[Scores],
         """The fewest rows at which the target is ahead by no more than so many half widths."""
         return next((rows for rows, each in ahead if each.value <= margin * each.half_width(level)), None)
 
-    return Reach(first(0), first(1), first(-1))
+    return RowsToReach(first(0), first(1), first(-1))
 
 
-def _ahead(target: Scores, place: float, logs: np.ndarray, curve: Sequence[Scores]) -> Estimate:
+def _ahead(target: SeedScores, place: float, logs: np.ndarray, curve: Sequence[SeedScores]) -> Estimate:
     """By how much the target is above the curve at `place`, in log2 of rows."""
     right = min(int(np.searchsorted(logs, place)), len(logs) - 1)
     left = max(right - 1, 0)

@@ -12,23 +12,23 @@ from accelerate.utils import gather_object
 from torch import nn
 
 from tlnlp.data.rows import Rows
-from tlnlp.frozen import FrozenLayers, answered_by
-from tlnlp.heads.encoded import Encoded
-from tlnlp.recipe import Task
+from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.settings import Settings
-from tlnlp.training.plan import cut, deal
+from tlnlp.task import Task
+from tlnlp.training.layer_cache import LayerCache, use_cache
+from tlnlp.training.plan import cut, shard_micro_batches
 
 
 def predict(
     model: nn.Module,
-    encoded: Encoded,
+    encoded: EncodedDataset,
     rows: Rows,
     task: Task,
     tokenizer: Any,
     settings: Settings,
     accelerator: Accelerator,
     advance: Callable[[int], None] = lambda items: None,
-    frozen: FrozenLayers | None = None,
+    frozen: LayerCache | None = None,
 ) -> list[dict[str, Any]]:
     """One answer for each row, in the rows' order; the same list on every process.
 
@@ -43,13 +43,13 @@ def predict(
     model.eval()
     if frozen is not None:
         frozen.keep(encoded)
-    for _, items in deal(micro_batches, accelerator.process_index, accelerator.num_processes):
+    for _, items in shard_micro_batches(micro_batches, accelerator.process_index, accelerator.num_processes):
         if items is None:
             continue
         # Not by seed, nor by micro-batch: masked words are the same at every evaluation, for every seed and budget.
         batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
         batch = {name: value.to(accelerator.device) for name, value in batch.items()}
-        with torch.no_grad(), accelerator.autocast(), answered_by(frozen, encoded, items, batch) as batch:
+        with torch.no_grad(), accelerator.autocast(), use_cache(frozen, encoded, items, batch) as batch:
             outputs = task.head.forward(model, batch).float().cpu().numpy()
         found.extend(zip(items.tolist(), outputs, strict=True))
         advance(len(items))

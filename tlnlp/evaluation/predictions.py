@@ -3,10 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from tlnlp.data.rows import Rows
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one row.
+
+    Args:
+        prediction: in the task's own words: a label, labels, a number, a tag for each word, a text, the index of an
+            ending.
+        score: its probability; of several labels that of each, of a number the number itself.
+        scores: {label: probability}, or a list (of each ending; of each word's tag); None where there is one number.
+        calibrated: `score` as honest as the dev rows allow; None where that is not known.
+        row: the row's number in its source; None of rows that were just asked.
+        label: what the row has, by name; None where it has none.
+        more: what else the head has to say (`ending`: the text of the chosen one).
+    """
+
+    prediction: Any
+    score: Any
+    scores: Any = None
+    calibrated: float | None = None
+    row: int | None = None
+    label: Any = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, answer: Mapping[str, Any]) -> Prediction:
+        """From the JSON form, in which a run and `tlnlp predict` write it."""
+        known = {
+            name: answer[name]
+            for name in ("prediction", "score", "scores", "calibrated", "row", "label")
+            if name in answer
+        }
+        return cls(**known, more={name: value for name, value in answer.items() if name not in known})
 
 
 def lines_of(rows: Rows, answers: list[dict[str, Any]]) -> str:

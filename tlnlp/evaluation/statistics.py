@@ -38,7 +38,7 @@ MOST_SEEDS = 1000  # beyond it a difference is called none
 
 
 @dataclass(frozen=True)
-class Scores:
+class SeedScores:
     """The scores of one set of runs that differ in nothing but their seed; or a weighted sum of such.
 
     Args:
@@ -56,14 +56,14 @@ class Scores:
     rows: int
 
 
-def scores_of_means(outcomes: np.ndarray) -> Scores:
+def scores_of_means(outcomes: np.ndarray) -> SeedScores:
     """Scores that are means over rows, exactly: the bootstrap's variance of a mean needs no drawing.
 
     Args:
         outcomes: of each dev row, e.g. 1 where it is answered rightly [seeds, rows].
     """
     rows = outcomes.shape[1]
-    return Scores(outcomes.mean(axis=1), outcomes, 1 / rows, rows)
+    return SeedScores(outcomes.mean(axis=1), outcomes, 1 / rows, rows)
 
 
 def draw_rows(rows: int, resamples: int = RESAMPLES) -> np.ndarray:
@@ -71,14 +71,14 @@ def draw_rows(rows: int, resamples: int = RESAMPLES) -> np.ndarray:
     return np.random.default_rng(0).integers(rows, size=(resamples, rows))
 
 
-def weigh(weights: Sequence[float], parts: Sequence[Scores]) -> Scores:
+def weigh(weights: Sequence[float], parts: Sequence[SeedScores]) -> SeedScores:
     """The weighted sum, seed by seed and draw by draw: the k-th value of each part is of the same seed."""
     draws = [part.draws for part in parts]
     joined = None
     if all(each is not None for each in draws):
         joined = np.asarray(sum(weight * each for weight, each in zip(weights, draws, strict=True) if each is not None))
     values = np.asarray(sum(weight * part.values for weight, part in zip(weights, parts, strict=True)))
-    return Scores(values, joined, parts[0].scale, parts[0].rows)
+    return SeedScores(values, joined, parts[0].scale, parts[0].rows)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Estimate:
         return math.exp(high)
 
 
-def estimate(scores: Scores) -> Estimate:
+def estimate(scores: SeedScores) -> Estimate:
     """The mean over seeds, with the two variances that the module's docstring speaks of."""
     values, seeds = scores.values, len(scores.values)
     seed_variance = float(values.var(ddof=1)) if seeds > 1 else None
@@ -141,7 +141,7 @@ def estimate(scores: Scores) -> Estimate:
     return Estimate(float(values.mean()), seeds, scores.rows, seed_variance, row_variance)
 
 
-def compare(ours: Scores, theirs: Scores) -> Estimate:
+def compare(ours: SeedScores, theirs: SeedScores) -> Estimate:
     """By how much `ours` are better than `theirs`, paired by seed and by row."""
     return estimate(weigh((1, -1), (ours, theirs)))
 

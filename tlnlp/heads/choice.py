@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from tlnlp.heads.chances import Chances
-from tlnlp.heads.encoded import Encoded, model_inputs, pad_features
-from tlnlp.heads.joining import join_texts
+from tlnlp.heads.confidences import Confidences
+from tlnlp.heads.encoded import EncodedDataset, model_inputs, pad_features
+from tlnlp.heads.truncation import join_texts
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
-    from tlnlp.recipe import Task
     from tlnlp.settings import Settings
+    from tlnlp.task import Task
 
 auto_class = "AutoModelForMultipleChoice"
 roles = ("text", "endings", "label")
@@ -30,17 +30,17 @@ def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
     return {}
 
 
-def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encoded:
+def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> EncodedDataset:
     """One item for each row: the text beside each of its endings, a sequence each. Rows may differ in how many."""
-    texts, endings, first_sequences = pair_endings(rows)
+    texts, endings, sequence_offsets = pair_endings(rows)
     features, notes = join_texts({"text": texts, "endings": endings}, tokenizer, settings, rows.origin)
     labels = rows.columns.get("label")
-    return Encoded(
+    return EncodedDataset(
         features,
         rows=np.arange(len(rows)),
         counts=np.ones(len(rows)),
         targets=None if labels is None else np.asarray(labels, dtype=np.int64),
-        first_sequences=first_sequences,
+        sequence_offsets=sequence_offsets,
         notes=notes,
     )
 
@@ -53,16 +53,16 @@ def pair_endings(rows: Rows) -> tuple[list[str], list[str], np.ndarray]:
     for text, prompt, of_row in zip(rows.columns["text"], prompts, rows.columns["endings"], strict=True):
         texts += [text] * len(of_row)
         endings += [f"{prompt} {ending}".lstrip() for ending in of_row]
-    first_sequences = np.cumsum([0, *map(len, rows.columns["endings"])])
-    return texts, endings, first_sequences
+    sequence_offsets = np.cumsum([0, *map(len, rows.columns["endings"])])
+    return texts, endings, sequence_offsets
 
 
-def collate(encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
+def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
     """Model inputs [sequences, longest]; `endings` [items]: how many each item has; and, where the rows have them,
     `labels` [items]."""
     batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
-    assert encoded.first_sequences is not None
-    batch["endings"] = torch.from_numpy(np.diff(encoded.first_sequences)[items])
+    assert encoded.sequence_offsets is not None
+    batch["endings"] = torch.from_numpy(np.diff(encoded.sequence_offsets)[items])
     if isinstance(encoded.targets, np.ndarray):
         batch["labels"] = torch.from_numpy(encoded.targets[items])
     return batch
@@ -91,36 +91,36 @@ def side_by_side(scores: torch.Tensor, endings: torch.Tensor) -> torch.Tensor:
     return scores.new_full(there.shape, -torch.inf).masked_scatter(there, scores)
 
 
-def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
     """For each row the place of the likeliest ending, from 0, its probability and that of each, and the ending."""
     answers = []
     for line, endings in zip(outputs, rows.columns["endings"], strict=True):
         scores = line[: len(endings)].astype(np.float64)
-        chances = np.exp(scores - scores.max())
-        chances /= chances.sum()
-        place = int(chances.argmax())
+        confidences = np.exp(scores - scores.max())
+        confidences /= confidences.sum()
+        place = int(confidences.argmax())
         answers.append(
             {
                 "prediction": place,
-                "score": float(chances[place]),
+                "score": float(confidences[place]),
                 "ending": endings[place],
-                "scores": [float(f"{chance:.6g}") for chance in chances],
+                "scores": [float(f"{chance:.6g}") for chance in confidences],
             }
         )
     return answers
 
 
-def chances(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Chances:
+def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences:
     """Of each ending."""
-    return Chances.of_all([answer["scores"] for answer in answers], rows.columns["label"])
+    return Confidences.of_all([answer["scores"] for answer in answers], rows.columns["label"])
 
 
-def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
     """Places of the endings."""
     return {"predictions": [each["prediction"] for each in answers], "references": rows.columns["label"]}
 
 
-def majority(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]]:
     """The place where `train` has the right ending most often, or a row's last place where it has fewer."""
     counts = np.bincount(train.columns["label"])
     place = int(counts.argmax())

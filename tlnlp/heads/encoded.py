@@ -55,20 +55,20 @@ class Ragged:
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedDataset:
     """Rows as a network reads them. A long row may give several items (windows); each item knows its row.
 
     Args:
         features: model input name to token sequences; "input_ids" always, "token_type_ids" where the model has them.
-            One sequence for each item, unless `first_sequences` says otherwise.
+            One sequence for each item, unless `sequence_offsets` says otherwise.
         rows: [items] the row each item came from.
         counts: [items] what an item weighs in the loss: 1 for a sentence, the number of scored tokens elsewhere. The
             loss of an update is divided by the sum over the whole update, which every process knows beforehand.
         targets: [items] or [items, ...] what is to be learnt, or a sequence for each item; None where it is made when
             the batch is made, or where the rows have no labels.
         alignment: what each token stands for (its word, its characters), where decode must know; like `features`.
-        constants: settings that are needed where batches are made.
-        first_sequences: [items + 1] where an item is several sequences (one for each ending), the first of each.
+        batch_constants: settings that are needed where batches are made.
+        sequence_offsets: [items + 1] where an item is several sequences (one for each ending), the first of each.
         notes: what a person should know ("3.2 % of the rows were cut to 128 tokens").
     """
 
@@ -77,8 +77,8 @@ class Encoded:
     counts: np.ndarray
     targets: np.ndarray | Ragged | None = None
     alignment: dict[str, Ragged] = field(default_factory=dict)
-    constants: dict[str, float] = field(default_factory=dict)
-    first_sequences: np.ndarray | None = None
+    batch_constants: dict[str, float] = field(default_factory=dict)
+    sequence_offsets: np.ndarray | None = None
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -88,22 +88,22 @@ class Encoded:
     def lengths(self) -> np.ndarray:
         """[items] in tokens; of an item of several sequences the places they take side by side."""
         lengths = self.features["input_ids"].lengths
-        if self.first_sequences is None:
+        if self.sequence_offsets is None:
             return lengths
-        return np.maximum.reduceat(lengths, self.first_sequences[:-1]) * np.diff(self.first_sequences)
+        return np.maximum.reduceat(lengths, self.sequence_offsets[:-1]) * np.diff(self.sequence_offsets)
 
     def sequences_of(self, items: np.ndarray) -> np.ndarray:
         """The sequences that `items` are made of, in order: [sequences]."""
-        if self.first_sequences is None:
+        if self.sequence_offsets is None:
             return items
-        return np.concatenate([np.arange(*self.first_sequences[item : item + 2]) for item in items])
+        return np.concatenate([np.arange(*self.sequence_offsets[item : item + 2]) for item in items])
 
     def sequence_lengths(self, items: np.ndarray) -> np.ndarray:
         """Tokens of each sequence of `items`: [sequences]."""
         return self.features["input_ids"].lengths[self.sequences_of(items)]
 
 
-def pad_features(encoded: Encoded, items: np.ndarray, tokenizer: Any) -> dict[str, torch.Tensor]:
+def pad_features(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any) -> dict[str, torch.Tensor]:
     """Model inputs of one micro-batch, padded to its longest sequence: {name: [sequences, longest]}.
 
     A tokenizer without a pad token (GPT-2) fills with 0: the attention mask hides it.

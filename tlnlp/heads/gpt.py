@@ -11,16 +11,16 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tlnlp.heads import choice, sentence
-from tlnlp.heads.chances import Chances
 from tlnlp.heads.choice import pair_endings, side_by_side
-from tlnlp.heads.encoded import Encoded, Ragged, model_inputs, pad_features
-from tlnlp.heads.joining import Template, join_texts
+from tlnlp.heads.confidences import Confidences
+from tlnlp.heads.encoded import EncodedDataset, Ragged, model_inputs, pad_features
 from tlnlp.heads.sentence import row_losses, row_targets, row_weights, text_columns
+from tlnlp.heads.truncation import Template, join_texts
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
-    from tlnlp.recipe import Task
     from tlnlp.settings import Settings
+    from tlnlp.task import Task
 
 START, DELIMITER, EXTRACT = "<|start|>", "<|delimiter|>", "<|extract|>"
 
@@ -36,47 +36,47 @@ def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
     return {"num_labels": 1} if task.columns.endings else sentence.config_changes(task, labels)
 
 
-def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encoded:
+def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> EncodedDataset:
     """One item for each row. Its sequences: one for a text or a pair; where the texts of a pair may change places
-    (`Task.symmetric`), both orders; one for each ending."""
+    (`Task.pair_is_symmetric`), both orders; one for each ending."""
     start, delimiter, extract = (np.asarray([i]) for i in tokenizer.convert_tokens_to_ids([START, DELIMITER, EXTRACT]))
     one, two = Template((start, extract), None, None), Template((start, delimiter, extract), None, None)
-    first_sequences: np.ndarray | None = None
+    sequence_offsets: np.ndarray | None = None
     if "endings" in rows.columns:
-        texts, endings, first_sequences = pair_endings(rows)
+        texts, endings, sequence_offsets = pair_endings(rows)
         features, notes = join_texts({"text": texts, "endings": endings}, tokenizer, settings, rows.origin, two)
         targets = np.asarray(rows.columns["label"], dtype=np.int64) if "label" in rows.columns else None
     else:
         columns = text_columns(rows)
         features, notes = join_texts(columns, tokenizer, settings, rows.origin, one if len(columns) == 1 else two)
-        if task.symmetric and len(columns) == 2:
+        if task.pair_is_symmetric and len(columns) == 2:
             others, _ = join_texts(dict(reversed(columns.items())), tokenizer, settings, rows.origin, two)
             orders = features["input_ids"], others["input_ids"]
             features = {"input_ids": Ragged.from_lists([each[row] for row in range(len(rows)) for each in orders])}
-            first_sequences = np.arange(0, 2 * len(rows) + 1, 2)
+            sequence_offsets = np.arange(0, 2 * len(rows) + 1, 2)
         targets = row_targets(rows, task)
-    return Encoded(
+    return EncodedDataset(
         features,
         rows=np.arange(len(rows)),
         counts=np.ones(len(rows)) if "endings" in rows.columns else row_weights(rows, task, settings),
         targets=targets,
-        constants={"lm_weight": settings.lm_weight, "endings": "endings" in rows.columns},
-        first_sequences=first_sequences,
+        batch_constants={"lm_weight": settings.lm_weight, "endings": "endings" in rows.columns},
+        sequence_offsets=sequence_offsets,
         notes=notes,
     )
 
 
-def collate(encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
+def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
     """Model inputs [sequences, longest]; `endings` or `orders` [items]: how many sequences each item has; `weights`
     [items]; `lm_weight` if there is one; and, where the rows have them, `labels` [items] or [items, labels]."""
     batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
-    firsts = encoded.first_sequences
+    firsts = encoded.sequence_offsets
     sequences = np.ones(len(items), dtype=np.int64) if firsts is None else np.diff(firsts)[items]
     # Endings are set side by side, orders are added up.
-    batch["endings" if encoded.constants["endings"] else "orders"] = torch.from_numpy(sequences)
+    batch["endings" if encoded.batch_constants["endings"] else "orders"] = torch.from_numpy(sequences)
     batch["weights"] = torch.from_numpy(encoded.counts[items].astype(np.float32))
-    if encoded.constants["lm_weight"] > 0:
-        batch["lm_weight"] = torch.tensor(encoded.constants["lm_weight"])
+    if encoded.batch_constants["lm_weight"] > 0:
+        batch["lm_weight"] = torch.tensor(encoded.batch_constants["lm_weight"])
     if isinstance(encoded.targets, np.ndarray):
         batch["labels"] = torch.from_numpy(encoded.targets[items])
     return batch
@@ -131,24 +131,24 @@ def _add_up(values: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:
     return values.new_zeros(len(sequences), *values.shape[1:]).index_add(0, item_of, values)
 
 
-def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
     """As in the choice head for endings, else as in the sentence head."""
     return _like(rows).decode(outputs, encoded, rows, task)
 
 
-def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
     """As in the choice head for endings, else as in the sentence head."""
-    return _like(rows).judged(answers, rows, task)
+    return _like(rows).metric_inputs(answers, rows, task)
 
 
-def chances(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Chances | None:
+def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences | None:
     """As in the choice head for endings, else as in the sentence head."""
-    return _like(rows).chances(answers, rows, task)
+    return _like(rows).confidences(answers, rows, task)
 
 
-def majority(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
+def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
     """As in the choice head for endings, else as in the sentence head."""
-    return _like(rows).majority(train, rows, task)
+    return _like(rows).majority_baseline(train, rows, task)
 
 
 def _like(rows: Rows) -> Any:

@@ -11,15 +11,15 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
 
 from tlnlp.errors import InputError
-from tlnlp.heads.chances import Chances
-from tlnlp.heads.encoded import Encoded, model_inputs, pad_features
-from tlnlp.heads.joining import join_texts
-from tlnlp.recipe import Score, Several
+from tlnlp.heads.confidences import Confidences
+from tlnlp.heads.encoded import EncodedDataset, model_inputs, pad_features
+from tlnlp.heads.truncation import join_texts
+from tlnlp.task import MultiLabel, Regression
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
-    from tlnlp.recipe import Task
     from tlnlp.settings import Settings
+    from tlnlp.task import Task
 
 auto_class = "AutoModelForSequenceClassification"
 roles = ("text", "label")
@@ -33,9 +33,9 @@ HOLDS = 0.5
 
 def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
     """Label names both ways and the problem type, as the networks' own classes and pipelines read them."""
-    if isinstance(task.labels, Score):
+    if isinstance(task.labels, Regression):
         return {"num_labels": 1, "problem_type": "regression"}
-    kind = "multi_label_classification" if isinstance(task.labels, Several) else "single_label_classification"
+    kind = "multi_label_classification" if isinstance(task.labels, MultiLabel) else "single_label_classification"
     return {
         "id2label": dict(enumerate(labels)),
         "label2id": {name: i for i, name in enumerate(labels)},
@@ -43,10 +43,10 @@ def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encoded:
+def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> EncodedDataset:
     """One item for each row, cut to `max_length` tokens (of a pair the longer one gives way first)."""
     features, notes = join_texts(text_columns(rows), tokenizer, settings, rows.origin)
-    return Encoded(
+    return EncodedDataset(
         features,
         rows=np.arange(len(rows)),
         counts=row_weights(rows, task, settings),
@@ -66,7 +66,7 @@ def row_weights(rows: Rows, task: Task, settings: Settings) -> np.ndarray:
     weights = np.asarray(rows.columns.get("weight", np.ones(len(rows))), dtype=np.float64)
     if settings.class_weights == "none" or "label" not in rows.columns:
         return weights
-    if isinstance(task.labels, Several | Score):
+    if isinstance(task.labels, MultiLabel | Regression):
         raise InputError(
             expected="one label for each row, where labels are weighted",
             found=f"--class-weights {settings.class_weights}, and {task.name} has {type(task.labels).__name__}",
@@ -82,15 +82,15 @@ def row_targets(rows: Rows, task: Task) -> np.ndarray | None:
     if "label" not in rows.columns:
         return None
     values = rows.columns["label"]
-    if isinstance(task.labels, Several):
+    if isinstance(task.labels, MultiLabel):
         targets = np.zeros((len(values), len(rows.labels or ())), dtype=np.float32)
         for line, held in zip(targets, values, strict=True):
             line[list(held)] = 1
         return targets
-    return np.asarray(values, dtype=np.float32 if isinstance(task.labels, Score) else np.int64)
+    return np.asarray(values, dtype=np.float32 if isinstance(task.labels, Regression) else np.int64)
 
 
-def collate(encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
+def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
     """Model inputs [items, longest], `weights` [items] and, where the rows have them, `labels` [items] or
     [items, labels]."""
     batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
@@ -107,9 +107,9 @@ def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Ten
 
 def row_losses(found: torch.Tensor, targets: torch.Tensor, task: Task) -> torch.Tensor:
     """The loss of each row, from logits [rows, labels]: [rows]."""
-    if isinstance(task.labels, Several):
+    if isinstance(task.labels, MultiLabel):
         return binary_cross_entropy_with_logits(found, targets, reduction="none").mean(-1)
-    if isinstance(task.labels, Score):
+    if isinstance(task.labels, Regression):
         return mse_loss(found[:, 0], targets, reduction="none")
     return cross_entropy(found, targets, reduction="none")
 
@@ -122,52 +122,52 @@ def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
 forward = logits
 
 
-def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
     """One answer for each row: the likeliest label, its probability and that of each; all labels that hold; or the
     score."""
     logits = np.stack(outputs).astype(np.float64)
-    if isinstance(task.labels, Score):
+    if isinstance(task.labels, Regression):
         return [{"prediction": float(value), "score": float(value)} for value in logits[:, 0]]
     names = rows.labels or ()
-    if isinstance(task.labels, Several):
-        chances = 1 / (1 + np.exp(-logits))
+    if isinstance(task.labels, MultiLabel):
+        confidences = 1 / (1 + np.exp(-logits))
         return [
             {"prediction": [name for name, p in zip(names, line, strict=True) if p > HOLDS], "score": line.tolist()}
-            for line in chances
+            for line in confidences
         ]
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
-    chances = exponents / exponents.sum(axis=1, keepdims=True)
+    confidences = exponents / exponents.sum(axis=1, keepdims=True)
     return [
         {
             "prediction": names[line.argmax()],
             "score": float(line.max()),
             "scores": {name: float(f"{chance:.6g}") for name, chance in zip(names, line, strict=True)},
         }
-        for line in chances
+        for line in confidences
     ]
 
 
-def chances(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Chances | None:
+def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences | None:
     """Of each label; of several labels, whether each holds."""
     values = rows.columns["label"]
-    if isinstance(task.labels, Score):
+    if isinstance(task.labels, Regression):
         return None
-    if isinstance(task.labels, Several):
+    if isinstance(task.labels, MultiLabel):
         held = [[i in each for i in range(len(rows.labels or ()))] for each in values]
-        return Chances.of_all(
+        return Confidences.of_all(
             [[chance, 1 - chance] for answer in answers for chance in answer["score"]],
             [int(not each) for of_row in held for each in of_row],
         )
-    return Chances.of_all([list(answer["scores"].values()) for answer in answers], values)
+    return Confidences.of_all([list(answer["scores"].values()) for answer in answers], values)
 
 
-def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
     """Predictions and references as label indices (of several: as 0 or 1 for each label), or as scores."""
     values = rows.columns["label"]
-    if isinstance(task.labels, Score):
+    if isinstance(task.labels, Regression):
         return {"predictions": [each["prediction"] for each in answers], "references": values}
     index = {name: i for i, name in enumerate(rows.labels or ())}
-    if isinstance(task.labels, Several):
+    if isinstance(task.labels, MultiLabel):
         return {
             "predictions": [[int(name in each["prediction"]) for name in index] for each in answers],
             "references": [[int(i in held) for i in index.values()] for held in values],
@@ -175,12 +175,12 @@ def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, l
     return {"predictions": [index[each["prediction"]] for each in answers], "references": values}
 
 
-def majority(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
+def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
     """The label that `train` has most often, for every row; the mean of a score."""
     values = train.columns["label"]
-    if isinstance(task.labels, Several):
+    if isinstance(task.labels, MultiLabel):
         return None
-    if isinstance(task.labels, Score):
+    if isinstance(task.labels, Regression):
         return [{"prediction": float(np.mean(values)), "score": float(np.mean(values))}] * len(rows)
     label, count = Counter(values).most_common(1)[0]
     return [{"prediction": (train.labels or ())[label], "score": count / len(values)}] * len(rows)

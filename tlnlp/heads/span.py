@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from tlnlp.display.formatting import percent
 from tlnlp.errors import InputError
-from tlnlp.heads.chances import Chances
-from tlnlp.heads.encoded import TOKENIZED_ROWS, Encoded, Ragged, model_inputs, pad_features
-from tlnlp.heads.joining import Template, tokens_of
-from tlnlp.heads.spans import NOWHERE, SPANS, Spans, apply_threshold, find_spans, tune_threshold
-from tlnlp.percent import percent
+from tlnlp.heads.confidences import Confidences
+from tlnlp.heads.encoded import TOKENIZED_ROWS, EncodedDataset, Ragged, model_inputs, pad_features
+from tlnlp.heads.span_search import NOWHERE, SPANS, Spans, apply_threshold, find_spans, tune_threshold
+from tlnlp.heads.truncation import Template, tokens_of
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
-    from tlnlp.recipe import Task
     from tlnlp.settings import Settings
+    from tlnlp.task import Task
 
 __all__ = ["SPANS", "apply_threshold", "tune_threshold"]  # of `spans`, beside all that stands here
 
@@ -85,7 +85,7 @@ class Context:
         return (int(tokens[0]), int(tokens[-1])) if len(tokens) else None
 
 
-def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encoded:
+def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> EncodedDataset:
     """One item for each row; a row longer than `max_length` tokens gives a window after the other, all with the whole
     question. Targets are the first answer's first and last token, or both 0, the first token, where a window does not
     hold all of it (section 4.3)."""
@@ -120,13 +120,13 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
         if _has_answer(rows, row):
             counted["answers"] += not any(map(any, places))
             counted["long answers"] += answer is not None and answer[1] - answer[0] >= settings.max_answer
-    return Encoded(
+    return EncodedDataset(
         {name: Ragged.from_lists(sequences) for name, sequences in features.items()},
         rows=np.asarray(row_of),
         counts=np.ones(len(row_of)),
         targets=np.asarray(targets) if "answers" in rows.columns else None,
         alignment={"starts": Ragged.from_lists(starts), "ends": Ragged.from_lists(ends)},
-        constants={"max_answer": settings.max_answer},
+        batch_constants={"max_answer": settings.max_answer},
         notes=_notes(counted, rows, room, settings),
     )
 
@@ -189,13 +189,13 @@ def _notes(counted: dict[str, int], rows: Rows, room: int, settings: Settings) -
     return [f"{rows.origin}: {counted[what]:,} {text}" for what, text in texts.items() if counted[what]]
 
 
-def collate(encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
+def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
     """Model inputs [items, longest]; `starts` and `ends` [items, longest]: where an answer may begin and end;
     `max_answer`; and, where the rows have answers, `labels` [items, 2]."""
     batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
     for name, borders in encoded.alignment.items():
         batch[name] = torch.from_numpy(borders.padded(items, -1) >= 0)
-    batch["max_answer"] = torch.tensor(encoded.constants["max_answer"])
+    batch["max_answer"] = torch.tensor(encoded.batch_constants["max_answer"])
     if isinstance(encoded.targets, np.ndarray):
         batch["labels"] = torch.from_numpy(encoded.targets[items])
     return batch
@@ -235,7 +235,7 @@ def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
     return torch.cat([spans, nulls], dim=1)
 
 
-def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
     """For each row the text of its best span, cut from its context; "" where the task has questions without an answer
     and more speaks for none, in that of its windows where least does (run_squad.py).
 
@@ -252,13 +252,14 @@ def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) 
     weights = np.exp(spans.scores - highest[spans.rows])
     null_weights = np.exp(nulls - highest) if task.unanswerable else np.zeros(len(rows))
     totals = np.bincount(spans.rows, weights, len(rows)) + null_weights
-    chances = (weights / totals[spans.rows]).tolist()
+    confidences = (weights / totals[spans.rows]).tolist()
     starts, ends, bounds = spans.starts.tolist(), spans.ends.tolist(), spans.bounds.tolist()
     answers = []
     for row, context in enumerate(rows.columns["context"]):
         first, last = bounds[row], min(bounds[row + 1], bounds[row] + TOLD - task.unanswerable)
         n_best = [
-            {"text": context[starts[i] : ends[i]], "start": starts[i], "score": chances[i]} for i in range(first, last)
+            {"text": context[starts[i] : ends[i]], "start": starts[i], "score": confidences[i]}
+            for i in range(first, last)
         ]
         if task.unanswerable:
             n_best.append({"text": "", "start": NOWHERE, "score": float(null_weights[row] / totals[row])})
@@ -268,14 +269,14 @@ def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) 
     return apply_threshold(answers, 0.0)
 
 
-def chances(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Chances:
+def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences:
     """Of the answer given, among the best spans (and none); right is what stands among the acceptable ones."""
     acceptable = [each["text"] or [""] for each in rows.columns["answers"]]
     correct = [told["prediction"] in texts for told, texts in zip(answers, acceptable, strict=True)]
-    return Chances(np.array([told["score"] for told in answers]), np.array(correct))
+    return Confidences(np.array([told["score"] for told in answers]), np.array(correct))
 
 
-def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
     """Texts, and for each row the acceptable ones: [] where there is no answer."""
     return {
         "predictions": [each["prediction"] for each in answers],
@@ -283,7 +284,7 @@ def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, l
     }
 
 
-def majority(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
+def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
     """No answer to any question, where the task has such questions."""
     if not task.unanswerable:
         return None

@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
-from tlnlp.heads.chances import Chances
-from tlnlp.heads.encoded import NOT_SCORED, TOKENIZED_ROWS, Encoded, Ragged, model_inputs, pad_features
-from tlnlp.heads.joining import Template, tokens_of
+from tlnlp.heads.confidences import Confidences
+from tlnlp.heads.encoded import NOT_SCORED, TOKENIZED_ROWS, EncodedDataset, Ragged, model_inputs, pad_features
+from tlnlp.heads.truncation import Template, tokens_of
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
-    from tlnlp.recipe import Task
     from tlnlp.settings import Settings
+    from tlnlp.task import Task
 
 auto_class = "AutoModelForTokenClassification"
 roles = ("words", "tags")
@@ -36,7 +36,7 @@ def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
     return {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
 
 
-def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encoded:
+def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> EncodedDataset:
     """One item for each row; a row longer than `max_length` tokens gives overlapping windows, in one of which, that
     with more context on both sides, each word is tagged. Only a word's first piece is scored."""
     template = Template.of(tokenizer, 1)
@@ -63,7 +63,7 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
         windowed = sum(count > 1 for count in Counter(row_of).values())
         notes.append(f"{rows.origin}: {windowed:,} rows of more than {settings.max_length} tokens read in windows")
     places = Ragged.from_lists(alignment)
-    return Encoded(
+    return EncodedDataset(
         {name: Ragged.from_lists(sequences) for name, sequences in features.items()},
         rows=np.asarray(row_of),
         counts=np.asarray([(words != NO_WORD).sum() for words in alignment], dtype=np.float64),
@@ -126,7 +126,7 @@ def cut_windows(pieces: np.ndarray, room: int, overlap: int) -> list[tuple[slice
     ]
 
 
-def collate(encoded: Encoded, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
+def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
     """Model inputs [items, longest] and, where the rows have them, `labels` [items, longest], NOT_SCORED at all places
     but the first pieces of words."""
     batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
@@ -148,29 +148,29 @@ def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
 
 def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
     """The likeliest tag of each token and its probability: [items, longest, 2]."""
-    chances, tags = model(**model_inputs(batch)).logits.float().softmax(-1).max(-1)
-    return torch.stack([tags.to(chances), chances], dim=-1)
+    confidences, tags = model(**model_inputs(batch)).logits.float().softmax(-1).max(-1)
+    return torch.stack([tags.to(confidences), confidences], dim=-1)
 
 
-def decode(outputs: list[np.ndarray], encoded: Encoded, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
     """For each row a tag for every word, their probabilities, and the mean of these."""
     names = np.asarray(rows.labels or ())
     tags = [np.full(len(words), NO_WORD) for words in rows.columns["words"]]
-    chances = [np.zeros(len(words)) for words in rows.columns["words"]]
+    confidences = [np.zeros(len(words)) for words in rows.columns["words"]]
     for item, (output, row) in enumerate(zip(outputs, encoded.rows, strict=True)):
         words = encoded.alignment["words"][item]
         places = np.flatnonzero(words != NO_WORD)
         tags[row][words[places]] = output[places, 0].astype(np.int64)
-        chances[row][words[places]] = output[places, 1]
+        confidences[row][words[places]] = output[places, 1]
     if any((each == NO_WORD).any() for each in tags):
         raise RuntimeError("a word without a tag: each must have exactly one")
     return [
         {"prediction": names[tag].tolist(), "score": float(chance.mean()), "scores": chance.round(4).tolist()}
-        for tag, chance in zip(tags, chances, strict=True)
+        for tag, chance in zip(tags, confidences, strict=True)
     ]
 
 
-def chances(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Chances:
+def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences:
     """Of the tag that each word got."""
     names = rows.labels or ()
     correct = [
@@ -178,10 +178,10 @@ def chances(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Chances:
         for answer, tags in zip(answers, rows.columns["tags"], strict=True)
         for told, tag in zip(answer["prediction"], tags, strict=True)
     ]
-    return Chances(np.array([chance for answer in answers for chance in answer["scores"]]), np.array(correct))
+    return Confidences(np.array([chance for answer in answers for chance in answer["scores"]]), np.array(correct))
 
 
-def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
     """Tag names, a list for each row."""
     names = rows.labels or ()
     return {
@@ -190,7 +190,7 @@ def judged(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, l
     }
 
 
-def majority(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]]:
     """The tag that `train` has most often, for every word."""
     counts = Counter(tag for tags in train.columns["tags"] for tag in tags)
     tag, count = counts.most_common(1)[0]

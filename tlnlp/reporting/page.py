@@ -9,16 +9,17 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from tlnlp.display.console import count_epochs
+from tlnlp.display.formatting import percent
 from tlnlp.errors import InputError
-from tlnlp.evaluation.facts import share_labels
-from tlnlp.evaluation.languages import remarks_on, table_of
-from tlnlp.evaluation.report import find_control
-from tlnlp.evaluation.screen import count_epochs
-from tlnlp.evaluation.varying import estimate_of
-from tlnlp.percent import percent
-from tlnlp.reporting.answers import describe_answers, read_predictions
+from tlnlp.evaluation.data_profile import share_labels
+from tlnlp.evaluation.uncertainty import estimate_of
 from tlnlp.reporting.pictures import draw_learning, draw_reliability
-from tlnlp.training.folder import RESULT
+from tlnlp.reporting.predictions import describe_answers, read_predictions
+from tlnlp.runs.folder import RESULT
+from tlnlp.runs.languages import remarks_on, table_of
+from tlnlp.runs.result import find_control
+from tlnlp.training.files import room_wanted, write_text
 
 Result = Mapping[str, Any]
 
@@ -45,6 +46,14 @@ def read_result(folder: Path) -> dict[str, Any]:
             change="run it again with --overwrite",
         )
     return result
+
+
+def save_page(runs: Sequence[Path], output: Path, pictures: Sequence[dict[str, Any]] = ()) -> None:
+    """Writes the page about `runs` to the file `output`."""
+    text = write_page(runs, pictures)
+    with room_wanted(output.parent):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        write_text(output, text)
 
 
 def write_page(folders: Sequence[Path], pictures: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -135,7 +144,7 @@ def _warnings(result: Result) -> list[str]:
     lines = []
     if result.get("degenerate"):
         lines.append(f"Seeds {', '.join(map(str, result['degenerate']))} give one answer to all rows.")
-    elif result["one_answer"] and "runs" not in result:
+    elif result["is_constant"] and "runs" not in result:
         lines.append("The same answer is given to all rows: nothing was learnt.")
     return lines
 
@@ -145,7 +154,7 @@ def _scores(result: Result) -> list[list[str]]:
     lines = [["metric", "value", *(f"seed {seed}" for seed in seeds)]]
     for name, value in result["metrics"].items():
         lines.append([name, f"{value:.4f}", *(f"{run['metrics'][name]:.4f}" for run in result.get("runs", []))])
-    for split, other in result["also"].items():
+    for split, other in result["extra_splits"].items():
         lines += [[f"{name}, {other['rows']:,} {split} rows", f"{value:.4f}"] + [""] * len(seeds)
                   for name, value in other["metrics"].items()]  # fmt: skip
     return lines
@@ -254,20 +263,20 @@ def _groups(result: Result) -> list[list[str]]:
     phases = result["phases"]
     lines = [["layer group", "weights", *(f"{each['name']} ({count_epochs(each['epochs'])})" for each in phases)]]
     for group in result["groups"]:
-        rates = [
+        learning_rates = [
             "frozen" if rate is None else rate if isinstance(rate, str) else f"{rate:.3g}" for rate in group["rates"]
         ]
-        lines.append([group["name"], f"{group['weights']:,}", *rates])
+        lines.append([group["name"], f"{group['weights']:,}", *learning_rates])
     return lines
 
 
 def _cost(result: Result) -> list[tuple[str, str]]:
     seconds, parameters = result["seconds"], result["parameters"]
-    share = parameters["learning"] / parameters["total"]
+    share = parameters["trainable"] / parameters["total"]
     return [
         ("training", f"{seconds['train']:,.1f} s, {result['rows_per_second']:,.0f} rows a second"),
         ("evaluating", f"{seconds['evaluate']:,.1f} s"),
-        ("weights that learnt", f"{parameters['learning']:,} of {parameters['total']:,} ({percent(share)})"),
+        ("weights that learnt", f"{parameters['trainable']:,} of {parameters['total']:,} ({percent(share)})"),
         ("memory", f"{result['peak_mib']:,.0f} MiB at most"),
         ("saved", f"{result['saved_bytes'] / 1e6:,.1f} MB"),
         ("padding", f"{percent(result['padding_fraction'])} of all places"),
@@ -299,7 +308,7 @@ def _side_by_side(results: Sequence[Result]) -> list[list[str]]:
                 *(f"{result['metrics'][name]:.4f}" if name in result["metrics"] else "" for name in names),
                 "" if estimate is None else f"{estimate.half_width():.4f}",
                 f"{result['rows']['train']:,}",
-                f"{result['parameters']['learning']:,}",
+                f"{result['parameters']['trainable']:,}",
                 f"{result['seconds']['train']:,.1f}",
                 f"{result['saved_bytes'] / 1e6:,.1f}",
             ]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tlnlp.drawing import plt
+from tlnlp.display.plotting import plt
 
 # A colour that nothing is drawn in: it becomes the colour of the page's text.
 INK = "#010203"

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tlnlp.errors import InputError
-from tlnlp.training.folder import room_wanted
+from tlnlp.training.files import room_wanted
 
 STATE, WEIGHTS, OPTIMIZER = "state.json", "model.safetensors", "optimizer.safetensors"
 # Written last: what each of the files must digest to.

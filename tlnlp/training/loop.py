@@ -14,14 +14,12 @@ from accelerate import Accelerator
 from accelerate.utils import DistributedType
 from torch import nn
 
-from tlnlp.frozen import FrozenLayers, answered_by
-from tlnlp.heads import Head
-from tlnlp.heads.encoded import Encoded
-from tlnlp.packing import Packing
-from tlnlp.recipe import Task
+from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.settings import Settings
+from tlnlp.task import Head, Task
+from tlnlp.training.layer_cache import LayerCache, use_cache
 from tlnlp.training.optimizer import schedule_factor, set_rates
-from tlnlp.training.plan import Update, deal, plan_updates, updates_per_epoch
+from tlnlp.training.plan import Update, padded_places, plan_updates, shard_micro_batches, updates_per_epoch
 from tlnlp.transfer.phases import Phase
 
 # Where a backward pass is torch's own and nothing else.
@@ -55,42 +53,42 @@ class Step:
 
 
 @dataclass
-class Training:
+class TrainingState:
     """All that the loop works on; the model and the optimiser change under way.
 
     Args:
         begin_phase: what a phase asks for before its first update (new random weights).
         freeze: what runs the frozen layers of a phase once; None where they run each time.
-        packing: runs the layers without padding; None where they run padded.
+        slots: places that the layers compute for sequences of such lengths, padding included.
         frozen: what `freeze` gave for the phase at hand.
         say: told what takes its time.
         phase: the one at hand.
         learning: the parameters that learn in it.
-        phase_is_over: set by whoever takes the steps, to go on with the next phase after this update.
+        stop_phase: set by whoever takes the steps, to go on with the next phase after this update.
     """
 
     task: Task
     head: Head
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    encoded: Encoded
+    encoded: EncodedDataset
     tokenizer: Any
     phases: Sequence[Phase]
     settings: Settings
     accelerator: Accelerator
     begin_phase: Callable[[Phase], None]
-    freeze: Callable[[Phase], FrozenLayers | None] = lambda phase: None
-    packing: Packing | None = None
-    frozen: FrozenLayers | None = None
+    freeze: Callable[[Phase], LayerCache | None] = lambda phase: None
+    slots: Callable[[np.ndarray], int] = padded_places
+    frozen: LayerCache | None = None
     say: Callable[[str], None] = lambda text: None
     phase: Phase | None = None
     learning: Sequence[nn.Parameter] = ()
-    phase_is_over: bool = False
+    stop_phase: bool = False
 
-    def set_learning(self) -> None:
+    def set_trainable(self) -> None:
         """Puts the network in the state in which the phase at hand learns: after an evaluation, too."""
         if self.phase is not None:
-            set_learning(self.model, self.optimizer, self.phase)
+            set_trainable(self.model, self.optimizer, self.phase)
             self.learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     @property
@@ -109,7 +107,7 @@ class Training:
         return sum(phase.epochs for phase in self.phases) * self.updates_per_epoch
 
 
-def train(training: Training, updates_done: int = 0) -> Iterator[Step]:
+def train(training: TrainingState, updates_done: int = 0) -> Iterator[Step]:
     """Trains to the end, yielding a `Step` after each update; the first `updates_done` are left out (resume)."""
     settings, accelerator = training.settings, training.accelerator
     optimizer = accelerator.prepare_optimizer(training.optimizer)
@@ -121,11 +119,11 @@ def train(training: Training, updates_done: int = 0) -> Iterator[Step]:
         if updates_done <= first:
             training.begin_phase(phase)
         training.phase = phase
-        training.set_learning()
+        training.set_trainable()
         if training.frozen is not None:
             training.frozen.remove()
         training.frozen = training.freeze(phase)
-        training.set_learning()  # what was asked on the way was asked without dropout
+        training.set_trainable()  # what was asked on the way was asked without dropout
         model = _shared(accelerator, training.model)
         for update in plan_updates(
             training.encoded.lengths,
@@ -137,24 +135,24 @@ def train(training: Training, updates_done: int = 0) -> Iterator[Step]:
             micro_batches=settings.micro_batches,
         ):
             factor = schedule_factor(settings.schedule, update.number - first, last - first, settings.warmup_fraction)
-            set_rates(training.optimizer, phase.rates, factor)
-            loss = take_update(training, model, optimizer, update)
+            set_rates(training.optimizer, phase.learning_rates, factor)
+            loss = optimizer_step(training, model, optimizer, update)
             done = update.number + 1
-            rate = max(phase.rates.values()) * factor
+            rate = max(phase.learning_rates.values()) * factor
             ends_epoch = done % training.updates_per_epoch == 0
             yield Step(done, training.updates, phase, update.epoch, ends_epoch, loss, rate, update)
-            if training.phase_is_over:
-                training.phase_is_over = False
+            if training.stop_phase:
+                training.stop_phase = False
                 break
 
 
-def take_update(training: Training, model: nn.Module, optimizer: Any, update: Update) -> torch.Tensor:
+def optimizer_step(training: TrainingState, model: nn.Module, optimizer: Any, update: Update) -> torch.Tensor:
     """One step of the optimiser over the whole update. Returns its loss."""
     accelerator, settings = training.accelerator, training.settings
     processes = accelerator.num_processes
     # Gradients are averaged over processes: this makes the average the mean over all that the update counts.
     scale = processes / float(training.encoded.counts[update.items].sum())
-    mine = deal(update.micro_batches, accelerator.process_index, processes)
+    mine = shard_micro_batches(update.micro_batches, accelerator.process_index, processes)
     total = torch.zeros((), device=accelerator.device)
     for turn, (number, items) in enumerate(mine):
         _seed_dropout(accelerator, _dropout_seed(settings.seed, update.number, number))
@@ -166,7 +164,7 @@ def take_update(training: Training, model: nn.Module, optimizer: Any, update: Up
         batch = training.head.collate(training.encoded, items, training.tokenizer, draw)
         batch = {name: value.to(accelerator.device) for name, value in batch.items()}
         apart = nullcontext() if turn == len(mine) - 1 else accelerator.no_sync(model)
-        with accelerator.autocast(), apart, answered_by(training.frozen, training.encoded, items, batch) as batch:
+        with accelerator.autocast(), apart, use_cache(training.frozen, training.encoded, items, batch) as batch:
             loss = training.head.loss(model, batch, training.task) * weight
             _backward(accelerator, loss)
         total += loss.detach()
@@ -176,10 +174,10 @@ def take_update(training: Training, model: nn.Module, optimizer: Any, update: Up
     return accelerator.reduce(total, "mean") if processes > 1 else total
 
 
-def set_learning(model: nn.Module, optimizer: torch.optim.Optimizer, phase: Phase) -> None:
+def set_trainable(model: nn.Module, optimizer: torch.optim.Optimizer, phase: Phase) -> None:
     """Lets the groups of `phase` learn and freezes the others: no gradient, and no dropout either."""
     for each in optimizer.param_groups:
-        learns = each["group"] in phase.rates and (each["biases"] or each["group"] not in phase.only_biases)
+        learns = each["group"] in phase.learning_rates and (each["biases"] or each["group"] not in phase.only_biases)
         for parameter in each["params"]:
             parameter.requires_grad_(learns)
             parameter.grad = None
@@ -203,8 +201,8 @@ def _rest_with_what_follows(module: nn.Module) -> None:
 
 
 def _shared(accelerator: Accelerator, model: nn.Module) -> nn.Module:
-    """The network as processes share its gradients. Mixed precision is entered in `take_update`: the network itself is
-    left as it is, so that it can be shared anew in each phase, compared and saved."""
+    """The network as processes share its gradients. Mixed precision is entered in `optimizer_step`: the network itself
+    is left as it is, so that it can be shared anew in each phase, compared and saved."""
     if accelerator.num_processes == 1:
         return model
     shared = accelerator.prepare_model(model)

@@ -87,7 +87,9 @@ def cut(items: np.ndarray, lengths: np.ndarray, max_tokens: int, at_least: int =
     return [np.asarray(piece) for piece in pieces]
 
 
-def deal(micro_batches: list[np.ndarray], process: int, processes: int) -> list[tuple[int, np.ndarray | None]]:
+def shard_micro_batches(
+    micro_batches: list[np.ndarray], process: int, processes: int
+) -> list[tuple[int, np.ndarray | None]]:
     """The micro-batches of one process, with their numbers; as many for each, with None where there are too few:
     processes that share their gradients must all take part the same number of times."""
     turns = math.ceil(len(micro_batches) / processes)

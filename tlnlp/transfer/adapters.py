@@ -19,7 +19,7 @@ from transformers.pytorch_utils import Conv1D
 from tlnlp.errors import InputError
 from tlnlp.lazy import lazy_module
 from tlnlp.transfer.groups import ADAPTER, layer_stack
-from tlnlp.transfer.phases import Adapter
+from tlnlp.transfer.phases import AdapterSpec
 from tlnlp.transfer.prompts import Prefix, Prompt, takes_prefix
 
 # Takes most of a second to import, and most strategies do without.
@@ -30,7 +30,7 @@ PEFT_NAME = "default"
 
 
 @dataclass(frozen=True)
-class Installed:
+class InstalledAdapter:
     """An adapter in a network.
 
     Args:
@@ -40,7 +40,7 @@ class Installed:
         tuner: peft's, where it has replaced parts of the network.
     """
 
-    adapter: Adapter
+    adapter: AdapterSpec
     parameters: tuple[str, ...]
     config: Any | None
     tuner: Any | None = None
@@ -64,12 +64,12 @@ class Installed:
         self.tuner.merge_and_unload()
 
 
-def tokens_added(adapter: Adapter) -> int:
+def tokens_added(adapter: AdapterSpec) -> int:
     """Positions that the adapter takes from the rows."""
     return int(adapter.options.get("tokens", 0))
 
 
-def check(network: Any, adapter: Adapter) -> None:
+def check(network: Any, adapter: AdapterSpec) -> None:
     """Refuses an adapter for which the network has no place; its weights are not looked at.
 
     Raises:
@@ -90,7 +90,7 @@ def check(network: Any, adapter: Adapter) -> None:
         )
 
 
-def install(network: Any, adapter: Adapter, seed: int) -> Installed:
+def install(network: Any, adapter: AdapterSpec, seed: int) -> InstalledAdapter:
     """Puts the adapter into `network`, its weights drawn from `seed`. Answers stay as they were, but for a prompt and a
     prefix, which cannot be there and say nothing.
 
@@ -103,10 +103,10 @@ def install(network: Any, adapter: Adapter, seed: int) -> Installed:
     config, tuner = _INSTALL[adapter.kind](network, adapter)
     added = tuple(name for name, parameter in network.named_parameters() if parameter not in before)
     network.train(network.training)  # what is new, too
-    return Installed(adapter, added, config, tuner)
+    return InstalledAdapter(adapter, added, config, tuner)
 
 
-def _install_lora(network: Any, adapter: Adapter) -> tuple[Any, Any]:
+def _install_lora(network: Any, adapter: AdapterSpec) -> tuple[Any, Any]:
     targets = _lora_targets(network, adapter)
     config = peft.LoraConfig(
         r=adapter.options["r"],
@@ -118,7 +118,7 @@ def _install_lora(network: Any, adapter: Adapter) -> tuple[Any, Any]:
     return config, peft.LoraModel(network, copy.deepcopy(config), PEFT_NAME)  # which rewrites it
 
 
-def _install_ia3(network: Any, adapter: Adapter) -> tuple[Any, Any]:
+def _install_ia3(network: Any, adapter: AdapterSpec) -> tuple[Any, Any]:
     attention, feed_forward = _ia3_targets(network)
     config = peft.IA3Config(
         target_modules=[*attention, *feed_forward],
@@ -128,19 +128,19 @@ def _install_ia3(network: Any, adapter: Adapter) -> tuple[Any, Any]:
     return config, peft.IA3Model(network, copy.deepcopy(config), PEFT_NAME)
 
 
-def _install_prompt(network: Any, adapter: Adapter) -> tuple[Any, None]:
+def _install_prompt(network: Any, adapter: AdapterSpec) -> tuple[Any, None]:
     prompt = Prompt(network, adapter.options["tokens"])
     network.add_module(ADAPTER, prompt)
     return prompt.config, None
 
 
-def _install_prefix(network: Any, adapter: Adapter) -> tuple[Any, None]:
+def _install_prefix(network: Any, adapter: AdapterSpec) -> tuple[Any, None]:
     prefix = Prefix(network, adapter.options["tokens"])
     network.add_module(ADAPTER, prefix)
     return prefix.config, None
 
 
-def _install_bottlenecks(network: Any, adapter: Adapter) -> tuple[None, None]:
+def _install_bottlenecks(network: Any, adapter: AdapterSpec) -> tuple[None, None]:
     for layer in layer_stack(network):
         bottleneck = Bottleneck(network.config.hidden_size, adapter.options["size"])
         layer.add_module(ADAPTER, bottleneck)  # the last child: the first is still the attention block
@@ -148,7 +148,7 @@ def _install_bottlenecks(network: Any, adapter: Adapter) -> tuple[None, None]:
     return None, None
 
 
-_INSTALL: dict[str, Callable[[Any, Adapter], tuple[Any, Any]]] = {
+_INSTALL: dict[str, Callable[[Any, AdapterSpec], tuple[Any, Any]]] = {
     "lora": _install_lora,
     "ia3": _install_ia3,
     "prompt": _install_prompt,
@@ -192,7 +192,7 @@ def _linear_parts(network: nn.Module) -> Iterator[tuple[str, nn.Module, bool]]:
                 yield f"{layer_name}.{name}", part, any(name.startswith(f"{block}.") for block in blocks if block)
 
 
-def _lora_targets(network: nn.Module, adapter: Adapter) -> list[str]:
+def _lora_targets(network: nn.Module, adapter: AdapterSpec) -> list[str]:
     everywhere = adapter.options["targets"] == "all"
     return [name for name, _, attends in _linear_parts(network) if everywhere or attends]
 

@@ -11,7 +11,7 @@ CLASSIFIER = "classifier"
 
 
 @dataclass(frozen=True)
-class Adapter:
+class AdapterSpec:
     """New weights beside frozen ones.
 
     Args:
@@ -24,7 +24,7 @@ class Adapter:
 
 
 @dataclass(frozen=True)
-class Fit:
+class FeatureClassifierConfig:
     """A classifier that is fitted to the features of a frozen network, in place of updates.
 
     Args:
@@ -49,8 +49,8 @@ class Phase:
     Args:
         name: for the table and the progress bar.
         epochs: passes over the train rows.
-        rates: group name to peak learning rate. A group that is not named stays as it is, in evaluation mode.
-        redraw: groups whose weights are drawn at random before the phase begins.
+        learning_rates: group name to peak learning rate. A group that is not named stays as it is, in evaluation mode.
+        reinitialize: groups whose weights are drawn at random before the phase begins.
         only_biases: groups of which nothing but the biases learns.
         adapter: what is added to the network, the same in all phases of a run; its group is called `ADAPTER`.
         fit: a classifier to fit instead of learning by updates: no epochs, no rates; its group is `CLASSIFIER`.
@@ -58,8 +58,8 @@ class Phase:
 
     name: str
     epochs: int
-    rates: Mapping[str, float]
-    redraw: Sequence[str] = field(default=())
+    learning_rates: Mapping[str, float]
+    reinitialize: Sequence[str] = field(default=())
     only_biases: Sequence[str] = field(default=())
-    adapter: Adapter | None = None
-    fit: Fit | None = None
+    adapter: AdapterSpec | None = None
+    fit: FeatureClassifierConfig | None = None

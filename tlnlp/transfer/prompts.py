@@ -4,6 +4,7 @@ body, so that every head sees its own rectangle of tokens and knows nothing of t
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -88,7 +89,7 @@ class Prefix(nn.Module):
         for layer in range(self.layers):
             key, value = (each.expand(rows, -1, -1, -1) for each in states[2 * layer : 2 * layer + 2])
             cache.update(key, value, layer)
-        named |= {"past_key_values": cache, "use_cache": False}
+        named |= {str(_name_of_cache(self.inputs)): cache, "use_cache": False}
         if named.get("attention_mask") is not None:
             named["attention_mask"] = nn.functional.pad(named["attention_mask"], (self.tokens, 0), value=1)
         return (), named
@@ -96,7 +97,12 @@ class Prefix(nn.Module):
 
 def takes_prefix(body: nn.Module) -> bool:
     """Whether the layers of `body` can be given keys and values."""
-    return "past_key_values" in _inputs_of(body)
+    return _name_of_cache(_inputs_of(body)) is not None
+
+
+def _name_of_cache(inputs: Sequence[str]) -> str | None:
+    """What a network calls the keys and values that it is given: transformers 5.24 renamed them."""
+    return next((name for name in ("cache", "past_key_values") if name in inputs), None)
 
 
 def _shape(config: Any) -> dict[str, int]:

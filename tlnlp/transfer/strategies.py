@@ -1,7 +1,7 @@
 """What learns, for how long, and how fast: each strategy is a function from layer groups to phases.
 
 A new strategy is a new function in `STRATEGIES`; it knows neither model nor task, and can be tested without either. Its
-keyword arguments are what `--strategy name:option=value` may set (`tlnlp.transfer.options`).
+keyword arguments are what `--strategy name:option=value` may set (`tlnlp.transfer.parse_strategy`).
 
 `--learning-rate` is the rate of a whole pre-trained network. Where only few and new weights learn, they want more: such
 strategies multiply it by `factor`.
@@ -14,10 +14,10 @@ from typing import Literal
 
 from tlnlp.errors import InputError
 from tlnlp.settings import Settings
-from tlnlp.transfer.adding import adapter, ia3, lora, prefix, prompt
-from tlnlp.transfer.bounds import at_least, raised
+from tlnlp.transfer.adapter_strategies import adapter, ia3, lora, prefix, prompt
 from tlnlp.transfer.groups import Group
-from tlnlp.transfer.phases import Fit, Phase
+from tlnlp.transfer.option_checks import at_least, raised
+from tlnlp.transfer.phases import FeatureClassifierConfig, Phase
 
 # `strength` of `shallow`, in features of deviation 1. Tried: 0.01, 0.1, 1. On reviews 0.01 is the best of them (a point
 # more accuracy than 0.1 on all-MiniLM-L6-v2, none on the bundled network), for tags 0.1 (F1 of 0.45, 0.40 with 0.01).
@@ -35,7 +35,9 @@ def full(groups: Sequence[Group], settings: Settings) -> list[Phase]:
 def from_scratch(groups: Sequence[Group], settings: Settings) -> list[Phase]:
     """The control: the same network, random weights. What transfer adds is the distance to this."""
     (phase,) = full(groups, settings)
-    return [Phase("all layers, from random weights", phase.epochs, phase.rates, [group.name for group in groups])]
+    return [
+        Phase("all layers, from random weights", phase.epochs, phase.learning_rates, [group.name for group in groups])
+    ]
 
 
 def head_only(groups: Sequence[Group], settings: Settings, *, factor: float = 10.0) -> list[Phase]:
@@ -99,13 +101,13 @@ def gradual_unfreezing(
     """
     at_least("gradual_unfreezing", "layers", layers, 1)
     at_least("gradual_unfreezing", "phase_epochs", phase_epochs, 1)
-    rates = _decayed("gradual_unfreezing", groups, settings, decay)
+    learning_rates = _decayed("gradual_unfreezing", groups, settings, decay)
     phases = []
     for lowest in range(len(groups) - 1, 0, -layers):
-        learning = {group.name: rates[group.name] for group in groups[lowest:]}
+        learning = {group.name: learning_rates[group.name] for group in groups[lowest:]}
         name = "head" if lowest == len(groups) - 1 else f"from {groups[lowest].name} up"
         phases.append(Phase(name, phase_epochs, learning))
-    return [*phases, Phase("all layers", settings.epochs, rates)]
+    return [*phases, Phase("all layers", settings.epochs, learning_rates)]
 
 
 def layer_decay(groups: Sequence[Group], settings: Settings, *, decay: float = 0.8) -> list[Phase]:
@@ -146,7 +148,7 @@ def reinit_top(groups: Sequence[Group], settings: Settings, *, k: int = 1) -> li
     """
     redrawn = [group.name for group in (*_layers_from_top("reinit_top", groups, k), groups[-1])]
     (phase,) = full(groups, settings)
-    return [Phase(f"all layers, last {k} from random weights", phase.epochs, phase.rates, redrawn)]
+    return [Phase(f"all layers, last {k} from random weights", phase.epochs, phase.learning_rates, redrawn)]
 
 
 def shallow(
@@ -183,7 +185,7 @@ def shallow(
     mixed = layer == "mix"
     read = tuple(range(last + 1)) if mixed else (last if layer is None else int(layer),)
     place = f"a mix of layers 0 to {last}" if mixed else f"layer {read[0]}"
-    fit = Fit(read, mixed, classifier, pooling, strength)
+    fit = FeatureClassifierConfig(read, mixed, classifier, pooling, strength)
     return [Phase(f"{classifier.replace('_', ' ')} on {place}", 0, {}, fit=fit)]
 
 

@@ -1,0 +1,315 @@
+"""Checkpoints: which are refused and in which words, what is taken from them, and that what is saved loads again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+
+from tests.recipe_runs import load_recipe
+from tlnlp.data import Splits, load_splits
+from tlnlp.errors import InputError
+from tlnlp.evaluation.predict import predict
+from tlnlp.models import checkpoint, loading, saving
+from tlnlp.models.validation import find_source, follow_labels
+from tlnlp.recipe import Recipe
+from tlnlp.settings import Settings
+from tlnlp.transfer.groups import layer_groups
+
+OWN = ("negative", "positive")
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture
+def sst2() -> Recipe:
+    return load_recipe("sst2")
+
+
+@pytest.fixture
+def copy(bert: Path, tmp_path: Path) -> Path:
+    """A checkpoint that a test may spoil."""
+    return Path(shutil.copytree(bert, tmp_path / "checkpoint"))
+
+
+def save_classifier(folder: Path, tokenizer_from: Path, labels: tuple[str, ...]) -> Any:
+    """A BERT fine-tuned for these labels, whose answers differ from text to text."""
+    config = transformers.AutoConfig.from_pretrained(tokenizer_from)
+    config.id2label, config.label2id = dict(enumerate(labels)), {name: i for i, name in enumerate(labels)}
+    config.initializer_range = 0.3
+    torch.manual_seed(7)
+    model = transformers.BertForSequenceClassification(config).eval()
+    model.save_pretrained(folder)
+    transformers.AutoTokenizer.from_pretrained(tokenizer_from).save_pretrained(folder)
+    return model
+
+
+def load(recipe: Recipe, settings: Settings, splits: Splits) -> tuple[Any, Any, Splits]:
+    """Network, tokenizer and rows as a run has them."""
+    source = find_source(recipe, settings, splits)
+    tokenizer = loading.load_tokenizer(source.place, settings.model)
+    model = loading.load_model(source.place, source.config, recipe.task, settings, source.labels, tokenizer)
+    return model.eval(), tokenizer, follow_labels(splits, source.labels)
+
+
+def refusal(recipe: Recipe, reviews: Path, folder: Path | str, **changes: Any) -> str:
+    settings = recipe.settings(model=str(folder), data=str(reviews), max_length=48, **changes)
+    with pytest.raises(InputError) as caught:
+        load(recipe, settings, load_splits(recipe.task, settings))
+    return str(caught.value)
+
+
+def test_a_folder_that_is_not_there_is_refused_with_the_near_name(copy: Path) -> None:
+    with pytest.raises(InputError, match=r"no folder \(did you mean checkpoint\?\)"):
+        checkpoint.find_checkpoint(str(copy.with_name("chekpoint")))
+
+
+def test_a_file_in_place_of_a_folder_is_refused(copy: Path) -> None:
+    with pytest.raises(InputError, match=r"config\.json, which is a file"):
+        checkpoint.find_checkpoint(str(copy / "config.json"))
+
+
+def test_a_misspelt_bundled_name_is_refused_with_the_near_name(
+    copy: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It could be an id of the Hub: what the Hub says, and the near name, are said together."""
+    copy.rename(tmp_path / "mini")
+    monkeypatch.setattr(checkpoint, "BUNDLED", tmp_path)
+    assert checkpoint.find_checkpoint("mini") == str(tmp_path / "mini")
+    assert checkpoint.find_checkpoint("mimi") == "mimi"
+    with pytest.raises(InputError, match=r"--model mimi \(did you mean mini\?\): "):
+        checkpoint.read_config("mimi", "mimi")
+
+
+@pytest.mark.parametrize("name", sorted(checkpoint.bundled_models()))
+def test_a_bundled_checkpoint_is_whole(name: str) -> None:
+    folder = checkpoint.find_checkpoint(name)
+    assert checkpoint.read_config(folder, name).model_type
+    assert loading.load_tokenizer(folder, name).pad_token
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="nothing"):
+        checkpoint.find_checkpoint(str(tmp_path))
+
+
+def test_a_folder_without_weights_is_refused_unless_none_are_needed(copy: Path) -> None:
+    (copy / WEIGHTS).unlink()
+    with pytest.raises(InputError, match="--strategy from_scratch") as caught:
+        checkpoint.find_checkpoint(str(copy))
+    assert "config.json" in caught.value.found
+    assert checkpoint.find_checkpoint(str(copy), weights_needed=False) == str(copy)
+
+
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt"])
+def test_a_pickle_is_refused_and_not_read(copy: Path, name: str) -> None:
+    (copy / WEIGHTS).rename(copy / name)
+    with pytest.raises(InputError, match="cannot run code when they are read") as caught:
+        checkpoint.find_checkpoint(str(copy))
+    assert "save_pretrained" in caught.value.change
+
+
+def test_a_pickle_beside_safetensors_is_left_alone(copy: Path, sst2: Recipe, reviews: Path) -> None:
+    (copy / "pytorch_model.bin").write_bytes(b"not to be read")
+    settings = sst2.settings(model=str(copy), data=str(reviews), max_length=48)
+    load(sst2, settings, load_splits(sst2.task, settings))
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_a_broken_file_of_a_checkpoint_is_refused(name: str, copy: Path, sst2: Recipe, reviews: Path) -> None:
+    (copy / name).write_text("{ not json")
+    assert "a checkpoint that transformers" in refusal(sst2, reviews, copy)
+
+
+def test_a_checkpoint_without_a_tokenizer_is_refused(copy: Path, sst2: Recipe, reviews: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (copy / name).unlink()
+    assert "tokenizer" in refusal(sst2, reviews, copy)
+
+
+def test_a_tokenizer_with_more_pieces_than_the_network_has_is_refused(copy: Path, sst2: Recipe, reviews: Path) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "vocab_size": 200}))
+    tensors = load_file(copy / WEIGHTS)
+    tensors = {name: each[:200] if each.shape[0] == config["vocab_size"] else each for name, each in tensors.items()}
+    save_file({name: each.contiguous() for name, each in tensors.items()}, copy / WEIGHTS, metadata={"format": "pt"})
+    assert "200" in refusal(sst2, reviews, copy)
+
+
+def test_weights_that_are_cut_short_are_refused(copy: Path, sst2: Recipe, reviews: Path) -> None:
+    whole = (copy / WEIGHTS).read_bytes()
+    (copy / WEIGHTS).write_bytes(whole[: len(whole) // 2])
+    assert str(copy) in refusal(sst2, reviews, copy)
+
+
+def test_missing_weights_of_the_body_are_refused_by_name(copy: Path, sst2: Recipe, reviews: Path) -> None:
+    tensors = load_file(copy / WEIGHTS)
+    lost = "bert.encoder.layer.1.attention.self.query.weight"
+    del tensors[lost]
+    save_file(tensors, copy / WEIGHTS, metadata={"format": "pt"})
+    said = refusal(sst2, reviews, copy)
+    assert lost in said
+    assert "the weights of a BertForSequenceClassification" in said
+
+
+def test_weights_of_another_architecture_are_refused(copy: Path, modernbert: Path, sst2: Recipe, reviews: Path) -> None:
+    shutil.copy(modernbert / WEIGHTS, copy / WEIGHTS)
+    assert str(copy) in refusal(sst2, reviews, copy)
+
+
+def test_a_checkpoint_without_a_head_gets_one_drawn_by_the_seed_and_keeps_its_body(
+    bert: Path, sst2: Recipe, reviews: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def state(seed: int) -> dict[str, torch.Tensor]:
+        settings = sst2.settings(model=str(bert), data=str(reviews), max_length=48, seed=seed)
+        return load(sst2, settings, load_splits(sst2.task, settings))[0].state_dict()
+
+    first, again, other = state(0), state(0), state(1)
+    assert torch.equal(first["classifier.weight"], again["classifier.weight"])
+    assert not torch.equal(first["classifier.weight"], other["classifier.weight"])
+    body = load_file(bert / WEIGHTS)
+    shared = [name for name in body if name.startswith("bert.")]
+    assert len(shared) > 20
+    assert all(torch.equal(body[name], first[name]) for name in shared)
+    assert capfd.readouterr() == ("", ""), "a fresh head is expected: nothing is to be said about it"
+
+
+def test_a_checkpoint_with_other_labels_is_refused_with_both(
+    bert: Path, tmp_path: Path, sst2: Recipe, reviews: Path
+) -> None:
+    save_classifier(tmp_path / "other", bert, ("joy", "anger"))
+    said = refusal(sst2, reviews, tmp_path / "other")
+    assert "one with the labels negative, positive" in said
+    assert "trained to answer joy, anger" in said
+    assert "--new-head" in said
+
+
+def test_a_checkpoint_with_more_labels_is_refused(bert: Path, tmp_path: Path, sst2: Recipe, reviews: Path) -> None:
+    save_classifier(tmp_path / "more", bert, ("negative", "neutral", "positive"))
+    assert "trained to answer negative, neutral, positive" in refusal(sst2, reviews, tmp_path / "more")
+
+
+@pytest.mark.parametrize("labels", [OWN, OWN[::-1]], ids=["same order", "other order"])
+def test_labels_travel_by_name_whatever_their_order_in_the_checkpoint(
+    labels: tuple[str, ...], bert: Path, tmp_path: Path, sst2: Recipe, reviews: Path
+) -> None:
+    theirs = save_classifier(tmp_path / "trained", bert, labels)
+    settings = sst2.settings(model=str(tmp_path / "trained"), data=str(reviews), max_length=48)
+    splits = load_splits(sst2.task, settings)
+    model, tokenizer, followed = load(sst2, settings, splits)
+    for before, after in ((splits.train, followed.train), (splits.dev, followed.dev)):
+        named = [OWN[i] for i in before.columns["label"]]
+        assert [(after.labels or ())[i] for i in after.columns["label"]] == named
+    encoded = sst2.task.head.encode(followed.dev, sst2.task, tokenizer, settings)
+    answers = predict(model, encoded, followed.dev, sst2.task, tokenizer, settings, Accelerator())
+    ask = transformers.pipeline("text-classification", model=theirs, tokenizer=tokenizer, device="cpu")
+    expected = ask(followed.dev.columns["text"])
+    assert [each["prediction"] for each in answers] == [each["label"] for each in expected]
+    assert {each["prediction"] for each in answers} == set(OWN), "both must occur, else the order could not show"
+    if labels != OWN:
+        assert followed.notes[-1] == "labels in the checkpoint's order: positive, negative"
+
+
+@pytest.mark.parametrize("labels", [("joy", "anger"), ("a", "b", "c"), OWN])
+def test_with_new_head_the_old_one_is_dropped_and_the_body_kept(
+    labels: tuple[str, ...], bert: Path, tmp_path: Path, sst2: Recipe, reviews: Path
+) -> None:
+    theirs = save_classifier(tmp_path / "trained", bert, labels).state_dict()
+    settings = sst2.settings(model=str(tmp_path / "trained"), data=str(reviews), max_length=48, new_head=True)
+    model, _, _ = load(sst2, settings, load_splits(sst2.task, settings))
+    own = model.state_dict()
+    assert model.config.id2label == dict(enumerate(OWN))
+    assert own["classifier.weight"].shape[0] == len(OWN)
+    assert not torch.equal(own["classifier.weight"], theirs["classifier.weight"])
+    for name in ("bert.embeddings.word_embeddings.weight", "bert.encoder.layer.1.output.dense.weight"):
+        assert torch.equal(own[name], theirs[name])
+
+
+def test_from_scratch_takes_nothing_but_the_configuration(bert: Path, sst2: Recipe, reviews: Path) -> None:
+    settings = sst2.settings(model=str(bert), data=str(reviews), max_length=48, strategy="from_scratch")
+    model, _, _ = load(sst2, settings, load_splits(sst2.task, settings))
+    theirs = load_file(bert / WEIGHTS)
+    assert model.config.hidden_size == 16
+    for name, own in model.state_dict().items():
+        if name in theirs and own.dim() > 1:
+            assert not torch.equal(own, theirs[name]), name
+
+
+def test_redrawing_a_group_changes_its_weights_and_no_others(bert: Path, sst2: Recipe, reviews: Path) -> None:
+    settings = sst2.settings(model=str(bert), data=str(reviews), max_length=48)
+    model, _, _ = load(sst2, settings, load_splits(sst2.task, settings))
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    (group,) = (each for each in layer_groups(model) if each.name == "layer 2")
+    loading.reinitialize(model, group.parameters, sst2.task.head.auto_class, 3, None)
+    changed = {name for name, parameter in model.named_parameters() if not torch.equal(before[name], parameter)}
+    assert changed == {name for name in group.parameters if before[name].dim() > 1}  # biases and norms begin alike
+
+
+@pytest.fixture
+def saved(bert: Path, sst2: Recipe, reviews: Path, tmp_path: Path) -> tuple[Path, Any, Any, dict[str, Any]]:
+    """A folder that was saved, the network, its tokenizer, and a batch to compare on."""
+    save_classifier(tmp_path / "trained", bert, OWN)
+    settings = sst2.settings(model=str(tmp_path / "trained"), data=str(reviews), max_length=48)
+    splits = load_splits(sst2.task, settings)
+    model, tokenizer, splits = load(sst2, settings, splits)
+    shutil.rmtree(tmp_path / "trained")
+    encoded = sst2.task.head.encode(splits.dev, sst2.task, tokenizer, settings)
+    batch = sst2.task.head.collate(encoded, np.arange(8), tokenizer, np.random.default_rng(0))
+    saving.save_model(tmp_path / "model", model, tokenizer, "# a card\n")
+    return tmp_path / "model", model, tokenizer, batch
+
+
+def test_what_is_saved_loads_and_answers_alike(saved: tuple[Path, Any, Any, dict[str, Any]], sst2: Recipe) -> None:
+    folder, model, tokenizer, batch = saved
+    saving.check_saved(folder, model, sst2.task.head, batch)
+    assert {"config.json", WEIGHTS, "tokenizer.json", "README.md"} <= {path.name for path in folder.iterdir()}
+    assert json.loads((folder / "config.json").read_text())["id2label"] == {"0": "negative", "1": "positive"}
+    again = transformers.AutoTokenizer.from_pretrained(folder)
+    assert again("A film to see twice.")["input_ids"] == tokenizer("A film to see twice.")["input_ids"]
+    assert [path.name for path in folder.parent.iterdir()] == ["model"], "nothing is left beside it"
+
+
+@pytest.mark.parametrize("name", ["classifier.weight", "bert.embeddings.LayerNorm.bias"])
+def test_a_saved_tensor_that_differs_is_noticed(
+    name: str, saved: tuple[Path, Any, Any, dict[str, Any]], sst2: Recipe
+) -> None:
+    folder, model, _, batch = saved
+    tensors = load_file(folder / WEIGHTS)
+    tensors[name] = tensors[name] + 0.1 * torch.randn_like(tensors[name])
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    with pytest.raises(RuntimeError, match="does not answer as the trained model does"):
+        saving.check_saved(folder, model, sst2.task.head, batch)
+
+
+def test_a_saved_tensor_that_is_gone_is_noticed(saved: tuple[Path, Any, Any, dict[str, Any]], sst2: Recipe) -> None:
+    folder, model, _, batch = saved
+    tensors = load_file(folder / WEIGHTS)
+    del tensors["bert.encoder.layer.0.output.dense.weight"]
+    save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    with pytest.raises(RuntimeError, match="does not answer as the trained model does"):
+        saving.check_saved(folder, model, sst2.task.head, batch)
+
+
+def test_another_checkpoint_has_another_fingerprint(bert: Path, copy: Path) -> None:
+    config = checkpoint.read_config(str(bert), "bert")
+    assert checkpoint.fingerprint(str(bert), config) == checkpoint.fingerprint(str(copy), config)
+    tensors = load_file(copy / WEIGHTS)
+    tensors["bert.embeddings.LayerNorm.bias"][0] += 1e-3
+    save_file(tensors, copy / WEIGHTS, metadata={"format": "pt"})
+    assert checkpoint.fingerprint(str(bert), config) != checkpoint.fingerprint(str(copy), config)
+
+
+@pytest.mark.parametrize(("kind", "positions"), [("bert", 512), ("roberta", 510), ("gpt2", 512)])
+def test_a_length_beyond_the_networks_positions_is_refused_with_the_most_it_reads(kind: str, positions: int) -> None:
+    config = transformers.AutoConfig.for_model(kind, pad_token_id=1)
+    config.max_position_embeddings = 512
+    checkpoint.check_length(config, Settings(max_length=positions))
+    with pytest.raises(InputError, match=f"at most {positions},"):
+        checkpoint.check_length(config, Settings(max_length=positions + 1))

@@ -1,0 +1,126 @@
+"""--push-to: the model on a Hub that speaks huggingface.co's protocol, read back from there by transformers."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from huggingface_hub import ModelCard
+
+from tests.hub_server import TOKEN, hub_server
+from tests.recipe_runs import ROOT, run_recipe
+
+READ_BACK = """
+import sys
+from transformers import pipeline
+print(pipeline("text-classification", sys.argv[1])("A film to see twice.")[0]["label"])
+"""
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Any:
+    (tmp_path / "hub" / "models").mkdir(parents=True)
+    with hub_server(tmp_path / "hub") as (endpoint, seen):
+        yield endpoint, seen, tmp_path / "hub" / "models"
+
+
+def environment(endpoint: str, home: Path, token: str | None = TOKEN) -> dict[str, str]:
+    known = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+    known["HF_HUB_DISABLE_XET"] = "1"  # large files by git LFS: of the two ways the one that a test can speak
+    return known | ({"HF_TOKEN": token} if token else {"HF_TOKEN": ""})
+
+
+def recipe(hub: Any, folder: Path, *flags: object, token: str | None = TOKEN) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: huggingface_hub reads the environment once."""
+    told = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(folder.parent)}
+    command = [sys.executable, "recipes/sst2.py", "--epochs", "1", "--train-rows", "40", "--quiet", "--no-report"]
+    command += [*map(str, flags), "--output-dir", str(folder)]
+    told |= environment(hub[0], folder.parent / "home", token)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, env=told)
+
+
+def test_the_model_goes_to_the_hub_and_comes_back(hub: Any, tmp_path: Path) -> None:
+    endpoint, seen, models = hub
+    ended = recipe(hub, tmp_path / "run", "--push-to", "me/reviews")
+    assert ended.returncode == 0, ended.stderr
+    assert f"pushed: {endpoint}/me/reviews" in ended.stdout
+    written = {path.name: path.read_bytes() for path in (models / "me" / "reviews").iterdir()}
+    ours = {path.name: path.read_bytes() for path in (tmp_path / "run" / "model").iterdir()}
+    assert written == ours
+    assert any(each.startswith("PUT /lfs/") for each in seen), "weights go as a large file"
+    before_learning = seen.index("GET /api/whoami-v2")
+    assert before_learning < seen.index("POST /api/repos/create")
+    told = environment(endpoint, tmp_path / "other home") | {"PATH": "/usr/bin:/bin"}
+    back = subprocess.run(
+        [sys.executable, "-c", READ_BACK, "me/reviews"], capture_output=True, text=True, env=told, check=False
+    )
+    assert back.stdout.strip() in ("negative", "positive"), back.stderr
+
+
+@pytest.mark.parametrize(
+    ("repository", "token", "words"),
+    [
+        ("me/reviews", None, "hf auth login"),
+        ("me/reviews", "hf_wrong", "to write me/reviews"),
+        ("reviews", TOKEN, "ORGANISATION/NAME"),
+        ("a/b/c", TOKEN, "ORGANISATION/NAME"),
+    ],
+)
+def test_who_may_not_write_hears_it_before_anything_is_learnt(
+    repository: str, token: str | None, words: str, hub: Any, tmp_path: Path
+) -> None:
+    ended = recipe(hub, tmp_path / "run", "--push-to", repository, token=token)
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    assert words in ended.stderr
+    assert not (tmp_path / "run" / "model").exists()
+    assert not [each for each in hub[1] if "create" in each]
+
+
+def test_a_hub_that_cannot_be_reached_is_one_line_before_anything_is_learnt(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
+    ended = recipe((nobody,), tmp_path / "run", "--push-to", "me/reviews")
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    assert "to write me/reviews on the Hub" in ended.stderr and "the network" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "run" / "model").exists()
+
+
+def test_a_push_that_fails_leaves_the_run_and_says_how_to_go_on(hub: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    ended = recipe(hub, folder, "--push-to", "forbidden/reviews")
+    assert ended.returncode == 2
+    assert f"hf upload forbidden/reviews {folder / 'model'} ." in ended.stderr
+    assert (folder / "result.json").exists()
+    again = recipe(hub, folder, "--push-to", "me/reviews", "--resume")
+    assert again.returncode == 0, again.stderr
+    assert (hub[2] / "me" / "reviews" / "model.safetensors").exists()
+
+
+def test_without_the_flag_nobody_is_asked(hub: Any, tmp_path: Path) -> None:
+    ended = recipe(hub, tmp_path / "run")
+    assert ended.returncode == 0, ended.stderr
+    assert hub[1] == []
+
+
+@pytest.mark.parametrize("name", ["sst2", "stsb", "conll2003", "squad_v2", "copa", "xnli"])
+def test_every_card_is_whole_and_the_hub_can_read_it(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    ended = run_recipe(name, "--epochs", 1, "--train-rows", 40, folder=folder)
+    assert ended.status == 0, ended.output
+    text = (folder / "model" / "README.md").read_text(encoding="utf-8")
+    card, result = ModelCard(text), json.loads((folder / "result.json").read_text())
+    scores = {each.metric_type: each.metric_value for each in card.data.eval_results}
+    assert scores == {metric: pytest.approx(value, abs=1e-4) for metric, value in result["metrics"].items()}
+    assert card.data.metrics == list(result["metrics"])
+    assert card.data.library_name == "transformers"
+    assert "needed" not in text.lower() and "None" not in text and "nan" not in text.split()
+    assert result["command"] in text
+    for section in ("How good it is", "How to use it", "How it was made"):
+        assert f"\n## {section}\n" in text

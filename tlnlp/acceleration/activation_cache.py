@@ -1,0 +1,288 @@
+"""Frozen layers run once: what they answer to each row is kept on disk, and the epochs that follow start from there.
+
+While a phase freezes the lower part of a network, that part runs without dropout and answers a row the same each time.
+Its answers are computed in one pass, in large micro-batches, and read back where the last frozen layer would have given
+them. Where the head reads one token of a row and nothing else learns (feature extraction), that token's state is all
+that is kept: 1.5 KB a row in a network of width 384. Heads, loop and the network's own code stay as they are.
+
+What is kept is named after all that it follows from (weights, token ids, precision, ...), so that nothing stale can be
+read; and the network is asked a few rows both ways before it is relied upon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list
+
+from tlnlp.acceleration.layer_skipping import LayerSkip, Reads
+from tlnlp.acceleration.padding_free import PaddingFree
+from tlnlp.heads.encoded import MODEL_INPUTS, EncodedDataset
+from tlnlp.training.files import room_wanted
+from tlnlp.training.plan import cut, shard_micro_batches
+from tlnlp.transfer.groups import ADAPTER
+
+# More than this on disk is no longer a help; nor is a disk that is left fuller than this.
+MOST_BYTES, LEAST_FREE_BYTES = 64 << 30, 1 << 30
+
+Collate = Callable[[EncodedDataset, np.ndarray], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class CachedStates:
+    """What the last frozen layer answers: one line for each sequence, or for each of its tokens.
+
+    Args:
+        lines: [sequences or tokens, width], on disk.
+        offsets: [sequences + 1] each sequence's first line; None: one line each.
+        dtype: what the layer gave.
+    """
+
+    lines: np.ndarray
+    offsets: np.ndarray | None
+    dtype: torch.dtype
+
+    def read(self, sequences: np.ndarray) -> torch.Tensor:
+        """[sequences, longest or 1, width], zeros behind the shorter ones."""
+        if self.offsets is None:
+            return torch.from_numpy(self.lines[sequences]).to(self.dtype).unsqueeze(1)
+        lengths = self.offsets[sequences + 1] - self.offsets[sequences]
+        padded = np.zeros((len(sequences), int(lengths.max()), self.lines.shape[1]), dtype=self.lines.dtype)
+        for place, sequence, length in zip(padded, sequences, lengths, strict=True):
+            place[:length] = self.lines[self.offsets[sequence] : self.offsets[sequence] + length]
+        return torch.from_numpy(padded).to(self.dtype)
+
+
+class ActivationCache:
+    """The lowest `count` layers of a network (and its embeddings), which a phase freezes.
+
+    Args:
+        collate: the model inputs, and what the loss needs, of some items; the same each time.
+        ask: the loss of such a batch, summed.
+        whole: tables that are cut to the pieces in use, by parameter name, as they are when whole.
+        say: told how far the pass over all rows is.
+    """
+
+    def __init__(
+        self,
+        network: Any,
+        count: int,
+        *,
+        folder: Path,
+        collate: Collate,
+        ask: Callable[[dict[str, Any]], torch.Tensor],
+        packing: PaddingFree | None,
+        accelerator: Accelerator,
+        max_tokens: int,
+        whole: Mapping[str, torch.Tensor],
+        say: Callable[[str], None],
+    ) -> None:
+        self.network, self.count, self.folder = network, count, folder
+        with room_wanted(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.packing, self.accelerator, self.max_tokens = packing, accelerator, max_tokens
+        self.shortcut = LayerSkip(network, count)
+        self.reads: Reads = "all"
+        self.bytes = 0
+        self._collate, self._ask, self._say = collate, ask, say
+        self._dtype = torch.float32
+        self._stores: dict[int, tuple[EncodedDataset, CachedStates]] = {}
+        self._digest = self._digest_of_weights(whole)
+
+    # --- what there is to keep
+
+    @classmethod
+    def install(cls, network: Any, count: int, encoded: EncodedDataset, **how: Any) -> ActivationCache | None:
+        """Prepares `network`, or gives None where its frozen layers must run each time: the states would fill the disk,
+        or the network does not answer as before."""
+        frozen = cls(network, count, **how)
+        some = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
+        batch = frozen._collate(encoded, some)
+        training = network.training
+        network.eval()
+        try:
+            expected, shortcut = frozen._ask(batch).detach(), frozen.shortcut
+            if len(shortcut.skipped) == len(shortcut.layers):
+                frozen.reads = shortcut.tokens_read_by_head(lambda: frozen._ask(batch), encoded.sequence_lengths(some))
+            shortcut.open(batch)
+            states = frozen._states_kept(shortcut.answer(batch), encoded, some)
+            with torch.no_grad(), shortcut.answering(states):
+                found = frozen._ask(frozen._shortened(batch, encoded, some))
+            # In the precision of the run, which rounds what is kept.
+            with frozen.accelerator.autocast():
+                frozen._dtype = shortcut.answer(batch).dtype
+        finally:
+            network.train(training)
+        helps = frozen._has_room(encoded) and torch.allclose(expected, found, rtol=1e-4, atol=1e-5)
+        # All processes or none.
+        if frozen.accelerator.reduce(torch.tensor(float(helps), device=expected.device), "mean") == 1:
+            frozen.keep(encoded)
+            return frozen
+        frozen.remove()
+        return None
+
+    def _lines(self, encoded: EncodedDataset) -> int:
+        ids = encoded.features["input_ids"]
+        return int(ids.offsets[-1]) if self.reads == "all" else len(ids)
+
+    def _width(self) -> int:
+        return int(self.network.config.hidden_size)
+
+    def _has_room(self, encoded: EncodedDataset) -> bool:
+        wanted = self._bytes_of(encoded)
+        there = self._path(encoded).is_file()
+        return wanted <= MOST_BYTES and (there or wanted <= shutil.disk_usage(self.folder).free - LEAST_FREE_BYTES)
+
+    # --- the pass over all rows
+
+    def keep(self, encoded: EncodedDataset) -> None:
+        """Sees to it that the states of `encoded` are at hand. To be called by all processes together."""
+        if id(encoded) not in self._stores:
+            self._stores[id(encoded)] = encoded, self._find_or_compute(encoded)
+
+    def _find_or_compute(self, encoded: EncodedDataset) -> CachedStates:
+        """The states on disk, or computed now, each process of a machine its share."""
+        path, shape = self._path(encoded), (self._lines(encoded), self._width())
+        accelerator = self.accelerator
+        offsets = encoded.features["input_ids"].offsets if self.reads == "all" else None
+        aside = path.with_name(f".writing-{path.name}-{self._name_of_run()}")
+        accelerator.wait_for_everyone()  # all look at the same disk
+        present = path.is_file()
+        if not present:
+            if accelerator.is_local_main_process:
+                # Room is taken before: a mapped file for which there is none would end the process, without a word.
+                with room_wanted(self.folder), aside.open("wb") as file:
+                    os.posix_fallocate(file.fileno(), 0, self._bytes_of(encoded))
+            accelerator.wait_for_everyone()
+            lines = np.memmap(aside, dtype=self._kept_as, mode="r+", shape=shape)
+            self._fill(lines, offsets, encoded)
+            lines.flush()
+            accelerator.wait_for_everyone()
+            if accelerator.is_local_main_process:
+                with aside.open("rb") as written:
+                    os.fsync(written.fileno())
+                aside.rename(path)
+            accelerator.wait_for_everyone()
+        lines = np.memmap(path, dtype=self._kept_as, mode="r", shape=shape)
+        self.bytes += lines.nbytes
+        return CachedStates(lines, offsets, self._dtype)
+
+    @property
+    def _kept_as(self) -> np.dtype[Any]:
+        return np.dtype(np.float64 if self._dtype == torch.float64 else np.float32)
+
+    def _bytes_of(self, encoded: EncodedDataset) -> int:
+        return self._lines(encoded) * self._width() * self._kept_as.itemsize
+
+    def _name_of_run(self) -> str:
+        """The same for all processes of a run, and no other's: runs that share a folder write side by side."""
+        name = [f"{socket.gethostname()}-{os.getpid()}"]
+        if self.accelerator.num_processes > 1:
+            broadcast_object_list(name)
+        return name[0]
+
+    def _fill(self, file: np.ndarray, offsets: np.ndarray | None, encoded: EncodedDataset) -> None:
+        micro_batches = cut(np.arange(len(encoded)), encoded.lengths, self.max_tokens)
+        processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        done = 0
+        for _, items in shard_micro_batches(micro_batches, self.accelerator.local_process_index, processes):
+            if items is None:
+                continue
+            with self.accelerator.autocast():
+                answered = self.shortcut.answer(self._collate(encoded, items)).cpu()
+            # numpy has no bfloat16.
+            states = self._states_kept(answered.double(), encoded, items).numpy()
+            sequences = encoded.sequences_of(items)
+            if offsets is None:
+                file[sequences] = states[:, 0]
+            else:
+                for state, first, end in zip(states, offsets[sequences], offsets[sequences + 1], strict=True):
+                    file[first:end] = state[: end - first]
+            done += len(items) * processes
+            self._say(f"frozen layers, once: {min(1.0, done / len(encoded)):.0%}")
+
+    def _states_kept(self, states: torch.Tensor, encoded: EncodedDataset, items: np.ndarray) -> torch.Tensor:
+        """Those of the tokens that are read: [sequences, longest or 1, width]."""
+        if self.reads == "all":
+            return states
+        return states[torch.arange(len(states)), self._places(encoded, items)].unsqueeze(1)
+
+    def _places(self, encoded: EncodedDataset, items: np.ndarray) -> torch.Tensor:
+        """[sequences] which token of each is read."""
+        last = torch.from_numpy(encoded.sequence_lengths(items) - 1)
+        return torch.zeros_like(last) if self.reads == "first" else last
+
+    # --- read back
+
+    @contextlib.contextmanager
+    def instead(self, encoded: EncodedDataset, items: np.ndarray, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """While it is open the frozen layers answer `items` from what was kept; gives the batch to be read then."""
+        states = self._stores[id(encoded)][1].read(encoded.sequences_of(items))
+        with self.shortcut.answering(states.to(self.accelerator.device)):
+            yield self._shortened(batch, encoded, items)
+
+    def _shortened(self, batch: dict[str, Any], encoded: EncodedDataset, items: np.ndarray) -> dict[str, Any]:
+        """The batch with the token that is read and no other, where it is one."""
+        if self.reads == "all":
+            return batch
+        places = self._places(encoded, items).unsqueeze(1)
+        return {n: v.gather(1, places.to(v.device)) if n in MODEL_INPUTS else v for n, v in batch.items()}
+
+    def remove(self) -> None:
+        """Gives the network its own layers back. What is on disk stays, for other runs and for a resume."""
+        self.shortcut.close()
+        self._stores = {}
+
+    # --- its name
+
+    def _digest_of_weights(self, whole: Mapping[str, torch.Tensor]) -> str:
+        digest = hashlib.sha256(self.network.config.to_json_string(use_diff=False).encode())
+        conditions = (
+            self.count, self.max_tokens, self.accelerator.mixed_precision, self.accelerator.device.type,
+            self.packing is not None and self.packing.firsts_only, self.packing is not None,
+            torch.__version__, transformers.__version__,
+        )  # fmt: skip
+        digest.update(repr(conditions).encode())
+        for name, tensor in self._frozen_weights():
+            digest.update(name.encode())
+            digest.update(whole.get(name, tensor).detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _frozen_weights(self) -> Sequence[tuple[str, torch.Tensor]]:
+        """All weights but those of the layers above: the head's play no part, but they are few and cannot harm."""
+        above = {parameter for layer in self.shortcut.layers[self.count :] for parameter in layer.parameters()}
+        return [(n, p) for n, p in self.network.named_parameters() if p not in above and not p.requires_grad]
+
+    def _path(self, encoded: EncodedDataset) -> Path:
+        digest = hashlib.sha256(f"{self._digest} {self.reads}".encode())
+        for name, ragged in sorted(encoded.features.items()):
+            digest.update(name.encode())
+            digest.update(np.ascontiguousarray(ragged.flat).tobytes())
+            digest.update(np.ascontiguousarray(ragged.offsets).tobytes())
+        if encoded.sequence_offsets is not None:
+            digest.update(encoded.sequence_offsets.tobytes())
+        return self.folder / f"{digest.hexdigest()[:24]}.states"
+
+
+def frozen_layers(names: Sequence[str], learning: Mapping[str, float]) -> int:
+    """How many of the lowest layers there are no weight of which learns: none if the embeddings do, or an adapter.
+
+    Args:
+        names: of all groups, from input to output: "embeddings", "layer 1", ..., "head".
+        learning: groups that learn.
+    """
+    frozen = itertools.takewhile(lambda name: name not in learning and ADAPTER not in learning, names)
+    return sum(name.startswith("layer ") for name in frozen)

@@ -1,1 +1,0 @@
-"""Data checks: what a person should know of the rows before anything learns from them."""

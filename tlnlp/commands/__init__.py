@@ -1,0 +1,1 @@
+"""One file for each subcommand of `tlnlp`: arguments and printing only."""

@@ -1,0 +1,139 @@
+"""`tlnlp check`: what there is to know of the rows, before a model learns from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+from rich.console import Console
+from rich.progress import Progress
+
+from tlnlp.commands.guess_task import guess_recipe
+from tlnlp.data import load_splits
+from tlnlp.data.rows import Rows, Splits
+from tlnlp.display.formatting import percent
+from tlnlp.display.quiet import quiet_libraries
+from tlnlp.evaluation.bag_of_words import score_baseline
+from tlnlp.evaluation.data_profile import describe_data, find_in_tokens, name_pairs, share_labels
+from tlnlp.evaluation.near_duplicates import SIMILARITY, find_near
+from tlnlp.evaluation.scoring import measure
+from tlnlp.models.checkpoint import find_checkpoint
+from tlnlp.models.loading import load_tokenizer
+from tlnlp.recipe import load_recipe
+from tlnlp.settings import Settings
+from tlnlp.task import Task
+
+
+@dataclass(frozen=True)
+class CheckArguments:
+    """What there is to know of the rows: label balance, lengths, rows that stand twice or on both sides of a split,
+    near-duplicates, what a tokenizer makes of them, and what a bag of words would score.
+
+    tlnlp check reviews.csv --columns text=review label=stars
+
+    tlnlp check ../data/mrpc --recipe recipes/mrpc.py --model bert-base-cased
+
+    Which role each column plays is told by its name, by --columns, or by a recipe.
+    """
+
+    data: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA", help="File or folder; with --recipe sample or hub.")
+    ]
+    recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="The task: its columns and its labels.")] = None
+    columns: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Which column plays which role.")
+    ] = ()
+    model: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Whose tokenizer counts tokens.")] = "mini"
+    max_length: Annotated[
+        int | None, tyro.conf.arg(metavar="TOKENS", help="Longer rows would be cut; the recipe's own if unset.")
+    ] = None
+    quick: Annotated[bool, tyro.conf.arg(help="Leave near-duplicates and the bag of words out.")] = False
+    json: Annotated[bool, tyro.conf.arg(help="One JSON object instead of words.")] = False
+
+
+def main(arguments: list[str]) -> int:
+    """The command line of `tlnlp check`. Exit status 0 whatever is found, 2 where the rows cannot be read."""
+    asked = tyro.cli(CheckArguments, args=arguments, prog="tlnlp check", config=(tyro.conf.FlagCreatePairsOff,))
+    quiet_libraries()
+    chosen = Settings(columns=asked.columns).columns_by_role()
+    recipe = load_recipe(asked.recipe) if asked.recipe else guess_recipe(Path(asked.data).expanduser(), chosen)
+    settings = recipe.settings(data=asked.data, columns=asked.columns)
+    splits = load_splits(recipe.task, settings)
+    place = find_checkpoint(asked.model, weights_needed=False)
+    tokenizer = load_tokenizer(place, asked.model, **recipe.task.head.tokenizer_options)
+    found = describe_data(splits, tokenizer, asked.max_length or settings.max_length)
+    found["notes"] = splits.notes
+    found["findings"] += find_in_tokens(splits, found)
+    if not asked.quick:
+        found["findings"] += _describe_near(splits)
+        found["baseline"] = _describe_baseline(recipe.task, splits.train, splits.dev)
+    if asked.json:
+        print(json.dumps({"task": recipe.task.name, **found}, indent=2, ensure_ascii=False))
+        return 0
+    _show(recipe.task, found)
+    return 0
+
+
+def _describe_near(splits: Splits) -> list[str]:
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        bar = progress.add_task("near-duplicates", total=len(splits.train) + len(splits.dev))
+        inside, across = find_near(splits.train, splits.dev, lambda rows: progress.advance(bar, rows))
+    findings = []
+    for name, rows, pairs in (("train", splits.train, inside), ("dev", splits.dev, across)):
+        if pairs:
+            where = "" if name == "train" else " of train"
+            findings.append(
+                f"{name}: {len(pairs):,} rows ({percent(len(pairs) / len(rows))}) share at least {SIMILARITY:.0%} of "
+                f"their wording with another{where}: {name_pairs(pairs, rows, splits.train, 'is nearly')}"
+            )
+    return findings
+
+
+def _describe_baseline(task: Task, train: Rows, dev: Rows) -> dict[str, Any] | None:
+    scored = score_baseline(task, train, dev)
+    if scored is None:
+        return None
+    name, scores = scored
+    return {
+        "name": name,
+        "metrics": scores,
+        "majority": measure(task, task.head.majority_baseline(train, dev, task), dev),
+    }
+
+
+def _show(task: Task, found: Mapping[str, Any]) -> None:
+    console = Console(highlight=False)
+
+    def say(text: str = "") -> None:
+        console.print(text, markup=False)
+
+    say(f"read as {task.name}")
+    for note in found["notes"]:
+        say(f"  {note}")
+    for name, facts in found["splits"].items():
+        say()
+        say(f"{name}: {facts['rows']:,} rows of {facts['origin']}")
+        if facts["labels"]:
+            say(f"  {'tags' if 'tags' in task.columns.by_role() else 'labels'}: {share_labels(facts['labels'])}")
+        say(f"  words: {_spread(facts['words'])}")
+        if tokens := facts.get("tokens"):
+            say(f"  tokens: {_spread(tokens)}; {tokens['pieces_per_word']:.2f} a word")
+            say(f"  unknown: {percent(tokens['unknown_fraction'])} of the tokens")
+            say(f"  too long: {percent(tokens['long_fraction'])} of the rows, with more than {tokens['limit']} tokens")
+    say()
+    for finding in found["findings"] or ["nothing to complain of"]:
+        say(f"! {finding}" if found["findings"] else finding)
+    if baseline := found.get("baseline"):
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in baseline["metrics"].items())
+        chance = ", ".join(f"{value:.4g}" for value in baseline["majority"].values())
+        say()
+        say(f"{baseline['name']}: {scores}" + (f" (always the most frequent: {chance})" if chance else ""))
+
+
+def _spread(lengths: Mapping[str, float]) -> str:
+    return f"{lengths['median']:g} in the median, 95 % up to {lengths['high']:,.0f}, at most {lengths['most']:,}"

@@ -1,0 +1,97 @@
+"""Which task a table is for, by the names of its columns, where no recipe says it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tlnlp import heads
+from tlnlp.data.bytes_to_text import FileFormat
+from tlnlp.data.split_files import read_path
+from tlnlp.errors import InputError
+from tlnlp.evaluation import metrics
+from tlnlp.recipe import Recipe
+from tlnlp.task import Columns, Data, Task
+
+# What people call the columns of each role, the likeliest first.
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "text": ("text", "sentence", "sentence1", "premise", "question1", "review", "content", "comment", "title"),
+    "text_pair": ("text_pair", "sentence2", "hypothesis", "question2"),
+    "label": ("label", "labels", "class", "category", "stars", "rating", "sentiment", "target", "gold_label"),
+    "words": ("words", "tokens"),
+    "tags": ("tags", "ner_tags", "upos", "pos_tags"),
+    "question": ("question",),
+    "context": ("context", "passage"),
+    "answers": ("answers", "answer"),
+    "endings": ("endings", "choices"),
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What rows with these roles are for."""
+
+    name: str
+    needed: tuple[str, ...]
+    head: heads.Head
+    metrics: tuple[Any, ...]
+    further: tuple[str, ...] = ()
+
+
+# Told apart in this order: the first whose roles all have a column.
+SHAPES = (
+    Shape("tagging", ("words", "tags"), heads.tag, (metrics.word_accuracy,)),
+    Shape("questions", ("question", "context", "answers"), heads.span, (metrics.squad,)),
+    Shape("choices", ("text", "endings", "label"), heads.choice, (metrics.accuracy,)),
+    Shape("sentences", ("text", "label"), heads.sentence, (metrics.accuracy, metrics.f1), ("text_pair",)),
+    Shape("plain text", ("text",), heads.masked_lm, (metrics.perplexity,)),
+)
+WORD_FILES = (".conll", ".conllu", ".bio", ".iob")
+
+
+def guess_recipe(path: Path, chosen: Mapping[str, str]) -> Recipe:
+    """A task whose columns the rows in `path` have.
+
+    Args:
+        chosen: {role: column} of `--columns`; the others go by their names.
+
+    Raises:
+        InputError: no rows there, or columns that tell nothing.
+    """
+    files = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
+    has_words = "words" in chosen or any(_holds_words(file) for file in files)
+    tables = read_path(path, "train", "validation", form=FileFormat(has_words), need="either")
+    there = list(tables["train"].columns)
+    roles = {role: chosen.get(role) or _find(names, there) for role, names in NAMES.items()}
+    for shape in SHAPES:
+        known = (*shape.needed, *shape.further)
+        if all(roles[role] for role in shape.needed) and not set(chosen) - {*known, "weight", "id"}:
+            return Recipe(_task(shape, {role: str(roles[role]) for role in known if roles[role]}))
+    listed = "; ".join(f"{shape.name}: {', '.join(shape.needed)}" for shape in SHAPES)
+    raise InputError(
+        expected=f"columns that say what the rows are for ({listed})",
+        found=f"{tables['train'].origin} has the columns {', '.join(there)}",
+        change="--columns text=COLUMN label=COLUMN (words, tags, question, context, answers), or --recipe FILE",
+    )
+
+
+def _holds_words(file: Path) -> bool:
+    return any(suffix.lower() in WORD_FILES for suffix in file.suffixes)
+
+
+def _find(names: Iterable[str], there: Collection[str]) -> str | None:
+    return next((name for name in names if name in there), None)
+
+
+def _task(shape: Shape, columns: dict[str, str]) -> Task:
+    """Labels are those in the rows."""
+    return Task(
+        name=shape.name,
+        data=Data(),
+        columns=Columns(**columns),
+        head=shape.head,
+        metrics=shape.metrics,
+        unanswerable="answers" in columns,
+    )

@@ -1,0 +1,84 @@
+"""`tlnlp next-word`: the most likely next words; in a terminal one chooses among them and goes on, or back."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from tlnlp.commands.fill_mask import read_lines
+from tlnlp.display.bars import lines_of
+from tlnlp.display.quiet import quiet_libraries
+from tlnlp.errors import InputError
+from tlnlp.inference.next_words import NextWord, NextWordPredictor
+
+
+@dataclass(frozen=True)
+class NextWordArguments:
+    """The most likely next words with their probabilities. In a terminal: choose one to go on, undo, add your own.
+
+    tlnlp next-word "She opened the"
+
+    tlnlp next-word "The largest city in Iran is" --model gpt2 --once
+
+    Without a text, JSON lines are read from standard input, {"text": "..."}, and answered as JSON lines.
+    """
+
+    text: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT", help="What is to go on.")] = None
+    model: Annotated[
+        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Bundled name, local folder, or Hub id.")
+    ] = "mini-gpt"
+    top: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Answers shown.")] = 8
+    once: Annotated[bool, tyro.conf.arg(help="Show the words and end, also in a terminal.")] = False
+
+
+def main(arguments: list[str]) -> int:
+    """The command line of `tlnlp next-word`."""
+    asked = tyro.cli(NextWordArguments, args=arguments, prog="tlnlp next-word", config=(tyro.conf.FlagCreatePairsOff,))
+    if asked.top < 1:
+        raise InputError(expected="--top: at least 1", found=str(asked.top), change="--top")
+    quiet_libraries()
+    model = NextWordPredictor.load(asked.model)
+    if asked.text is None:
+        for line in read_lines(sys.stdin):
+            found = model.follow(line, top=asked.top)
+            answers = [{"word": each.word, "probability": each.probability} for each in found]
+            print(json.dumps({"text": line, "answers": answers}, ensure_ascii=False), flush=True)
+    elif asked.once or not sys.stdin.isatty():
+        _show(asked.text, model.follow(asked.text, top=asked.top), numbered=False)
+    else:
+        _go_on(asked.text, model, asked.top)
+    return 0
+
+
+def _show(text: str, found: Sequence[NextWord], *, numbered: bool) -> None:
+    print(text)
+    print("\n".join(lines_of([(each.word, each.probability) for each in found], numbered=numbered)))
+
+
+def _go_on(text: str, model: NextWordPredictor, top: int) -> None:
+    """Until an empty line or the end of the input."""
+    texts = [text]
+    while True:
+        found = model.follow(texts[-1], top=top)
+        _show(texts[-1], found, numbered=True)
+        try:
+            print("a number, your own words, u to undo, or nothing to end: ", end="", flush=True)
+            chosen = input().strip()
+        except EOFError:
+            print()
+            return
+        if not chosen:
+            return
+        if chosen == "u":
+            texts = texts[:-1] or texts
+        elif chosen.isdecimal() and 1 <= int(chosen) <= len(found):
+            texts.append(found[int(chosen) - 1].joined)
+        elif chosen.isdecimal():
+            print(f"a number from 1 to {len(found)}")
+        else:
+            texts.append(f"{texts[-1]} {chosen}")

@@ -1,0 +1,89 @@
+"""`tlnlp predict`: what a saved model predicts for the rows of files, or of standard input, one JSON line a row."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import tyro
+from rich.console import Console
+from rich.progress import Progress
+
+from tlnlp.data.bytes_to_text import FileFormat
+from tlnlp.data.files import read_file
+from tlnlp.data.json_files import table_of_lines
+from tlnlp.data.table import Table
+from tlnlp.display.quiet import quiet_libraries
+from tlnlp.inference.predictor import Precision, Predictor
+from tlnlp.settings import Settings
+from tlnlp.task import Task
+
+# Rows answered at once: what standard input waits for, and all that is held in memory of it.
+ROWS_AT_ONCE = 1_000
+
+
+@dataclass(frozen=True)
+class PredictArguments:
+    """Answers of a saved model to new rows: jsonl in (csv, tsv, parquet, CoNLL too, by the file's name), jsonl out.
+
+    tlnlp predict runs/sst2/mini-sample-full/model reviews.csv --columns text=review > answers.jsonl
+
+    echo '{"text": "A film to see twice."}' | tlnlp predict runs/sst2/mini-sample-full/model
+    """
+
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help="Folder `model` of a run.")]
+    files: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE", help="Standard input (jsonl) if unset.")
+    ] = ()
+    columns: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Which column plays which role, as in the recipe.")
+    ] = ()
+    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="Standard output if unset.")] = None
+    max_tokens: Annotated[int, tyro.conf.arg(metavar="TOKENS", help="Budget of a batch: for memory.")] = 4096
+    precision: Annotated[Precision, tyro.conf.arg(metavar="fp32|bf16|fp16", help="Arithmetic of the network.")] = "fp32"
+
+
+def main(arguments: list[str]) -> int:
+    """The command line of `tlnlp predict`."""
+    asked = tyro.cli(PredictArguments, args=arguments, prog="tlnlp predict", config=(tyro.conf.FlagCreatePairsOff,))
+    quiet_libraries()
+    chosen = Settings(columns=asked.columns).columns_by_role()
+    answerer = Predictor(asked.model, max_tokens=asked.max_tokens, precision=asked.precision)
+    written = asked.output.open("w", encoding="utf-8") if asked.output else sys.stdout
+    try:
+        with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
+            for table in _tables(asked.files, answerer.task):
+                bar = progress.add_task(table.origin, total=None)
+                _write(answerer.answer(table, chosen, partial(progress.advance, bar)), table, written)
+    finally:
+        if asked.output:
+            written.close()
+    return 0
+
+
+def _tables(files: tuple[Path, ...], task: Task) -> Iterator[Table]:
+    """The files; or standard input in pieces, each answered before the next is read."""
+    for file in files:
+        yield read_file(file, form=FileFormat(words=task.columns.words is not None))
+    if files:
+        return
+    lines: list[str] = []
+    first = 1
+    for line in sys.stdin:
+        lines.append(line)
+        if len(lines) == ROWS_AT_ONCE:
+            yield table_of_lines("".join(lines), "standard input", first)
+            first, lines = first + len(lines), []
+    if any(line.strip() for line in lines):
+        yield table_of_lines("".join(lines), "standard input", first)
+
+
+def _write(answers: list[dict[str, Any]], table: Table, written: TextIO) -> None:
+    for number, answer in zip(table.numbers, answers, strict=True):
+        written.write(json.dumps({"row": int(number), **answer}, ensure_ascii=False) + "\n")
+    written.flush()

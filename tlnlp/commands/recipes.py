@@ -1,0 +1,26 @@
+"""`tlnlp recipes`: the recipes there are, one line each."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+
+import tyro
+
+from tlnlp.lazy import path_of
+from tlnlp.recipe import load_recipe, recipe_files
+
+
+@dataclass(frozen=True)
+class RecipesArguments:
+    """The recipes that come with the package: name, head, and what is asked. `tlnlp run NAME` runs one."""
+
+
+def main(arguments: list[str]) -> int:
+    """The command line of `tlnlp recipes`."""
+    tyro.cli(RecipesArguments, args=arguments, prog="tlnlp recipes")
+    for name, file in recipe_files().items():
+        head = path_of(load_recipe(name).task.head).rpartition(".")[2]
+        said = (ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+        print(f"{name:20} {head:10} {said}")
+    return 0

@@ -1,0 +1,59 @@
+"""`tlnlp report`: the page about one run, or about several side by side."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from tlnlp.errors import InputError
+from tlnlp.reporting.page import save_page
+from tlnlp.runs.folder import REPORT, RESULT
+
+# What `tlnlp compare` and `tlnlp matrix` leave, and what the page calls it.
+GRIDS = {"compare": "Did transfer help?", "matrix": "From each language to each other"}
+
+
+@dataclass(frozen=True)
+class ReportArguments:
+    """One HTML file about a run: scores with intervals, learning curves, what is confused, calibration, the rows that
+    are most wrong, data, cost. Of several runs, or of a comparison or a matrix, with all of them side by side.
+
+    tlnlp report runs/sst2/mini-sample-full
+
+    tlnlp report runs/sst2/mini-sample-full runs/sst2/mini-sample-from_scratch --output both.html
+
+    tlnlp report runs/compare/sst2-sample
+    """
+
+    folders: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER", help="Of runs.")]
+    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help=f"{REPORT} in the first folder if unset.")] = None
+
+
+def main(arguments: list[str]) -> int:
+    """The command line of `tlnlp report`."""
+    asked = tyro.cli(ReportArguments, args=arguments, prog="tlnlp report", config=(tyro.conf.FlagCreatePairsOff,))
+    if not asked.folders:
+        raise InputError(expected="the folder of a run", found="none", change="tlnlp report runs/TASK/NAME")
+    runs: list[Path] = []
+    pictures: list[dict[str, Any]] = []
+    for folder in asked.folders:
+        grids = [name for name in GRIDS if (folder / f"{name}.json").is_file()]
+        pictures += [_read_grid(folder, name) for name in grids]
+        if not grids or (folder / RESULT).is_file():
+            runs.append(folder)
+    output = asked.output or asked.folders[0] / REPORT
+    save_page(runs, output, pictures)
+    print(output)
+    return 0
+
+
+def _read_grid(folder: Path, name: str) -> dict[str, Any]:
+    """The picture and the words of a comparison or a matrix."""
+    content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+    picture = (folder / f"{name}.svg").read_text(encoding="utf-8")
+    words = [sentence for part in content.get("verdicts", {}).values() for sentence in part]
+    return {"name": GRIDS[name], "svg": picture[picture.index("<svg") :], "words": words}

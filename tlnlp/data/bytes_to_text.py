@@ -1,0 +1,125 @@
+"""The bytes of a file to text: unpacked, and told from what only bears a wrong name."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import lzma
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tlnlp.errors import InputError
+
+# The first bytes of what is often found under a wrong name.
+_MAGIC = {
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "a gzip file",
+    b"\xfd7zXZ\x00": "an xz file",
+    b"BZh": "a bzip2 file",
+    b"\x28\xb5\x2f\xfd": "a zstandard file",
+    b"PAR1": "a parquet file",
+    b"ARROW1": "an Arrow file",
+    b"SQLite format 3": "an SQLite database",
+    b"%PDF": "a PDF",
+    b"\xd0\xcf\x11\xe0": "an old Excel or Word file",
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+    b"version https://git-lfs": "a Git LFS pointer, not the file itself",
+}
+_WEB_PAGE = (b"<!doctype html", b"<html", b"<?xml")
+
+
+@dataclass(frozen=True)
+class FileFormat:
+    """What a task knows of its files beyond their names.
+
+    Args:
+        words: a text file, or one without a known ending, holds words and tags in columns (CoNLL).
+        original_columns: {column of the originally published files: its name on the Hub}.
+        original_header: column names of originally published files that come without a header line.
+    """
+
+    words: bool = False
+    original_columns: Mapping[str, str] = field(default_factory=dict)
+    original_header: tuple[str, ...] = ()
+
+
+def split_suffixes(path: Path) -> tuple[str, str]:
+    """('.csv', '.gz') of reviews.csv.gz; ('.csv', '') of reviews.csv."""
+    suffixes = [""] + [suffix.lower() for suffix in path.suffixes]
+    if suffixes[-1] in (".gz", ".xz"):
+        return suffixes[-2], suffixes[-1]
+    return suffixes[-1], ""
+
+
+def read_bytes(path: Path, compression: str, origin: str) -> bytes:
+    """What is in the file, unpacked.
+
+    Raises:
+        InputError: it cannot be read, or is not what `compression` (".gz", ".xz" or nothing) says.
+    """
+    try:
+        data = path.read_bytes()
+        if compression == ".gz":
+            return gzip.decompress(data)
+        if compression == ".xz":
+            return _decompress_xz(data)
+        return data
+    except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
+        raise InputError(
+            expected=f"a whole {compression} file",
+            found=f"{origin}: {other_kind(data, compression) or f'broken or cut short ({error})'}",
+            change="download or compress it again, or give it the ending that fits what is in it",
+        ) from error
+    except OSError as error:
+        raise InputError(expected="a readable file", found=f"{origin}: {error.strerror}", change="the file") from error
+
+
+def _decompress_xz(data: bytes) -> bytes:
+    # lzma.decompress takes a stream without its end for a whole one when another stream came before it.
+    with lzma.open(io.BytesIO(data)) as file:
+        return file.read()
+
+
+def _kind(data: bytes) -> str | None:
+    for magic, kind in _MAGIC.items():
+        if data.startswith(magic):
+            return kind
+    start = data[:8192].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(_WEB_PAGE):
+        return "a web page (HTML or XML)"
+    return "binary data" if b"\0" in data[:8192] else None
+
+
+def other_kind(data: bytes, ending: str) -> str | None:
+    """What the data are, where that is known and not what the ending says."""
+    own = {".gz": "a gzip file", ".xz": "an xz file", ".parquet": "a parquet file"}[ending]
+    kind = _kind(data)
+    return None if kind == own else kind
+
+
+def decode(data: bytes, origin: str, ending: str) -> str:
+    """The text, after the check that it is text, and in UTF-8."""
+    if kind := _kind(data):
+        raise InputError(
+            expected=f"{ending} as the file's name says",
+            found=f"{origin}: {kind}",
+            change="unpack or convert it, or give it the ending that fits what is in it",
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            expected="text in UTF-8",
+            found=f"{origin}, line {line}: byte 0x{data[error.start]:02x}",
+            change="save it as UTF-8 (iconv -f latin1 -t utf-8, where it is Latin-1)",
+        ) from error
+
+
+def split_lines(text: str) -> list[str]:
+    """The lines as an editor counts them, without their ends."""
+    # Not splitlines(): that also cuts at U+2028, U+0085 and form feeds, which stand inside real texts.
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

@@ -1,0 +1,119 @@
+"""JSON to tables: one object a line, a list of objects, or SQuAD's paragraphs and their questions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from tlnlp.data.bytes_to_text import FileFormat, decode, split_lines
+from tlnlp.data.table import Table, show
+from tlnlp.errors import InputError
+
+
+def read_jsonl(data: bytes, origin: str, form: FileFormat) -> Table:
+    """One object a line."""
+    return table_of_lines(decode(data, origin, ".jsonl"), origin)
+
+
+def read_json(data: bytes, origin: str, form: FileFormat) -> Table:
+    """A list of objects, SQuAD's tree, or, as much that is called .json, one object a line."""
+    text = decode(data, origin, ".json")
+    if not text.lstrip().startswith(("[", "{")):
+        return table_of_lines(text, origin)
+    try:
+        found = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        several = isinstance(error, json.JSONDecodeError) and error.msg == "Extra data"
+        if text.lstrip().startswith("{") and (several or '"paragraphs"' not in text):
+            return table_of_lines(text, origin)
+        raise InputError(
+            expected="JSON, a list of objects or SQuAD's tree", found=f"{origin}: {error}", change="the file"
+        ) from error
+    if isinstance(found, dict):
+        if not isinstance(found.get("data"), list):
+            return _table_of_objects([found], origin, np.array([1]))
+        found = found["data"]
+    if any(isinstance(each, dict) and "paragraphs" in each for each in found):
+        found = _questions(found, origin)
+    for number, row in enumerate(found, 1):
+        if not isinstance(row, dict):
+            raise InputError(
+                expected="JSON, a list of objects", found=f"{origin}, row {number}: {show(row)}", change="the row"
+            )
+    return _table_of_objects(found, origin, np.arange(1, len(found) + 1))
+
+
+def table_of_lines(text: str, origin: str, first_line: int = 1) -> Table:
+    """One JSON object a line; blank lines are skipped.
+
+    Args:
+        first_line: the number of the first of these lines in its origin.
+
+    Raises:
+        InputError: a line that is no object.
+    """
+    rows, numbers = [], []
+    for number, line in enumerate(split_lines(text), first_line):
+        if not line or line.isspace():
+            continue
+        try:
+            row = json.loads(line)
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise InputError(
+                expected='one JSON object a line, e.g. {"text": "..."}',
+                found=f"{origin}, line {number}: {error} in {show(line)}",
+                change="the line",
+            ) from error
+        if not isinstance(row, dict):
+            raise InputError(
+                expected='one JSON object a line, e.g. {"text": "..."}',
+                found=f"{origin}, line {number}: {show(row)}",
+                change="write objects with named columns; a list of objects belongs in a .json file",
+            )
+        rows.append(row)
+        numbers.append(number)
+    return _table_of_objects(rows, origin, np.array(numbers, dtype=np.int64))
+
+
+def _table_of_objects(rows: list[dict[str, Any]], origin: str, numbers: np.ndarray) -> Table:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return Table({name: [row.get(name) for row in rows] for name in names}, origin, numbers)
+
+
+def _questions(articles: list[Any], origin: str) -> list[dict[str, Any]]:
+    """SQuAD's own tree (1.1 and 2.0) as a row for each question, with the columns of the Hub. An impossible question
+    has no answer; a question of a test set has None."""
+    rows = []
+    for i, article in enumerate(articles):
+        for j, paragraph in enumerate(_list_in(article, "paragraphs", f"{origin}, data[{i}]")):
+            place = f"{origin}, data[{i}].paragraphs[{j}]"
+            for k, question in enumerate(_list_in(paragraph, "qas", place)):
+                for name, where in (("context", paragraph), ("question", question)):
+                    if not isinstance(where, dict) or name not in where:
+                        raise _no_tree(f"{place}.qas[{k}]", name, where)
+                rows.append(
+                    {
+                        "id": question.get("id"),
+                        "title": article.get("title"),
+                        "context": paragraph["context"],
+                        "question": question["question"],
+                        "answers": [] if question.get("is_impossible") else question.get("answers"),
+                    }
+                )
+    return rows
+
+
+def _list_in(found: Any, name: str, place: str) -> list[Any]:
+    if not isinstance(found, dict) or not isinstance(found.get(name), list):
+        raise _no_tree(place, name, found)
+    return found[name]
+
+
+def _no_tree(place: str, name: str, found: Any) -> InputError:
+    return InputError(
+        expected='SQuAD\'s tree: {"data": [{"paragraphs": [{"context": ..., "qas": [{"question": ...}]}]}]}',
+        found=f"{place}: no {name!r} in {show(found)}",
+        change="the file",
+    )

@@ -1,0 +1,117 @@
+"""A path to the tables of its splits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from tlnlp.data.bytes_to_text import FileFormat, split_suffixes
+from tlnlp.data.files import ANY_FORM, FORMATS, read_file
+from tlnlp.data.table import Table
+from tlnlp.errors import InputError, did_you_mean
+
+# What people call the split that a run is reported on; where a set has two of them: validation_matched.
+DEV_NAMES = ("validation", "dev", "valid", "val")
+# eng.testa and eng.testb, as CoNLL 2003 calls them.
+CONLL_DEV, CONLL_TEST = "testa", "testb"
+# What publishers set around a split's name: the mark of an only shard (train-00000-of-00001.parquet), SQuAD's version
+# (train-v2.0.json), the treebank (en_ewt-ud-train.conllu), the corpus (msr_paraphrase_train.txt).
+_AROUND_NAME = re.compile(r"-00000-of-00001$|-v\d\.\d$|^.+-ud-(?=[a-z]+$)|^msr_paraphrase_")
+
+
+def read_path(
+    path: Path,
+    train: str,
+    dev: str,
+    more: Mapping[str, str] | None = None,
+    form: FileFormat = ANY_FORM,
+    *,
+    need: Literal["train", "dev", "either"] = "train",
+) -> dict[str, Table]:
+    """{'train': table, 'dev': table, ...}; all but the one that is needed where they are there.
+
+    Args:
+        path: a file of train rows, or a folder with one file for each split.
+        train, dev: the task's own split names; the usual ones are looked for as well.
+        more: {key: the task's split name} of further splits.
+        form: what the task knows of its files.
+        need: what must be there, and what a file by itself is. Where dev is needed, test will do; "either": where
+            there are no train rows, those of dev are given as train, for dev rows to be cut from.
+
+    Raises:
+        InputError: nothing there, a folder without the rows needed, two files for one split, or a file that is
+            refused.
+    """
+    path = path.expanduser()
+    if path.is_file():
+        return {"dev" if need == "dev" else "train": read_file(path, form=form)}
+    if not path.is_dir():
+        raise _nothing_there(path)
+    wanted = {"train": [train, "train"], "dev": [*_dev_names(dev), *DEV_NAMES, CONLL_DEV]}
+    if need == "dev":
+        wanted["dev"] += ["test", CONLL_TEST]
+    for key, name in (more or {}).items():
+        wanted[key] = [name, "test", CONLL_TEST] if key == "test" else _dev_names(name)
+    found = {split: file for split, names in wanted.items() if (file := _find(path, names, form))}
+    if need == "either" and "train" not in found and "dev" in found:
+        found["train"] = found.pop("dev")
+    needed, name, use = ("dev", dev, "answer") if need == "dev" else ("train", train, "learn from")
+    if needed not in found:
+        there = sorted(each.name for each in path.iterdir())
+        raise InputError(
+            expected=f"{name}.jsonl (or {', '.join(list(FORMATS)[1:])}) in the folder",
+            found=f"{path}: {_listed(there) or 'an empty folder'}",
+            change=f"name the file with the rows to {use} {name}.*, or give that file itself: --data FILE",
+        )
+    return {split: read_file(file, f"{path.name}/{file.name}", form) for split, file in found.items()}
+
+
+def _dev_names(dev: str) -> list[str]:
+    """The task's own name first; of validation_matched also dev_matched and its like."""
+    first, _, rest = dev.partition("_")
+    variants = [f"{name}_{rest}" for name in DEV_NAMES] if rest and first in DEV_NAMES else []
+    return [dev, *variants]
+
+
+def _find(folder: Path, names: Sequence[str], form: FileFormat) -> Path | None:
+    """The file of the first of `names` that has one."""
+    files = {file: _split_name(file, form) for file in sorted(folder.iterdir()) if file.is_file()}
+    for name in names:
+        fitting = [file for file, split in files.items() if split == name.lower()]
+        if len(fitting) > 1:
+            raise InputError(
+                expected=f"one file for the split {name}",
+                found=f"{folder}: {_listed([file.name for file in fitting])}",
+                change="leave one of them, or give a file: --data FILE",
+            )
+        if fitting:
+            return fitting[0]
+    return None
+
+
+def _split_name(file: Path, form: FileFormat) -> str | None:
+    """The name without its endings and what publishers set around it; None where the ending is of no data."""
+    ending, compression = split_suffixes(file)
+    if ending in FORMATS:
+        return _AROUND_NAME.sub("", file.name[: len(file.name) - len(ending + compression)].lower())
+    if form.words:  # eng.train, or just train
+        return ending[1:] or file.name[: len(file.name) - len(compression)].lower()
+    return None
+
+
+def _nothing_there(path: Path) -> InputError:
+    near = path.parent
+    there = sorted(each.name for each in near.iterdir()) if near.is_dir() else []
+    listed = f"; in {near}: {_listed(there)}" if there else f"; there is no folder {near}"
+    return InputError(
+        expected="--data sample, --data hub, or the path of a file or folder",
+        found=f"nothing at {path}{did_you_mean(path.name, [*there, 'sample', 'hub'])}{listed}",
+        change="the path; a data set of the Hub comes with its recipe: --data hub",
+    )
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

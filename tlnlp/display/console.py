@@ -1,0 +1,134 @@
+"""What the person sees: notes, the strategy's table, one progress bar, the result's table."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+# Numbers on the bar change at most this often: a person reads no faster, and reading a loss waits for the device.
+REFRESH_SECONDS = 0.5
+# Without a terminal there is a line this often: a log of hours stays short.
+LINE_SECONDS = 30.0
+
+
+def count_epochs(epochs: int) -> str:
+    """1 epoch, 2 epochs."""
+    return f"{epochs} epoch{'s' * (epochs != 1)}"
+
+
+class RunConsole:
+    """Prints on the main process, unless quiet. Lines and tables go to standard output.
+
+    Args:
+        speaks: False on all processes but the first.
+        quiet: only `always` is printed.
+    """
+
+    def __init__(self, *, speaks: bool, quiet: bool) -> None:
+        self._quiet = quiet
+        self._always = Console(quiet=not speaks, highlight=False)
+        self._console = Console(quiet=not speaks or quiet, highlight=False)
+
+    def when_quiet(self, text: str) -> None:
+        """One line that is printed instead of all others."""
+        if self._quiet:
+            self.always(text)
+
+    def note(self, text: str) -> None:
+        """One line, as it is: not wrapped, so that what is to be copied can be."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def always(self, text: str) -> None:
+        """One line, even when quiet."""
+        self._always.print(text, markup=False, soft_wrap=True)
+
+    def grid(self, table: Table) -> None:
+        """A table as it is."""
+        self._console.print(table)
+
+    @contextlib.contextmanager
+    def bar(self, rows: int, rows_done: int) -> Iterator[ProgressBar]:
+        """One progress bar for the whole run, in rows learnt from and rows answered."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("rows"),
+            TimeRemainingColumn(compact=True),
+        )
+        plain = not self._console.is_terminal
+        with Progress(*columns, console=self._console, refresh_per_second=4, disable=plain) as progress:
+            task = progress.add_task("training", total=rows, completed=rows_done)
+            yield ProgressBar(progress, task, self.note if plain else None)
+
+    def result(self, title: str, lines: Sequence[tuple[str, str]]) -> None:
+        """A table of two columns."""
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
+        table.add_column(no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in lines:
+            table.add_row(name, value)
+        self._console.print()
+        self._console.print(table, markup=False)
+
+    def table(self, title: str, lines: Sequence[Sequence[str]], remarks: Sequence[str]) -> None:
+        """A table with a header line, numbers to the right, and sentences under it."""
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+        for place, name in enumerate(lines[0]):
+            table.add_column(name, justify="left" if place == 0 else "right", no_wrap=True)
+        for line in lines[1:]:
+            table.add_row(*line)
+        self._console.print(table, markup=False)
+        for remark in remarks:
+            self._console.print(remark, markup=False)
+
+
+class ProgressBar:
+    """The progress bar in use; where the output is no terminal a line now and then.
+
+    Args:
+        print_line: prints a line; None: there is a bar.
+    """
+
+    def __init__(self, progress: Progress, task: Any, print_line: Callable[[str], None] | None = None) -> None:
+        self._progress, self._task, self._print_line = progress, task, print_line
+        self._next_refresh = 0.0
+        self._begun = self._last_line = time.monotonic()
+        self._begun_at = progress.tasks[0].completed
+
+    def advance(self, rows: int) -> None:
+        """So many rows more are done."""
+        self._progress.advance(self._task, rows)
+        if self._print_line is not None and time.monotonic() - self._last_line >= LINE_SECONDS:
+            self._last_line = time.monotonic()
+            self._print_line(self._line())
+
+    def _line(self) -> str:
+        """'all layers, epoch 1, loss 4.933: 35,358 of 94,541 rows, 34 min left'"""
+        task = self._progress.tasks[0]
+        done, whole = int(task.completed), int(task.total or 0)
+        left = (whole - done) * (time.monotonic() - self._begun) / max(1, done - self._begun_at)
+        return f"{task.description}: {done:,} of {whole:,} rows, {show_duration(left)} left"
+
+    def due(self) -> bool:
+        """Whether it is time to show a number again."""
+        return time.monotonic() >= self._next_refresh
+
+    def say(self, text: str) -> None:
+        """What stands before the bar."""
+        self._next_refresh = time.monotonic() + REFRESH_SECONDS
+        self._progress.update(self._task, description=text)
+
+
+def show_duration(seconds: float) -> str:
+    """'45 s', '34 min', '5 h 10 min'"""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,22 @@
+"""Keeps the libraries below from talking: what a person needs to know, this package says itself."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+
+import datasets
+import transformers
+
+
+def quiet_libraries() -> None:
+    """No progress bars, load reports or advice from transformers, datasets, the Hub client and torch."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    for name in ("accelerate", "torch.distributed", "huggingface_hub", "fsspec", "filelock", "httpx", "httpx2"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module=r"(torch|transformers|datasets|accelerate|huggingface_hub|evaluate)(\.|$)")

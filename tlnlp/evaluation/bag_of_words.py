@@ -1,0 +1,59 @@
+"""What is easy: a bag of words, or each word's usual tag, without any network."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.preprocessing import MultiLabelBinarizer
+
+from tlnlp.data.rows import Rows
+from tlnlp.evaluation.data_profile import text_of
+from tlnlp.evaluation.scoring import measure
+from tlnlp.task import MultiLabel, Regression, Task
+
+BAG_OF_WORDS = "bag of words (tf-idf of words and pairs, logistic regression)"
+USUAL_TAG = "each word's most frequent tag"
+
+
+def score_baseline(task: Task, train: Rows, dev: Rows) -> tuple[str, dict[str, float]] | None:
+    """The name of the baseline and its metrics on `dev`; None where there is none (endings, questions, plain text)."""
+    if "tags" in train.columns:
+        return USUAL_TAG, measure(task, _tag(train, dev), dev)
+    if "label" not in train.columns or "endings" in train.columns:
+        return None
+    return BAG_OF_WORDS, measure(task, _classify(task, train, dev), dev)
+
+
+def _classify(task: Task, train: Rows, dev: Rows) -> list[dict[str, Any]]:
+    reader = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
+    features = reader.fit_transform(_texts(train))
+    asked, labels, names = reader.transform(_texts(dev)), train.columns["label"], train.labels or ()
+    if isinstance(task.labels, Regression):
+        found = Ridge().fit(features, labels).predict(asked)
+        return [{"prediction": float(value), "score": float(value)} for value in found]
+    classifier = LogisticRegression(C=10, max_iter=1_000)
+    if isinstance(task.labels, MultiLabel):
+        held = MultiLabelBinarizer(classes=range(len(names))).fit_transform(labels)
+        found = OneVsRestClassifier(classifier).fit(features, held).predict(asked)
+        return [{"prediction": [name for name, yes in zip(names, line, strict=True) if yes]} for line in found]
+    found = classifier.fit(features, labels).predict(asked)
+    return [{"prediction": names[index]} for index in found]
+
+
+def _texts(rows: Rows) -> list[str]:
+    return [text_of(rows, row) for row in range(len(rows))]
+
+
+def _tag(train: Rows, dev: Rows) -> list[dict[str, Any]]:
+    names = train.labels or ()
+    seen: dict[str, Counter[int]] = defaultdict(Counter)
+    for words, tags in zip(train.columns["words"], train.columns["tags"], strict=True):
+        for word, tag in zip(words, tags, strict=True):
+            seen[word][tag] += 1
+    usual = {word: counts.most_common(1)[0][0] for word, counts in seen.items()}
+    (most, _) = sum(seen.values(), Counter[int]()).most_common(1)[0]
+    return [{"prediction": [names[usual.get(word, most)] for word in words]} for words in dev.columns["words"]]

@@ -1,0 +1,216 @@
+"""Facts about rows: balance, lengths, rows that stand twice or on both sides, what a tokenizer makes of them.
+
+Nothing here refuses: what cannot be right was refused when the rows were read. Findings are worded for a person.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tlnlp.data.rows import Rows, Splits
+from tlnlp.display.formatting import percent
+from tlnlp.heads.truncation import tokens_of
+
+# A word, a mark, or one sign of a script that is written without blanks (Chinese, Japanese, Thai).
+WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[^\W\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
+# Roles with what is read; endings are read too, but they repeat.
+TEXTS = ("text", "text_pair", "question", "context")
+# A tokenizer is tried on so many rows of each split: shares to a hundredth.
+SOME_ROWS = 5_000
+SHOWN = 3  # rows named in a finding
+LABELS_SHOWN = 6
+MANY_UNKNOWN = 0.01  # of tokens
+# Below this share of the most frequent label a label is called rare; with fewer rows than that, below a fourth of it.
+RARE_SHARE, RARE_ROWS = 0.05, 5
+
+
+def describe_data(splits: Splits, tokenizer: Any, max_length: int) -> dict[str, Any]:
+    """{"splits": {name: facts}, "findings": [sentences]} of train, dev and what else there is.
+
+    Args:
+        tokenizer: None: nothing is said of tokens.
+    """
+    parts = {"train": splits.train, "dev": splits.dev, **({"test": splits.test} if splits.test else {})}
+    parts |= splits.extra_splits
+    texts = {name: [text_of(rows, row) for row in range(len(rows))] for name, rows in parts.items()}
+    keys = {name: [fold(text) for text in each] for name, each in texts.items()}
+    facts = {name: describe_rows(rows, texts[name], keys[name], tokenizer, max_length) for name, rows in parts.items()}
+    findings = [words for name, rows in parts.items() for words in _find_in(name, rows, keys[name], facts[name])]
+    train = {key: row for row, key in reversed(list(enumerate(keys["train"]))) if key}
+    for name, rows in parts.items():
+        if name != "train":
+            findings += _find_leaks(name, rows, keys[name], splits.train, train)
+    return {"splits": facts, "findings": findings}
+
+
+def describe_rows(
+    rows: Rows, texts: Sequence[str], keys: Sequence[str], tokenizer: Any, max_length: int
+) -> dict[str, Any]:
+    """Of one split: how many rows, of which labels, how long, how often the same.
+
+    Args:
+        texts, keys: `text_of` each row, and that folded.
+    """
+    words = [len(text.split()) for text in texts]
+    described: dict[str, Any] = {
+        "origin": rows.origin,
+        "rows": len(rows),
+        "labels": count_labels(rows),
+        "words": {
+            "median": statistics.median(words),
+            "high": float(np.percentile(words, 95)),
+            "most": max(words),
+        },
+        "empty": sum(not key for key in keys),
+        "repeated": len(keys) - len(set(keys)),
+    }
+    if tokenizer is not None:
+        described["tokens"] = describe_tokens(texts[:SOME_ROWS], tokenizer, max_length)
+    return described
+
+
+def describe_tokens(texts: Sequence[str], tokenizer: Any, max_length: int) -> dict[str, float]:
+    """Lengths in tokens, shares that do not fit or are unknown, tokens a word (fertility: Rust et al. 2021)."""
+    pieces = tokens_of(tokenizer, texts)
+    lengths = np.array([len(each) for each in pieces])
+    unknown = tokenizer.unk_token_id
+    known = unknown is None or unknown == tokenizer.eos_token_id  # GPT-2 has no other
+    flat = np.concatenate([np.asarray(each, dtype=np.int64) for each in pieces]) if len(texts) else np.array([])
+    return {
+        "median": float(np.median(lengths)),
+        "high": float(np.percentile(lengths, 95)),
+        "most": int(lengths.max()),
+        "limit": max_length,
+        "long_fraction": float((lengths > max_length).mean()),
+        "unknown_fraction": 0.0 if known or not len(flat) else float((flat == unknown).mean()),
+        "pieces_per_word": float(lengths.sum() / max(1, sum(len(WORD.findall(text)) for text in texts))),
+    }
+
+
+def find_in_tokens(splits: Splits, facts: Mapping[str, Any]) -> list[str]:
+    """What the tokenizer does to the rows and should not, from `facts` of `describe_data`."""
+    findings = []
+    reads = "are read in windows" if {"words", "context"} & set(splits.train.columns) else "are cut"
+    for name, part in facts["splits"].items():
+        tokens = part["tokens"]
+        if tokens["long_fraction"]:
+            share, limit = percent(tokens["long_fraction"]), tokens["limit"]
+            findings.append(f"{name}: {share} of rows are longer than {limit} tokens and {reads}")
+        if tokens["unknown_fraction"] > MANY_UNKNOWN:
+            findings.append(f"{name}: {percent(tokens['unknown_fraction'])} of tokens are unknown to the tokenizer")
+    return findings
+
+
+def text_of(rows: Rows, row: int) -> str:
+    """All that is read of a row, in one."""
+    parts = [rows.columns[role][row] for role in TEXTS if role in rows.columns]
+    parts += [" ".join(rows.columns["words"][row])] if "words" in rows.columns else []
+    parts += rows.columns["endings"][row] if "endings" in rows.columns else []
+    return " ".join(parts)
+
+
+def fold(text: str) -> str:
+    """What two texts share that a person would call the same: case, blanks and marks at the ends do not count."""
+    words = unicodedata.normalize("NFKC", text).casefold().split()
+    return " ".join(words).strip(".,;:!?\"' ")
+
+
+def count_labels(rows: Rows) -> dict[str, int]:
+    """{label: rows}, of tags words, of questions with and without an answer; the most frequent first. {} of numbers."""
+    names = rows.labels or ()
+    if "tags" in rows.columns:
+        found = Counter(names[tag] for tags in rows.columns["tags"] for tag in tags)
+    elif "answers" in rows.columns:
+        found = Counter("an answer" if each["text"] else "no answer" for each in rows.columns["answers"])
+    elif "label" not in rows.columns or isinstance(rows.columns["label"][0], float):
+        return {}
+    elif "endings" in rows.columns:
+        found = Counter(f"ending {place + 1}" for place in rows.columns["label"])
+    else:
+        found = Counter(
+            names[i] for label in rows.columns["label"] for i in (label if isinstance(label, tuple) else (label,))
+        )
+    return dict(found.most_common())
+
+
+def _find_leaks(name: str, rows: Rows, keys: Sequence[str], train: Rows, places: Mapping[str, int]) -> list[str]:
+    """Rows that stand in train as well: a score on them is a score of memory."""
+    leaks = [(row, places[key]) for row, key in enumerate(keys) if key in places]
+    if not leaks:
+        return []
+    shown = name_pairs(leaks, rows, train, "is")
+    return [f"{name}: {_rows(len(leaks))} ({percent(len(leaks) / len(rows))}) in train as well: {shown}"]
+
+
+def name_pairs(pairs: Sequence[tuple[int, int]], rows: Rows, train: Rows, how: str) -> str:
+    """'row 2 is row 1, row 7 is row 3, ...', by the rows' own numbers."""
+    shown = [f"row {rows.numbers[row]} {how} row {train.numbers[there]}" for row, there in pairs[:SHOWN]]
+    return ", ".join(shown + ["..."] * (len(pairs) > SHOWN))
+
+
+def share_labels(labels: Mapping[str, int]) -> str:
+    """'positive 55.0%, negative 45.0%'; the first few of many."""
+    whole = max(1, sum(labels.values()))
+    shown = [f"{label} {percent(count / whole)}" for label, count in list(labels.items())[:LABELS_SHOWN]]
+    more = len(labels) - LABELS_SHOWN
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _find_in(name: str, rows: Rows, keys: Sequence[str], facts: Mapping[str, Any]) -> list[str]:
+    findings = []
+    if empty := [row for row, key in enumerate(keys) if not key]:
+        findings.append(f"{name}: {_rows(len(empty))} without any letter: {_numbers(rows, empty)}")
+    findings += _find_repeated(name, rows, keys)
+    findings += _find_rare(name, facts["labels"], rows)
+    return findings
+
+
+def _find_repeated(name: str, rows: Rows, keys: Sequence[str]) -> list[str]:
+    """Rows that stand several times, and among them those whose labels disagree."""
+    places = defaultdict(list)
+    for row, key in enumerate(keys):
+        if key:
+            places[key].append(row)
+    several = [each for each in places.values() if len(each) > 1]
+    if not several:
+        return []
+    findings = []
+    shown = "; ".join(_numbers(rows, each) for each in several[:SHOWN])
+    repeated = sum(len(each) - 1 for each in several)
+    findings.append(f"{name}: {_rows(repeated)} ({percent(repeated / len(rows))}) repeated: {shown}")
+    if "label" in rows.columns:
+        torn = [each for each in several if len({rows.columns["label"][row] for row in each}) > 1]
+        if torn:
+            shown = "; ".join(_numbers(rows, each) for each in torn[:SHOWN])
+            findings.append(f"{name}: the same text with different labels, {len(torn):,} times: {shown}")
+    return findings
+
+
+def _find_rare(name: str, labels: Mapping[str, int], rows: Rows) -> list[str]:
+    if len(labels) < 2 or "tags" in rows.columns or "endings" in rows.columns:
+        return []
+    most = max(labels.values())
+    enough = max(RARE_SHARE * most, min(RARE_ROWS, most / 4))
+    rare = {label: count for label, count in labels.items() if count < enough}
+    if not rare:
+        return []
+    shown = ", ".join(f"{label} {count:,}" for label, count in list(rare.items())[:SHOWN])
+    more = f" and {len(rare) - SHOWN:,} more" if len(rare) > SHOWN else ""
+    return [f"{name}: rare labels: {shown}{more}, where {next(iter(labels))} has {most:,} (--class-weights balanced?)"]
+
+
+def _numbers(rows: Rows, places: Sequence[int]) -> str:
+    """'rows 3, 7, 12, ...'"""
+    shown = ", ".join(str(rows.numbers[place]) for place in places[:SHOWN])
+    return f"row{'s' if len(places) > 1 else ''} {shown}" + (", ..." if len(places) > SHOWN else "")
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"

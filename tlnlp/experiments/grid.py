@@ -1,0 +1,273 @@
+"""The grid: which runs are to be made, where each of them goes, and that a folder holds runs of one kind only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tlnlp.data import Rows, load_splits
+from tlnlp.errors import InputError
+from tlnlp.experiments.arguments import CONTROL, CompareArguments
+from tlnlp.models.validation import find_source
+from tlnlp.recipe import Recipe
+from tlnlp.runs.folder import plain
+from tlnlp.settings import NOT_OF_THE_RUN, Settings
+from tlnlp.training.files import room_wanted, write_json
+from tlnlp.transfer.parse_strategy import find_strategy
+
+FRACTIONS = (0.1, 0.3, 1.0)
+GRID = "grid.json"  # in the folder of the comparison: what all its runs have in common
+# Flags that say how many updates are made.
+OF_UPDATES = ("--least-updates", "--small-data")
+# What runs of one comparison may differ in.
+VARIED = ("model", "strategy", "train_rows", "seed", *NOT_OF_THE_RUN)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is compared: a checkpoint under a strategy.
+
+    Args:
+        label: what it is called wherever a person reads it.
+        source: the checkpoint's short name, no two the same.
+    """
+
+    model: str
+    strategy: str
+    source: str
+    label: str
+
+    @property
+    def is_control(self) -> bool:
+        """Whether it knows nothing of the checkpoint but its architecture."""
+        return self.strategy.partition(":")[0] == CONTROL
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the grid."""
+
+    arm: Arm
+    rows: int
+    seed: int
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """For the progress bar and messages."""
+        return f"{self.arm.label}, {self.rows:,} rows, seed {self.seed}"
+
+    def flags(self, passed: Sequence[str]) -> list[str]:
+        """Its command line after the recipe's name."""
+        passed = _heard_by(self.arm.strategy, passed)
+        model = [] if "--model" in {word.partition("=")[0] for word in passed} else ["--model", self.arm.model]
+        own = ["--strategy", self.arm.strategy, "--train-rows", str(self.rows), "--seed", str(self.seed)]
+        return [*passed, *model, *own, "--output-dir", str(self.folder), "--resume"]
+
+
+def _heard_by(strategy: str, passed: Sequence[str]) -> list[str]:
+    """The flags without those that say how many updates there are, where a strategy makes none: by itself it refuses
+    them, beside others they are for these."""
+    if strategy.partition(":")[0] != "shallow":
+        return list(passed)
+    heard, is_heard = [], True
+    for word in passed:
+        if word.startswith("--"):
+            is_heard = word.partition("=")[0].replace("_", "-") not in OF_UPDATES
+        if is_heard:
+            heard.append(word)
+    return heard
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All runs of a comparison.
+
+    Args:
+        sizes: train rows, ascending.
+        seeds: how many at each size.
+        all_rows: train rows that there are.
+        dev: the reported rows of each seed; of one entry where they are the same for all.
+        runs: in the order in which they are made: seed by seed, so that what is there is even when it is stopped.
+    """
+
+    folder: Path
+    arms: tuple[Arm, ...]
+    sizes: tuple[int, ...]
+    seeds: tuple[int, ...]
+    all_rows: int
+    dev: tuple[Rows, ...]
+    runs: tuple[Run, ...]
+
+    @property
+    def shares_dev(self) -> bool:
+        """Whether all runs answer the same rows."""
+        return len(self.dev) == 1
+
+    def dev_of(self, seed: int) -> Rows:
+        """The rows that the runs of `seed` are reported on."""
+        return self.dev[0 if self.shares_dev else seed]
+
+
+def plan_grid(asked: CompareArguments, recipe: Recipe, settings: Settings) -> Grid:
+    """Looks at rows and checkpoints, without reading weights, and lays out the runs.
+
+    Raises:
+        InputError: an unknown strategy, a checkpoint or rows that cannot be used, a size that cannot be drawn, or a
+            folder that holds runs of another kind.
+    """
+    for strategy in asked.strategies:
+        find_strategy(strategy)
+    # Every seed's rows: where the source has no dev split, each seed cuts its own from train.
+    splits = [load_splits(recipe.task, replace(settings, seed=0))]
+    for seed in range(1, max(asked.seeds)):
+        splits.append(load_splits(recipe.task, replace(settings, seed=seed)))
+        if splits[-1].fingerprint == splits[0].fingerprint:
+            splits = splits[:1]
+            break
+    dev = [each.test or each.dev for each in splits]
+    if all(each.columns == dev[0].columns for each in dev):  # of rows cut off train to choose on, only train differs
+        dev = dev[:1]
+    models = asked.models or (settings.model,)
+    # Weights are each run's own business: without them, from_scratch runs and the others are refused.
+    fingerprints = {
+        model: find_source(recipe, replace(settings, model=model, strategy=CONTROL), splits[0]).fingerprint
+        for model in models
+    }
+    all_rows = min(len(each.train) for each in splits)
+    sizes = _find_sizes(asked, all_rows, splits[0].train)
+    seeds = _seeds_at(sizes, asked)
+    folder = asked.output_dir or default_folder(recipe, settings, "compare", VARIED)
+    arms = _name_arms(models, asked.strategies)
+    runs = tuple(
+        Run(arm, rows, seed, place_of(folder, arm, rows, seed))
+        for seed in range(max(seeds))
+        for rows, count in zip(sizes, seeds, strict=True)
+        if seed < count
+        for arm in arms
+    )
+    checkpoints = {arm.source: fingerprints[arm.model] for arm in arms}
+    keep_one_kind(folder, recipe, settings, VARIED, data=splits[0].fingerprint, models=checkpoints)
+    return Grid(folder, arms, sizes, seeds, all_rows, tuple(dev), runs)
+
+
+def place_of(folder: Path, arm: Arm, rows: int, seed: int) -> Path:
+    """FOLDER/MODEL/STRATEGY/64-rows/seed0."""
+    return folder / arm.source / arm.strategy.replace("/", "_") / f"{rows}-rows" / f"seed{seed}"
+
+
+def default_folder(recipe: Recipe, settings: Settings, command: str, varied: Sequence[str]) -> Path:
+    """runs/COMMAND/TASK-DATA, with every flag that differs from the recipe's own. What is varied is not in the name, so
+    that a grid with a strategy or a seed more finds what is there."""
+    changed = recipe.changed(settings)
+    words = [recipe.task.name, Path(settings.data).name.split(".")[0]]
+    words += [f"{name}={value}" for name, value in changed.items() if name not in (*varied, "data", "columns")]
+    return Path("runs") / command / "-".join(words)
+
+
+def _seeds_at(sizes: tuple[int, ...], asked: CompareArguments) -> tuple[int, ...]:
+    """How many seeds each of `sizes` gets."""
+    if len(asked.seeds) == 1:
+        return asked.seeds * len(sizes)
+    given = asked.rows or asked.fractions or FRACTIONS
+    if len(asked.seeds) != len(given) or len(given) != len(sizes):
+        raise InputError(
+            expected="--seeds: one number, or one for each size",
+            found=f"{len(asked.seeds)} numbers, and {len(sizes)} sizes ({', '.join(map(str, sizes))} train rows)",
+            change="the numbers after --seeds",
+        )
+    return tuple(count for _, count in sorted(zip(given, asked.seeds, strict=True)))
+
+
+def _find_sizes(asked: CompareArguments, all_rows: int, train: Rows) -> tuple[int, ...]:
+    # A draw has each label at least once: with fewer rows than labels some could not be learnt.
+    least = max(2, len(train.labels or ()) if "label" in train.columns else 0)
+    sizes = asked.rows or tuple(round(fraction * all_rows) for fraction in asked.fractions or FRACTIONS)
+    flag = "--rows" if asked.rows else "--fractions"
+    for size in sizes:
+        if not least <= size <= all_rows:
+            raise InputError(
+                expected=f"{flag} that give {least:,} to {all_rows:,} train rows of {train.origin}",
+                found=f"{size:,} rows",
+                change=f"the value after {flag}, or give more rows (--data)",
+            )
+    return tuple(sorted(set(sizes)))
+
+
+def name_sources(models: Sequence[str]) -> dict[str, str]:
+    """{checkpoint: its short name}; two folders of one name are told apart by a digest of their paths."""
+    names = Counter(Path(model).name for model in models)
+    return {
+        model: Path(model).name
+        + (f"-{hashlib.sha256(model.encode()).hexdigest()[:6]}" if names[Path(model).name] > 1 else "")
+        for model in models
+    }
+
+
+def _name_arms(models: Sequence[str], strategies: Sequence[str]) -> tuple[Arm, ...]:
+    sources = name_sources(models)
+    return tuple(
+        Arm(model, strategy, sources[model], f"{sources[model]} {strategy}" if len(models) > 1 else strategy)
+        for model in models
+        for strategy in strategies
+    )
+
+
+def differing_settings(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
+    """'--epochs 3 there, 5 here'. A flag that an older version did not have was at its default."""
+    usual = plain(Settings())
+    return [
+        f"--{name.replace('_', '-')} {there.get(name, usual[name])} there, {value} here"
+        for name, value in here.items()
+        if there.get(name, usual[name]) != value
+    ]
+
+
+def keep_one_kind(
+    folder: Path,
+    recipe: Recipe,
+    settings: Settings,
+    varied: Sequence[str],
+    *,
+    data: str = "",
+    models: Mapping[str, str],
+    languages: Mapping[str, str] | None = None,
+) -> None:
+    """Notes what all runs in `folder` have in common, or refuses runs that do not.
+
+    Args:
+        varied: settings that the runs may differ in.
+        data: fingerprint of the rows; "" where runs learn from rows of their own, each of its language.
+        models, languages: fingerprints by name. There may be others of other names.
+
+    Raises:
+        InputError: the runs there have other settings, rows or checkpoints.
+    """
+    common = {name: value for name, value in plain(settings).items() if name not in varied}
+    note: dict[str, Any] = {"task": recipe.task.name, "settings": common, "data": data}
+    note |= {"models": dict(models), "languages": dict(languages or {})}
+    path = folder / GRID
+    if path.is_file():
+        before = json.loads(path.read_text())
+        differing = differing_settings(before["settings"], common)
+        if before["task"] != recipe.task.name:
+            differing.append(f"{before['task']} there, {recipe.task.name} here")
+        differing += ["other rows"] if before["data"] != data and not differing else []
+        for kind, what in (("models", "another checkpoint by the name of"), ("languages", "other rows in")):
+            there = before.get(kind, {})  # an older version had no languages
+            differing += [f"{what} {name}" for name, print_ in note[kind].items() if there.get(name, print_) != print_]
+            note[kind] = there | note[kind]
+        if differing:
+            raise InputError(
+                expected=f"in {folder} nothing, or runs of the same kind",
+                found="; ".join(differing[:3]),
+                change="another --output-dir, or delete that folder",
+            )
+    with room_wanted(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, note)

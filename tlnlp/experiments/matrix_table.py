@@ -1,0 +1,89 @@
+"""The matrix as people read it: in 80 columns, or as Markdown."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from tlnlp.experiments.tables import blocks, markdown, wrap
+
+Cells = dict[tuple[str, str], dict[str, Any]]
+
+
+def cells_of(content: dict[str, Any], model: str) -> Cells:
+    """{(language learnt from, language answered): cell} of one checkpoint."""
+    return {(each["source"], each["target"]): each for each in content["cells"] if each["model"] == model}
+
+
+def zero_shot(content: dict[str, Any], model: str, source: str) -> float | None:
+    """The mean score over all languages but the one learnt from."""
+    cells = cells_of(content, model)
+    means = [cell["mean"] for (learnt, answered), cell in cells.items() if learnt == source != answered]
+    return statistics.fmean(means) if means else None
+
+
+def matrix_table(content: dict[str, Any], model: str) -> list[list[str]]:
+    """Languages learnt from by languages answered, a header first; * marks what is not above chance."""
+    cells = cells_of(content, model)
+    lines = [[f"{model}, learnt from", *content["targets"], "others' mean"]]
+    for source in content["sources"]:
+        if not any(learnt == source for learnt, _ in cells):
+            continue
+        mean = zero_shot(content, model, source)
+        scores = [score_in(cells.get((source, target))) for target in content["targets"]]
+        lines.append([source, *scores, "-" if mean is None else f"{mean:.3f}"])
+    return lines
+
+
+def score_in(cell: dict[str, Any] | None) -> str:
+    """'0.812', or '0.501*' where that is not above chance."""
+    if cell is None:
+        return "-"
+    return f"{cell['mean']:.3f}" + ("*" if cell["is_above_chance"] is False else "")
+
+
+def interval_table(content: dict[str, Any], model: str) -> list[list[str]]:
+    """Half of each score's 95 % interval."""
+    cells = cells_of(content, model)
+    lines = [[f"± {model}", *content["targets"]]]
+    for source in content["sources"]:
+        found = [cells.get((source, target)) for target in content["targets"]]
+        lines.append([source, *("-" if each is None else f"{(each['high'] - each['low']) / 2:.3f}" for each in found)])
+    return lines
+
+
+def title(content: dict[str, Any]) -> str:
+    """What was learnt and answered."""
+    seeds = "1 seed" if content["seeds"] == 1 else f"{content['seeds']} seeds"
+    return f"{content['task']}: {content['metric']} in each language, learnt from one, {seeds}"
+
+
+def explanation(content: dict[str, Any]) -> str:
+    """What the numbers are."""
+    over = "seeds and rows" if content["seeds"] > 1 else "rows only"
+    chance = any(each["is_above_chance"] is False for each in content["cells"])
+    return f"±: half of the 95 % interval over {over}. others' mean: over all languages but the one learnt from." + (
+        " *: not above chance, which is always giving the most frequent answer." if chance else ""
+    )
+
+
+def for_terminal(content: dict[str, Any]) -> str:
+    """All of it in 80 columns."""
+    parts = [title(content)]
+    for model in content["models"]:
+        for table in (matrix_table(content, model), interval_table(content, model)):
+            parts += ["\n".join(block) for block in blocks(table)]
+    return "\n\n".join([*parts, "\n".join(wrap(explanation(content))), *_failures(content)])
+
+
+def for_page(content: dict[str, Any], picture: str, command: str) -> str:
+    """The same as Markdown, with the picture and the command that made it."""
+    parts = [f"# {title(content)}", f"![heat map]({picture})"]
+    for model in content["models"]:
+        parts += [markdown(matrix_table(content, model)), markdown(interval_table(content, model))]
+    return "\n\n".join([*parts, explanation(content), *_failures(content), "## Made by", f"    {command}"]) + "\n"
+
+
+def _failures(content: dict[str, Any]) -> Sequence[str]:
+    return [f"{each['run']}: {each['kind']}: {' '.join(each['words'].split())}" for each in content["failures"]]

@@ -1,0 +1,121 @@
+"""From what the runs left in their folders to scores with their noise: read, checked against the rows, resampled."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tlnlp.data import Rows
+from tlnlp.errors import InputError
+from tlnlp.evaluation.scoring import headline, row_noise
+from tlnlp.evaluation.statistics import SeedScores, draw_rows
+from tlnlp.experiments.grid import Arm, Grid, Run
+from tlnlp.runs.folder import PREDICTIONS, RESULT
+from tlnlp.task import Task
+
+
+@dataclass(frozen=True)
+class CellRuns:
+    """The finished runs of one arm at one size.
+
+    Args:
+        results: {seed: result.json}.
+        score: {seed: score}, in the metric's own direction.
+        noise: {seed: what the score varies by with the dev rows}, see `statistics.Scores.draws`; turned so that higher
+            is better. Empty where seeds do not share their dev rows.
+    """
+
+    results: dict[int, dict[str, Any]]
+    score: dict[int, float]
+    noise: dict[int, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Table:
+    """All that was scored.
+
+    Args:
+        metric: the task's first one.
+        sign: 1, or -1 where lower is better.
+        cells: {(arm, train rows): its runs}; none where there is no finished run.
+    """
+
+    metric: str
+    sign: int
+    scale: float
+    dev_rows: int
+    cells: dict[tuple[Arm, int], CellRuns]
+
+    def seeds(self, *places: tuple[Arm, int]) -> list[int]:
+        """Seeds that have a run in each of these cells."""
+        common = [set(self.cells[place].score) if place in self.cells else set() for place in places]
+        return sorted(set.intersection(*common))
+
+    def scores(self, *places: tuple[Arm, int]) -> list[SeedScores]:
+        """Of each of these cells, over the seeds that all of them have."""
+        seeds = self.seeds(*places)
+        return [self._scores(self.cells[place], seeds) for place in places]
+
+    def _scores(self, cell: CellRuns, seeds: Sequence[int]) -> SeedScores:
+        values = self.sign * np.array([cell.score[seed] for seed in seeds])
+        draws = np.stack([cell.noise[seed] for seed in seeds]) if cell.noise else None
+        return SeedScores(values, draws, self.scale, self.dev_rows)
+
+
+def score_runs(grid: Grid, runs: Sequence[Run], task: Task) -> Table:
+    """Reads all finished `runs`.
+
+    Raises:
+        InputError: a run's predictions do not belong to the rows of this comparison.
+    """
+    metric = headline(task, grid.dev[0])
+    sign = -1 if metric.lower_is_better else 1
+    cells: dict[tuple[Arm, int], CellRuns] = {}
+    resampled: np.ndarray | None = None
+    # Where each seed has rows of its own, there is nothing to resample together: unless there is only one.
+    paired = grid.shares_dev
+    name, answered = "", 0
+    for run in runs:
+        result = json.loads((run.folder / RESULT).read_text())
+        metric_inputs = _read_answers(run, grid.dev_of(run.seed), task)
+        name, score = next(iter(result["metrics"].items()))
+        again = metric.compute(metric_inputs["predictions"], metric_inputs["references"])
+        if not math.isclose(again, score, rel_tol=1e-6, abs_tol=1e-6):
+            raise InputError(
+                expected=f"in {run.folder} predictions with the {name} of its result, {score:.6g}",
+                found=f"{again:.6g}, from the rows as they are now",
+                change="another --output-dir, or delete that run's folder",
+            )
+        cell = cells.setdefault((run.arm, run.rows), CellRuns({}, {}, {}))
+        cell.results[run.seed], cell.score[run.seed] = result, score
+        count = len(metric_inputs["predictions"])
+        if answered and count != answered:  # sequences of masked words, cut by another tokenizer
+            paired = False
+        answered = count
+        if paired:
+            if not metric.is_mean and resampled is None:
+                resampled = draw_rows(count)
+            cell.noise[run.seed] = sign * row_noise(metric, metric_inputs, resampled)
+    if not paired:
+        for cell in cells.values():
+            cell.noise.clear()
+    return Table(name, sign, 1 / answered if metric.is_mean else 1.0, answered, cells)
+
+
+def _read_answers(run: Run, rows: Rows, task: Task) -> Mapping[str, Sequence[Any]]:
+    """What the metric is computed on."""
+    lines = (run.folder / PREDICTIONS).read_text(encoding="utf-8").splitlines()
+    answers = [json.loads(line) for line in lines]
+    joined = all("places" in answer for answer in answers)  # sequences, which are not numbered as rows are
+    if not joined and [answer["row"] for answer in answers] != rows.numbers.tolist():
+        raise InputError(
+            expected=f"in {run.folder} one prediction for each of the {len(rows):,} rows of {rows.origin}",
+            found=f"{len(answers):,} predictions of other rows",
+            change="another --output-dir, or delete that run's folder",
+        )
+    return task.head.metric_inputs(answers, rows, task)

@@ -1,0 +1,193 @@
+"""The words that a masked-word model puts in the place of [MASK]: several masks, and words of several pieces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import torch
+import transformers
+
+from tlnlp.errors import InputError
+from tlnlp.inference.word_pieces import sort_pieces
+from tlnlp.models.checkpoint import find_checkpoint, read_config
+from tlnlp.models.loading import load_tokenizer
+
+MASK = "[MASK]"
+LEAST_BEAMS = 32
+# Each way of cutting the masked words into pieces is one more search.
+MOST_WAYS = 64
+
+
+@dataclass(frozen=True)
+class FilledMask:
+    """One way to fill all masks.
+
+    Args:
+        words: one for each mask.
+        text: the whole text with them in it.
+        probability: of these words, see `MaskFiller.fill`.
+    """
+
+    words: tuple[str, ...]
+    text: str
+    probability: float
+
+
+class MaskFiller:
+    """A masked-word model and its tokenizer, in evaluation mode."""
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        self.model, self.tokenizer = model.eval(), tokenizer
+        sorted_pieces = sort_pieces(tokenizer, model.config.vocab_size)
+        self._begins = torch.from_numpy(sorted_pieces.begins)
+        self._continues = torch.from_numpy(sorted_pieces.continues)
+        self._begins_text = torch.from_numpy(sorted_pieces.begins_text)
+
+    @classmethod
+    def load(cls, name: str) -> MaskFiller:
+        """A bundled name, a folder or a Hub id.
+
+        Raises:
+            InputError: it cannot be had, or has no masked-word head.
+        """
+        place = find_checkpoint(name)
+        config = read_config(place, name)
+        tokenizer = load_tokenizer(place, name)
+        is_known = type(config) in transformers.AutoModelForMaskedLM._model_mapping
+        if tokenizer.mask_token_id is None or not is_known:
+            raise InputError(
+                expected="a checkpoint trained on masked words (BERT, RoBERTa, ModernBERT)",
+                found=f"{name}, of the kind {config.model_type}",
+                change="another --model; `tlnlp next-word` is for GPT's kind",
+            )
+        model = transformers.AutoModelForMaskedLM.from_pretrained(place, trust_remote_code=False)
+        return cls(model, tokenizer)
+
+    def fill(self, text: str, *, top: int = 5, pieces: int = 1) -> list[FilledMask]:
+        """The `top` likeliest ways to fill the masks of `text` with whole words.
+
+        The pieces of a word, and the words of several masks, are chosen from the left to the right, each knowing those
+        before it, by beam search: probabilities are multiplied (chain rule). Each number of pieces, up to `pieces`, is
+        taken to be equally likely. For one mask and one piece the probability is that of the model's own softmax.
+
+        Raises:
+            InputError: no mask, or a text that is too long.
+        """
+        masks = len(self._parts(text)) - 1
+        ways = list(product(range(1, pieces + 1), repeat=masks))
+        if len(ways) > MOST_WAYS:
+            raise InputError(
+                expected=f"at most {MOST_WAYS} ways to cut the masked words into pieces",
+                found=f"{masks} masks of up to {pieces} pieces: {len(ways):,} ways",
+                change="fewer --pieces, or fewer masks at a time",
+            )
+        found: dict[tuple[str, ...], float] = {}
+        for way in ways:
+            for words, probability in self._search(text, way, max(top, LEAST_BEAMS)):
+                # The same word, cut in two ways, is one.
+                found[words] = found.get(words, 0.0) + probability / len(ways)
+        best = sorted(found.items(), key=lambda each: -each[1])[:top]
+        return [FilledMask(words, self._text_with(text, words), probability) for words, probability in best]
+
+    def compare(self, text: str, words: Sequence[str]) -> list[FilledMask]:
+        """All `words` in the place of the one mask of `text`, the likeliest first: each its own probability, the chain
+        rule over its pieces.
+
+        Raises:
+            InputError: no mask or several, or a word that is empty.
+        """
+        parts = self._parts(text)
+        if len(parts) != 2:
+            raise InputError(
+                expected="one [MASK] to compare words in", found=f"{len(parts) - 1}: {text[:80]}", change="the text"
+            )
+        found = []
+        for word in words:
+            spelled = self._spell(word, after=parts[0])
+            ids, places = self._encode(text, (len(spelled),))
+            log_probability = 0.0
+            for place, piece in zip(places, spelled, strict=True):
+                log_probability += float(self._log_probabilities(ids[None], place)[0, piece])
+                ids[place] = piece
+            filled = FilledMask((word,), self._text_with(text, (word,)), float(torch.tensor(log_probability).exp()))
+            found.append(filled)
+        return sorted(found, key=lambda each: -each.probability)
+
+    def _parts(self, text: str) -> list[str]:
+        """What stands around the masks, written as [MASK] or as the tokenizer has it."""
+        own = self.tokenizer.mask_token
+        parts = re.split("|".join(map(re.escape, dict.fromkeys((MASK, own)))), text)
+        if len(parts) < 2:
+            raise InputError(
+                expected=f"a text with {MASK} in it", found=text[:80] or "nothing", change=f"put {MASK} where a word is"
+            )
+        return parts
+
+    def _encode(self, text: str, way: Sequence[int]) -> tuple[torch.Tensor, list[int]]:
+        """The token ids with so many mask tokens in place of each mask, and the places of these."""
+        parts, mask = self._parts(text), self.tokenizer.mask_token
+        joined = parts[0] + "".join(mask * count + part for count, part in zip(way, parts[1:], strict=True))
+        ids = self.tokenizer(joined, return_tensors="pt", verbose=False)["input_ids"][0]
+        places = (ids == self.tokenizer.mask_token_id).nonzero()[:, 0].tolist()
+        positions = getattr(self.model.config, "max_position_embeddings", None) or len(ids)
+        if len(ids) > positions:
+            raise InputError(
+                expected=f"a text of at most {positions:,} tokens",
+                found=f"{len(ids):,} tokens",
+                change="a shorter text around the mask",
+            )
+        if len(places) != sum(way):
+            raise RuntimeError(f"{len(places)} masks in the tokens of a text with {sum(way)}")
+        return ids, places
+
+    def _log_probabilities(self, ids: torch.Tensor, place: int) -> torch.Tensor:
+        """[sequences, pieces] at one place of `ids` [sequences, tokens]."""
+        with torch.no_grad():
+            logits = self.model(input_ids=ids.to(self.model.device)).logits[:, place]
+        return logits.float().log_softmax(-1).cpu()
+
+    def _search(self, text: str, way: Sequence[int], beams: int) -> Iterator[tuple[tuple[str, ...], float]]:
+        """The likeliest fillings with words of so many pieces each, and their probabilities."""
+        ids, places = self._encode(text, way)
+        parts = self._parts(text)
+        firsts = [self._first_pieces(part) for part in parts[:-1]]
+        kinds = [
+            first if piece == 0 else self._continues
+            for first, count in zip(firsts, way, strict=True)
+            for piece in range(count)
+        ]
+        sequences, scores = ids[None], torch.zeros(1)
+        for place, kind in zip(places, kinds, strict=True):
+            found = self._log_probabilities(sequences, place)
+            found[:, ~kind] = -torch.inf
+            together = (scores[:, None] + found).flatten()
+            scores, chosen = together.topk(min(beams, int(kind.sum()) * len(sequences)))
+            sequences = sequences[chosen // found.shape[1]].clone()
+            sequences[:, place] = chosen % found.shape[1]
+        ends = torch.tensor(way).cumsum(0).tolist()
+        spans = [places[end - count : end] for end, count in zip(ends, way, strict=True)]
+        for sequence, score in zip(sequences, scores, strict=True):
+            words = tuple(self.tokenizer.decode(sequence[span]).strip() for span in spans)
+            yield words, float(score.exp())
+
+    def _first_pieces(self, before: str) -> torch.Tensor:
+        """[pieces] with which a word behind `before` may begin: behind a letter it is the rest of one."""
+        if not before:
+            return self._begins_text
+        return self._continues if before[-1].isalnum() else self._begins
+
+    def _spell(self, word: str, after: str) -> list[int]:
+        """The pieces of a word where it stands behind `after`."""
+        glued = after[-1:].isalnum()
+        pieces = self.tokenizer.encode(word if glued else f" {word.strip()}", add_special_tokens=False, verbose=False)
+        if not pieces:
+            raise InputError(expected="words to compare", found=repr(word), change="the words after --words")
+        return pieces
+
+    def _text_with(self, text: str, words: Sequence[str]) -> str:
+        parts = self._parts(text)
+        return parts[0] + "".join(word + part for word, part in zip(words, parts[1:], strict=True))

@@ -1,0 +1,148 @@
+"""A saved model, ready to answer new rows."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from tlnlp.acceleration.padding_free import PaddingFree
+from tlnlp.data.bytes_to_text import FileFormat
+from tlnlp.data.columns import choose_columns, choose_roles
+from tlnlp.data.memory import rows_of, tables_of
+from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, ReadOptions, read_rows
+from tlnlp.data.rows import Rows
+from tlnlp.data.table import Table, show
+from tlnlp.errors import InputError
+from tlnlp.evaluation.calibration import calibrate
+from tlnlp.evaluation.predict import predict
+from tlnlp.evaluation.predictions import Prediction
+from tlnlp.heads.encoded import model_inputs
+from tlnlp.models.feature_classifier import FeatureClassifier
+from tlnlp.models.loading import load_tokenizer
+from tlnlp.models.task_file import load_network, read_task
+from tlnlp.runs.setup import pack
+from tlnlp.settings import Settings
+from tlnlp.training.distributed import start_accelerator
+from tlnlp.training.plan import cut
+from tlnlp.transfer.groups import layer_stack
+
+# Rows in hand at once, where there may be any number.
+ROWS_AT_ONCE = 10_000
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+class Predictor:
+    """A saved model, ready to answer."""
+
+    def __init__(self, folder: Path, *, max_tokens: int = 4096, precision: Precision = "fp32") -> None:
+        self.task, settings, self.threshold, self.temperature = read_task(folder)
+        self.settings: Settings = replace(
+            settings,
+            max_tokens=max(max_tokens, settings.max_length),
+            precision=precision,
+        )
+        self.accelerator: Accelerator = start_accelerator(self.settings)
+        head = self.task.head
+        self.tokenizer = load_tokenizer(str(folder), str(folder), **head.tokenizer_options)
+        self.model = load_network(folder, head).eval().to(self.accelerator.device)
+        self.packing: PaddingFree | None = None
+
+    def predict(self, inputs: Any, columns: Mapping[str, str] | None = None) -> list[Prediction]:
+        """A prediction for each row, in order.
+
+        Args:
+            inputs: texts, tuples of texts (a pair; a question and its context), lists of words for tags, dicts, a dict
+                of columns, a DataFrame, a `datasets.Dataset`, or any iterable of rows.
+            columns: {role: column} where the rows have other names than the task.
+
+        Raises:
+            InputError: a column is missing, or a value cannot be read.
+        """
+        is_table = isinstance(inputs, Mapping | str) or hasattr(inputs, "column_names") or hasattr(inputs, "iloc")
+        if isinstance(inputs, str):
+            raise InputError(
+                expected="rows, e.g. a list of texts", found=show(inputs), change="put it into a list: [...]"
+            )
+        if is_table:
+            return self._predict(inputs, dict(columns or {}))
+        found: list[Prediction] = []
+        rows = iter(inputs)
+        while chunk := list(itertools.islice(rows, ROWS_AT_ONCE)):
+            found += self._predict(rows_of(chunk, self._asked_roles()), dict(columns or {}))
+        return found
+
+    def features(self, inputs: Iterable[Any], *, layer: int | str = "last", pooling: str = "mean") -> np.ndarray:
+        """What the network makes of rows, before its head: [rows, width], in fp32.
+
+        Args:
+            inputs: as `predict` takes them.
+            layer: 0 (what enters the first layer) to the number of layers, or "last".
+            pooling: "mean" of the tokens, "first" or "last", as in the strategy `shallow`.
+        """
+        (table,) = tables_of(rows_of(inputs, self._asked_roles()), FileFormat()).values()
+        encoded = self.task.head.encode(self._read(table, {}), self.task, self.tokenizer, self.settings)
+        if len(encoded) != len(table):
+            raise InputError(
+                expected="one sequence a row", found=f"{self.task.name}, whose rows become several", change="the model"
+            )
+        network = getattr(self.model, "base_model", self.model)
+        last = len(layer_stack(network))
+        wanted = last if layer == "last" else int(layer)
+        if not 0 <= wanted <= last or pooling not in ("mean", "first", "last"):
+            raise InputError(
+                expected=f"layer: 0 to {last} or last; pooling: mean, first or last",
+                found=f"layer={layer}, pooling={pooling}",
+                change="the argument",
+            )
+        reader = FeatureClassifier(network, [wanted], pooling, 1).to(self.accelerator.device)
+        lines: dict[int, np.ndarray] = {}
+        for items in cut(np.arange(len(encoded)), encoded.lengths, self.settings.max_tokens):
+            batch = self.task.head.collate(encoded, items, self.tokenizer, np.random.default_rng(0))
+            on_device = {name: value.to(self.accelerator.device) for name, value in model_inputs(batch).items()}
+            padded = contextlib.nullcontext() if self.packing is None else self.packing.paused()
+            with torch.no_grad(), self.accelerator.autocast(), padded:
+                found = reader.read(on_device)[:, 0].float().cpu().numpy()
+            lines.update(zip(items.tolist(), found, strict=True))
+        return np.stack([lines[item] for item in range(len(encoded))])
+
+    def _predict(self, data: Any, columns: dict[str, str]) -> list[Prediction]:
+        (table,) = tables_of(data, FileFormat()).values()
+        return [Prediction.of(answer) for answer in self.answer(table, columns)]
+
+    def _asked_roles(self) -> list[str]:
+        """The roles that a row must have to be predicted, in the task's order."""
+        return [role for role in self.task.columns.by_role() if role not in (*ASKED, WEIGHT, PROMPT)]
+
+    def answer(self, table: Table, chosen: dict[str, str], advance: Any = lambda items: None) -> list[dict[str, Any]]:
+        """One answer for each row of `table`, in order.
+
+        Raises:
+            InputError: a column is missing, or a value cannot be read.
+        """
+        rows = self._read(table, chosen)
+        task, head = self.task, self.task.head
+        encoded = head.encode(rows, task, self.tokenizer, self.settings)
+        if self.packing is None and self.accelerator.device.type == "cpu":
+            self.packing = pack(self.model, encoded, task, self.tokenizer)
+        answers = predict(self.model, encoded, rows, task, self.tokenizer, self.settings, self.accelerator, advance)
+        apply = getattr(head, "apply_threshold", None)
+        if apply is not None and self.threshold is not None:
+            answers = apply(answers, self.threshold)
+        if self.temperature is None:
+            return answers
+        return [answer | {"calibrated": calibrate(answer, self.temperature)} for answer in answers]
+
+    def _read(self, table: Table, chosen: dict[str, str]) -> Rows:
+        roles = choose_roles(self.task, chosen)
+        columns = choose_columns(table, roles, chosen, {}, not_needed=(*ASKED, WEIGHT, PROMPT))
+        columns = {role: column for role, column in columns.items() if role not in (*ASKED, WEIGHT)}
+        reading = ReadOptions(self.task.labels, fix_answers=False, unanswerable=True)
+        return read_rows(table, columns, reading, train=False)[0]

@@ -1,0 +1,130 @@
+"""A network with an adapter on disk: the new weights and the head in peft's form, without the network around them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from tlnlp.errors import InputError
+from tlnlp.models import checkpoint
+from tlnlp.task import Head
+from tlnlp.transfer.adapters import InstalledAdapter, install
+from tlnlp.transfer.phases import AdapterSpec
+
+# What peft calls our kinds of network. A prompt or a prefix for another kind would load there and be left unused.
+TASK_TYPES = {
+    "AutoModelForSequenceClassification": "SEQ_CLS",
+    "AutoModelForTokenClassification": "TOKEN_CLS",
+    "AutoModelForQuestionAnswering": "QUESTION_ANS",
+    "AutoModelForCausalLM": "CAUSAL_LM",
+}
+
+
+@dataclass(frozen=True)
+class AdapterFiles:
+    """What a network with an adapter is made of.
+
+    Args:
+        installed: the adapter in the network.
+        base: `--model`, as it was given.
+        place: the folder or Hub id that this meant.
+        fingerprint: of that checkpoint.
+        modules: those that are saved whole beside the adapter: the head; the piece table where new tokens are in it.
+    """
+
+    installed: InstalledAdapter
+    base: str
+    place: str
+    fingerprint: str
+    modules: tuple[str, ...]
+
+    def record(self) -> dict[str, Any]:
+        """What `load_adapted` must know, as JSON has it."""
+        plain = asdict(self.installed.adapter)
+        return plain | {name: value for name, value in vars(self).items() if name != "installed"}
+
+    def write(self, folder: Path, model: Any, auto_class: str) -> None:
+        """Writes configuration, new weights and head into `folder`, and what peft reads beside them where it has such
+        an adapter for such a network."""
+        folder.mkdir(parents=True)
+        model.config.architectures = [type(model).__name__]
+        model.config.save_pretrained(folder)
+        tensors = _tensors(model, self.installed, self.modules)
+        whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
+        save_file(whole, folder / checkpoint.ADAPTER_FILE, metadata={"format": "pt"})
+        task_type = TASK_TYPES.get(auto_class)
+        if self.installed.config is None or (self.installed.config.is_prompt_learning and task_type is None):
+            return
+        config = copy.deepcopy(self.installed.config)
+        config.task_type, config.modules_to_save = task_type, list(self.modules)
+        config.base_model_name_or_path, config.inference_mode = self.place, True
+        config.save_pretrained(folder)
+
+
+def load_adapted(folder: Path, record: Mapping[str, Any], head: Head) -> Any:
+    """The checkpoint that the adapter in `folder` belongs to, with adapter and head in it, in fp32.
+
+    Raises:
+        InputError: the checkpoint is gone, or has other weights; or the adapter does not fit into it.
+    """
+    place = _find_base(folder, record)
+    config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    pieces, config.vocab_size = config.vocab_size, checkpoint.read_config(place, record["base"]).vocab_size
+    network = getattr(transformers, head.auto_class).from_pretrained(
+        place,
+        config=config,
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        ignore_mismatched_sizes=True,  # a head of another size, which is replaced
+    )
+    if pieces != config.vocab_size:
+        network.resize_token_embeddings(pieces, mean_resizing=False)
+    installed = install(network, AdapterSpec(record["kind"], record["options"]), seed=0)
+    own, stored = _tensors(network, installed, record["modules"]), load_file(folder / checkpoint.ADAPTER_FILE)
+    if own.keys() != stored.keys():
+        differing = sorted(own.keys() ^ stored.keys())
+        raise InputError(
+            expected=f"in {folder / checkpoint.ADAPTER_FILE} the adapter's weights and the head's",
+            found=f"{len(differing)} too few or too many, among them {differing[0]}",
+            change="train it again: it was written for another network, or by another version of peft",
+        )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(stored[name])
+    return network
+
+
+def _tensors(network: nn.Module, installed: InstalledAdapter, modules: Any) -> dict[str, torch.Tensor]:
+    """All that is saved, by the names of peft's files. The tensors are the network's own: to be read, or written to."""
+    whole = {
+        installed.key_of(f"{module}.{name}"): tensor
+        for module in modules
+        for name, tensor in network.get_submodule(module).state_dict().items()
+    }
+    return installed.tensors(network) | whole
+
+
+def _find_base(folder: Path, record: Mapping[str, Any]) -> str:
+    """The base checkpoint: under the name that was given, else where it lay then. From the Hub: its id."""
+    name, place = record["base"], record["place"]
+    if not Path(place).is_absolute():
+        return place
+    known = name in checkpoint.bundled_models() or Path(name).expanduser().is_dir()
+    there = [each for each in ([checkpoint.find_checkpoint(name)] if known else []) + [place] if Path(each).is_dir()]
+    for each in there:
+        if checkpoint.fingerprint(each, None) == record["fingerprint"]:
+            return each
+    raise InputError(
+        expected=f"the checkpoint that the adapter in {folder} belongs to: {name}, at {place}",
+        found="one with other weights" if there else "no such folder",
+        change="put it back; a model that was saved with --merge needs none (lora, ia3)",
+    )

@@ -1,0 +1,180 @@
+"""A checkpoint is found and its configuration checked against task and flags, before its weights are read."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import transformers
+
+from tlnlp.errors import InputError, did_you_mean
+from tlnlp.settings import Settings
+from tlnlp.task import Head
+
+# Networks whose first position is that after the padding piece's number: RoBERTa's 514 positions hold 512 tokens.
+COUNTS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "mpnet")
+BUNDLED = Path(__file__).parents[1] / "bundled"
+# What peft calls the weights of an adapter, and all that a run of one writes in place of whole weights.
+ADAPTER_FILE = "adapter_model.safetensors"
+
+
+def bundled_models() -> dict[str, Path]:
+    """Name to folder of the checkpoints that ship with the package."""
+    return {path.parent.name: path.parent for path in sorted(BUNDLED.glob("*/config.json"))}
+
+
+def find_checkpoint(name: str, *, weights_needed: bool = True) -> str:
+    """The folder, or the Hub id, that `--model name` means.
+
+    Raises:
+        InputError: a folder that is not there or holds no weights that can be read.
+    """
+    bundled = bundled_models()
+    if name in bundled:
+        return str(bundled[name])
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        _check_folder(folder, weights_needed)
+        return str(folder)
+    looks_like_hub_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) and not name.startswith(".")
+    if folder.exists() or not looks_like_hub_id:
+        beside = [path.name for path in folder.parent.glob("*")] if folder.parent.is_dir() else []
+        raise InputError(
+            expected=f"--model {' | '.join(bundled)}, a folder with a checkpoint, or a Hub id",
+            found=f"{name}, which is {'a file' if folder.exists() else 'no folder'}{did_you_mean(folder.name, beside)}",
+            change="the path after --model",
+        )
+    return name
+
+
+def _check_folder(folder: Path, weights_needed: bool) -> None:
+    def refuse(expected: str, change: str) -> InputError:
+        found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
+        return InputError(expected=f"{expected} in {folder}", found=found, change=change)
+
+    if not (folder / "config.json").is_file():
+        raise refuse("a checkpoint (config.json, model.safetensors, tokenizer)", "the path after --model")
+    if (folder / ADAPTER_FILE).is_file():
+        raise refuse(
+            "a whole checkpoint", "--model to the checkpoint that the adapter belongs to, or train with --merge"
+        )
+    if list(folder.glob("*.safetensors")) or not weights_needed:
+        return
+    if list(folder.glob("*.bin")) or list(folder.glob("*.pt")):
+        raise refuse(
+            "weights as safetensors, which cannot run code when they are read",
+            "convert them once where you trust them: AutoModel.from_pretrained(...).save_pretrained(...)",
+        )
+    raise refuse("weights (model.safetensors)", "the path after --model, or --strategy from_scratch")
+
+
+def read_config(source: str, model: str) -> Any:
+    """The checkpoint's configuration.
+
+    Raises:
+        InputError: it cannot be had, in words.
+    """
+    try:
+        return transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise not_readable(model, error) from error
+
+
+def not_readable(model: str, error: Exception) -> InputError:
+    hint = did_you_mean(model, bundled_models())
+    return InputError(
+        expected=f"a checkpoint that transformers {transformers.__version__} reads",
+        found=f"--model {model}{hint}: {str(error).strip().splitlines()[0][:200]}",
+        change="the name after --model; for a Hub id also the network (HF_ENDPOINT, HF_TOKEN)",
+    )
+
+
+def check_length(config: Any, settings: Settings, *, added: int = 0) -> None:
+    """Refuses rows that are longer than the network has positions for.
+
+    Args:
+        added: positions that a prompt or a prefix takes.
+
+    Raises:
+        InputError: `--max-length` is above what the checkpoint can read.
+    """
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None:
+        return
+    if config.model_type in COUNTS_FROM_PADDING:
+        positions -= (config.pad_token_id or 0) + 1
+    room = positions - added
+    if settings.max_length > room:
+        without = f" without the {added} of --strategy {settings.strategy}" if added else ""
+        raise InputError(
+            expected=f"--max-length of at most {room}, the positions of {settings.model}{without}",
+            found=f"--max-length {settings.max_length}",
+            change=f"--max-length {room}, or a checkpoint that reads longer rows",
+        )
+
+
+def check_architecture(config: Any, head: Head, settings: Settings) -> None:
+    """Refuses a network that has no such head, or that reads in another direction than the head needs.
+
+    Raises:
+        InputError: what is wrong, and which checkpoints would do.
+    """
+    if type(config) not in getattr(transformers, head.auto_class)._model_mapping:
+        raise InputError(
+            expected=f"a checkpoint for which transformers has an {head.auto_class}",
+            found=f"{settings.model}, a {config.model_type}",
+            change="another --model, or a recipe with another head (for GPT checkpoints: those that begin with gpt_)",
+        )
+    if not head.causal:
+        return
+    if type(config) in transformers.AutoModelForMaskedLM._model_mapping:
+        raise InputError(
+            expected="a checkpoint that reads from left to right (GPT-2 and its kin)",
+            found=f"{settings.model}, a {config.model_type}, which reads in both directions",
+            change="another --model, or a recipe with another head",
+        )
+    own_output = head.auto_class.endswith("CausalLM")
+    if settings.lm_weight > 0 and not own_output and not config.tie_word_embeddings:
+        raise InputError(
+            expected="a checkpoint whose piece table is its output too (GPT-2), for the language-model loss",
+            found=f"{settings.model}: tie_word_embeddings is false",
+            change="--lm-weight 0, or another --model",
+        )
+
+
+def match_labels(config: Any, head: Head, labels: Sequence[str], settings: Settings) -> tuple[str, ...]:
+    """The label order to work in: the checkpoint's own where it already has a head for these names.
+
+    A checkpoint that was fine-tuned for such a head knows its labels by name. The same names in another order are
+    taken over (the rows' labels follow); other names are refused, since a head would answer with the wrong words.
+
+    Raises:
+        InputError: names that disagree, unless `--new-head` says that a new head is wanted.
+    """
+    trained = any(kind.endswith(head.auto_class.removeprefix("AutoModel")) for kind in config.architectures or [])
+    if not trained or not labels or settings.new_head or settings.strategy == "from_scratch":
+        return tuple(labels)
+    own = tuple(config.id2label[i] for i in sorted(config.id2label))
+    if sorted(own) == sorted(labels):
+        return own
+    raise InputError(
+        expected=f"a checkpoint without a head, or one with the labels {', '.join(labels)}",
+        found=f"{settings.model}, trained to answer {', '.join(own[:8])}",
+        change="id2label in its config.json if only the names differ, or --new-head to begin with a new head",
+    )
+
+
+def fingerprint(source: str, config: Any) -> str:
+    """Digest of a local checkpoint's weights and configuration; the revision of one from the Hub."""
+    folder = Path(source)
+    if not folder.is_dir():
+        return f"{source}@{getattr(config, '_commit_hash', None)}"
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.safetensors"), folder / "config.json", folder / "tokenizer.json"]):
+        if path.is_file():
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:16]

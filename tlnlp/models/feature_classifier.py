@@ -1,0 +1,223 @@
+"""A frozen network whose layers are read by a classifier (strategy `shallow`): to the heads it is a network like any
+other, which answers with logits. Saved beside the unchanged checkpoint as one matrix and a note of what it reads."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from tlnlp.acceleration.padding_free import unpacked
+from tlnlp.errors import InputError
+from tlnlp.lazy import path_of
+from tlnlp.settings import Settings
+from tlnlp.task import Regression, Task
+from tlnlp.transfer.groups import Group, layer_stack
+from tlnlp.transfer.linear_probe import Classifier
+from tlnlp.transfer.parse_strategy import find_strategy, options_of
+from tlnlp.transfer.phases import CLASSIFIER, FeatureClassifierConfig
+from tlnlp.transfer.strategies import shallow
+
+FILE, WEIGHTS = "classifier.json", "classifier.safetensors"
+# The heads whose answers are those of a classifier: one for each row, or for each word.
+OF_ROWS, OF_WORDS = ("sentence", "gpt"), ("tag",)
+
+
+class _Read(Exception):
+    """All layers that were asked for are read: what lies above them need not be computed."""
+
+
+class FeatureClassifier(nn.Module):
+    """A network without its head, and a classifier on the layers `layers`, 0 being what enters the first one.
+
+    Args:
+        network: gives the last layer's states first, as every AutoModel does.
+        pooling: "mean" (of the real tokens, special ones too), "first", "last"; None: each token by itself.
+        outputs: logits of the classifier. It is drawn at random until it is fitted, so that a change in what the
+            network answers would show.
+    """
+
+    def __init__(self, network: Any, layers: Sequence[int], pooling: str | None, outputs: int) -> None:
+        super().__init__()
+        self.network, self.layers, self.pooling = network.requires_grad_(False), tuple(layers), pooling
+        self.last = len(layer_stack(network))
+        width = network.config.hidden_size
+        self.weight = nn.Parameter(torch.randn(outputs, len(self.layers), width) / width**0.5, requires_grad=False)
+        self.bias = nn.Parameter(torch.zeros(outputs), requires_grad=False)
+
+    @property
+    def config(self) -> Any:
+        """The network's own."""
+        return self.network.config
+
+    @property
+    def base_model(self) -> Any:
+        """The network, as the heads' own classes call it."""
+        return self.network
+
+    def set_attn_implementation(self, name: str) -> None:
+        """The network's own."""
+        self.network.set_attn_implementation(name)
+
+    def read(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The features: [rows, layers, width]; without pooling [rows, longest, layers, width]. In fp32.
+
+        They are transformers' `hidden_states`: the last one is what the network gives, a last norm included.
+        """
+        found: dict[int, torch.Tensor] = {}
+
+        def enter(module: nn.Module, arguments: Any, named: dict[str, Any]) -> None:
+            note(0, arguments[0] if arguments else named["hidden_states"])
+
+        def note(layer: int, states: torch.Tensor) -> None:
+            found[layer] = self._pool(unpacked(states).float(), inputs["attention_mask"])
+            if layer == max(self.layers):
+                raise _Read
+
+        stack = layer_stack(self.network)
+        hooks = [
+            stack[layer - 1].register_forward_hook(
+                lambda module, given, states, layer=layer: note(layer, states if torch.is_tensor(states) else states[0])
+            )
+            for layer in self.layers
+            if 0 < layer < self.last
+        ]
+        if 0 in self.layers:
+            hooks.append(stack[0].register_forward_pre_hook(enter, with_kwargs=True))
+        try:
+            output = self.network(**inputs)
+            found[self.last] = self._pool(output[0].float(), inputs["attention_mask"])
+        except _Read:
+            pass
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return torch.stack([found[layer] for layer in self.layers], dim=-2)
+
+    def _pool(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        if self.pooling is None:
+            return states
+        if self.pooling == "first":
+            return states[:, 0]
+        if self.pooling == "last":  # rows are padded on the right
+            return states[torch.arange(len(states), device=states.device), mask.sum(1) - 1]
+        return (states * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+
+    def forward(self, **inputs: torch.Tensor) -> SequenceClassifierOutput:
+        """`logits`: [rows, outputs]; without pooling [rows, longest, outputs]."""
+        features = self.read(inputs)
+        with torch.autocast(features.device.type, enabled=False):  # the classifier was fitted in full precision
+            logits = torch.einsum("...lw,olw->...o", features, self.weight) + self.bias
+        return SequenceClassifierOutput(logits=logits)
+
+    def take(self, classifier: Classifier, times: int = 1) -> None:
+        """Answers with this classifier from now on.
+
+        Args:
+            times: how many logits the head adds up for each row (both orders of a pair), whose mean was fitted.
+        """
+        self.weight.copy_(torch.from_numpy(classifier.weight / times))
+        self.bias.copy_(torch.from_numpy(classifier.bias / times))
+
+    def save_pretrained(self, folder: Path) -> None:
+        """The checkpoint as it was, without its head, and the classifier."""
+        self.network.save_pretrained(folder)
+        save_file({"weight": self.weight.cpu().contiguous(), "bias": self.bias.cpu()}, folder / WEIGHTS)
+        note = {"layers": self.layers, "pooling": self.pooling}
+        (folder / FILE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def from_pretrained(cls, folder: Path, **options: Any) -> FeatureClassifier:
+        """What `save_pretrained` wrote."""
+        note, numbers = json.loads((folder / FILE).read_text(encoding="utf-8")), load_file(folder / WEIGHTS)
+        network = transformers.AutoModel.from_pretrained(folder, use_safetensors=True, **options)
+        reader = cls(network, note["layers"], note["pooling"], len(numbers["bias"]))
+        reader.load_state_dict(numbers, strict=False)
+        return reader
+
+
+def with_feature_classifier(
+    network: Any, groups: list[Group], fit: FeatureClassifierConfig, task: Task
+) -> tuple[FeatureClassifier, list[Group]]:
+    """`network` read by a classifier that is still to be fitted, in place of its head; and its groups."""
+    outputs, body = network.config.num_labels, network.base_model
+    reader = FeatureClassifier(body, fit.layers, fit.pooling if _head_of(task) in OF_ROWS else None, outputs)
+    name_of = {parameter: name for name, parameter in reader.named_parameters()}
+    named = dict(network.named_parameters())
+    kept = []
+    for group in groups:
+        names = tuple(name_of[named[name]] for name in group.parameters if named[name] in name_of)
+        if names:
+            size = sum(reader.get_parameter(name).numel() for name in names)
+            kept.append(replace(group, parameters=names, size=size, biases=(), bias_size=0))
+    size = reader.weight.numel() + reader.bias.numel()
+    return reader, [*kept, Group(CLASSIFIER, ("weight", "bias"), size)]
+
+
+def _head_of(task: Task) -> str:
+    return path_of(task.head).rpartition(".")[2]
+
+
+def check_shallow(task: Task, settings: Settings) -> None:
+    """Refuses `--strategy shallow` for tasks without such a classifier, and with flags that would go unheard.
+
+    Raises:
+        InputError: in words, before anything is loaded.
+    """
+    chosen = find_strategy(settings.strategy)
+    if chosen.strategy is not shallow:
+        return
+    options = {name: each.default for name, each in options_of(shallow).items()} | chosen.options
+    if _head_of(task) not in (*OF_ROWS, *OF_WORDS) or "endings" in task.columns.by_role():
+        raise InputError(
+            expected="--strategy shallow where each row has a label, several or a score, or each word a tag",
+            found=f"{task.name}, whose answers are no labels (head {_head_of(task)})",
+            change="another --strategy; head_only is the nearest",
+        )
+    if isinstance(task.labels, Regression) and options["classifier"] != "logistic_regression":
+        raise InputError(
+            expected="no classifier: a score is found by ridge regression",
+            found=f"classifier={options['classifier']} for {task.name}",
+            change="leave classifier out",
+        )
+    if _head_of(task) in OF_WORDS and options["pooling"] != "mean":
+        raise InputError(
+            expected="no pooling: a word is read at its first piece",
+            found=f"pooling={options['pooling']} for {task.name}",
+            change="leave pooling out",
+        )
+    unheard = {
+        "--keep best": settings.keep == "best",
+        "--patience": settings.patience is not None,
+        "--least-updates": settings.least_updates is not None,
+        "--small-data": settings.small_data,
+    }
+    for flag in (flag for flag, given in unheard.items() if given):
+        raise InputError(
+            expected="--strategy shallow without what steers updates: it makes none, and has one result",
+            found=flag,
+            change=f"leave {flag.split()[0]} out, or another --strategy",
+        )
+
+
+def check_pooling(config: Any, fit: FeatureClassifierConfig) -> None:
+    """Refuses to read the first token where it sees no other.
+
+    Raises:
+        InputError: in words.
+    """
+    both_ways = type(config) in transformers.AutoModelForMaskedLM._model_mapping
+    if fit.pooling == "first" and not both_ways and type(config) in transformers.AutoModelForCausalLM._model_mapping:
+        raise InputError(
+            expected="pooling=last or mean for a network that reads from left to right: its first token sees no other",
+            found=f"shallow:pooling=first on a {config.model_type}",
+            change="pooling",
+        )

@@ -1,0 +1,110 @@
+"""Tokenizers and networks are loaded, with the head that the task asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from safetensors import SafetensorError
+from torch import nn
+
+from tlnlp.acceleration.embedding_pruning import PrunedEmbedding
+from tlnlp.errors import InputError
+from tlnlp.models.checkpoint import not_readable
+from tlnlp.models.feature_classifier import FILE as READER_FILE
+from tlnlp.models.feature_classifier import FeatureClassifier
+from tlnlp.recipe import NEW
+from tlnlp.settings import Settings
+from tlnlp.task import Head, Task
+
+
+def load_tokenizer(source: str, model: str, **options: Any) -> Any:
+    """The checkpoint's fast tokenizer; one without a pad token (GPT-2) pads with its last token, masked out.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
+    except (OSError, ValueError, KeyError) as error:
+        raise not_readable(model, error) from error
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers makes up an empty one where files are missing
+        raise not_readable(model, ValueError("its tokenizer is missing (tokenizer.json, or vocab.txt or vocab.json)"))
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(source: str, config: Any, task: Task, settings: Settings, labels: Sequence[str], tokenizer: Any) -> Any:
+    """The network with this task's head, in fp32 on the CPU; a new head is drawn from `--seed`.
+
+    Raises:
+        InputError: weights are missing that no new head explains.
+    """
+    new_tokens = task.head.tokenizer_options.get("extra_special_tokens", ())
+    if len(tokenizer) > config.vocab_size + len(new_tokens):
+        raise InputError(
+            expected=f"a tokenizer with at most the network's {config.vocab_size:,} pieces",
+            found=f"{settings.model}: {len(tokenizer):,} pieces",
+            change="the checkpoint: its tokenizer belongs to another network",
+        )
+    changes = task.head.config_changes(task, labels)
+    for name, value in changes.items():
+        setattr(config, name, value)
+    config.pad_token_id = tokenizer.pad_token_id
+    auto = getattr(transformers, task.head.auto_class)
+    torch.manual_seed(settings.seed)
+    if settings.strategy == "from_scratch" or settings.model == NEW:
+        config.vocab_size = max(config.vocab_size, len(tokenizer))
+        return auto.from_config(config, dtype=torch.float32)
+    try:
+        model, report = auto.from_pretrained(
+            source,
+            config=config,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            ignore_mismatched_sizes=settings.new_head,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise not_readable(settings.model, error) from error
+    if len(tokenizer) > model.config.vocab_size:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    if settings.new_head:
+        # A head of the right size comes with the checkpoint: its weights are replaced too.
+        own = set(model.base_model.parameters())
+        head = [name for name, parameter in model.named_parameters() if parameter not in own]
+        reinitialize(model, head, task.head.auto_class, settings.seed, None)
+    body = {name for name, _ in model.base_model.named_parameters(prefix=model.base_model_prefix)}
+    # A pooler is part of the body by name, yet many checkpoints come without: it belongs to the head.
+    lost = sorted(name for name in report["missing_keys"] if name in body and ".pooler." not in name)
+    if lost:
+        raise InputError(
+            expected=f"the weights of a {type(model).__name__}",
+            found=f"{settings.model} without {', '.join(lost[:3])}{' ...' if len(lost) > 3 else ''}",
+            change="the checkpoint, or --strategy from_scratch",
+        )
+    return model
+
+
+def reinitialize(
+    model: nn.Module, names: Sequence[str], auto_class: str, seed: int, compact: PrunedEmbedding | None
+) -> None:
+    """Gives the parameters `names` the random weights that a new network of this configuration would have."""
+    torch.manual_seed(seed)
+    fresh = getattr(transformers, auto_class).from_config(model.config, dtype=torch.float32)
+    new, own = dict(fresh.named_parameters()), dict(model.named_parameters())
+    with torch.no_grad():
+        for name in names:
+            is_cut = compact is not None and name == compact.parameter
+            own[name].copy_(compact.take(new[name]) if compact and is_cut else new[name])
+
+
+def load_whole(folder: Path, head: Head) -> Any:
+    """The network of a folder that transformers wrote, in fp32; with the classifier beside it, where there is one."""
+    kind = FeatureClassifier if (folder / READER_FILE).is_file() else getattr(transformers, head.auto_class)
+    return kind.from_pretrained(folder, dtype=torch.float32)

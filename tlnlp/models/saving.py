@@ -1,0 +1,61 @@
+"""A model is saved in Hugging Face form, so that it loads again: `check_saved` loads it and compares."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tlnlp.models.loading import load_whole
+from tlnlp.models.vocabulary import SOURCE_FILE
+from tlnlp.task import Head
+
+
+def save_model(
+    folder: Path, model: Any, tokenizer: Any, card: str, write: Callable[[Path], None] | None = None
+) -> None:
+    """Writes model, tokenizer and card in Hugging Face form, aside first: `folder` is there whole or not at all.
+
+    Args:
+        write: writes the network into a folder, where it is to be no whole checkpoint.
+    """
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as parent:
+        aside = Path(parent) / folder.name
+        (write or model.save_pretrained)(aside)
+        tokenizer.save_pretrained(aside)
+        spm = Path(str(tokenizer.name_or_path)) / SOURCE_FILE
+        if spm.is_file():  # the tokenizer's source; transformers does not know of it
+            shutil.copy(spm, aside)
+        (aside / "README.md").write_text(card, encoding="utf-8")
+        if folder.exists():
+            shutil.rmtree(folder)
+        aside.rename(folder)
+
+
+def check_saved(
+    folder: Path,
+    model: Any,
+    head: Head,
+    batch: dict[str, torch.Tensor],
+    load: Callable[[Path, Head], Any] | None = None,
+) -> None:
+    """Loads `folder` afresh and compares its logits on `batch` with those of `model`.
+
+    Args:
+        load: loads what is no whole checkpoint; by transformers if unset.
+
+    Raises:
+        RuntimeError: they differ by more than rounding.
+    """
+    loaded = (load or load_whole)(folder, head)
+    device = next(model.parameters()).device
+    with torch.no_grad():
+        expected = head.logits(model.eval(), {name: value.to(device) for name, value in batch.items()}).cpu()
+        found = head.logits(loaded.eval(), batch)
+    if not torch.allclose(expected, found, rtol=1e-3, atol=1e-4):
+        difference = (expected - found).abs().max().item()
+        raise RuntimeError(f"{folder} does not answer as the trained model does: logits differ by {difference:.3g}")

@@ -1,0 +1,134 @@
+"""What a saved model is for: the task and what its rows were encoded with, kept beside the weights for `predict`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tlnlp.errors import InputError
+from tlnlp.lazy import find_object, path_of
+from tlnlp.models.adapter_files import load_adapted
+from tlnlp.models.loading import load_whole
+from tlnlp.settings import Settings
+from tlnlp.task import Columns, Data, Head, Labels, MultiLabel, Regression, Task
+
+FILE = "tlnlp.json"
+# What decides how rows become sequences, and answers.
+ENCODED_WITH = ("max_length", "truncate", "window_overlap", "max_answer")
+
+
+def write_task(
+    folder: Path,
+    task: Task,
+    labels: tuple[str, ...],
+    settings: Settings,
+    threshold: float | None,
+    adapter: dict[str, Any] | None = None,
+    temperature: float | None = None,
+) -> None:
+    """Writes `folder`/tlnlp.json.
+
+    Args:
+        labels: names in the order of the network's outputs.
+        threshold: of question answering, see `span.apply_threshold`; None where there is none.
+        adapter: what `load_network` must know where the folder holds an adapter and not the whole network.
+        temperature: what the logits are to be divided by for honest probabilities; None where it is not known.
+    """
+    given = asdict(settings)
+    record = {
+        "task": task.name,
+        "head": path_of(task.head),
+        "columns": task.columns.by_role(),
+        "labels": _plain(task.labels, labels),
+        "pair_is_symmetric": task.pair_is_symmetric,
+        "unanswerable": task.unanswerable,
+        "threshold": threshold,
+        "temperature": temperature,
+        "settings": {name: given[name] for name in ENCODED_WITH},
+        "adapter": adapter,
+    }
+    (folder / FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+class SavedTask(NamedTuple):
+    """What a saved model is for.
+
+    Args:
+        settings: those that its rows are encoded with.
+        threshold: of question answering; None where there is none.
+        temperature: of its probabilities; None where it is not known.
+    """
+
+    task: Task
+    settings: Settings
+    threshold: float | None
+    temperature: float | None
+
+
+def read_task(folder: Path) -> SavedTask:
+    """What stands in `folder`/tlnlp.json.
+
+    Raises:
+        InputError: `folder` holds no model that this library wrote.
+    """
+    if not (folder / FILE).is_file():
+        there = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
+        raise InputError(
+            expected=f"the folder `model` that a run wrote, with {FILE} in it",
+            found=f"{folder}: {there}",
+            change="the path: runs/TASK/NAME/model",
+        )
+    record = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    task = Task(
+        name=record["task"],
+        data=Data(),
+        columns=Columns(**record["columns"]),
+        head=_find_head(folder, record["head"]),
+        labels=_labels(record["labels"]),
+        pair_is_symmetric=record["pair_is_symmetric"],
+        unanswerable=record["unanswerable"],
+    )
+    given: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in record["settings"].items()
+    }
+    settings = Settings(**given, model=str(folder), max_tokens=max(4096, given["max_length"]))
+    return SavedTask(task, settings, record["threshold"], record.get("temperature"))  # an older version had none
+
+
+def load_network(folder: Path, head: Head) -> Any:
+    """The network that a run saved, in fp32: whole, or an adapter in the checkpoint that it belongs to.
+
+    Raises:
+        InputError: that checkpoint is not there any more, or is another one.
+    """
+    record = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    if record.get("adapter"):
+        return load_adapted(folder, record["adapter"], head)
+    return load_whole(folder, head)
+
+
+def _find_head(folder: Path, path: str) -> Head:
+    """The head by its import path: a module, an object in one, or an object made of a class in one."""
+    try:
+        found = find_object(path)
+    except ImportError as error:
+        raise InputError(
+            expected=f"the head {path}, which {folder} was trained with",
+            found=str(error),
+            change="make its module importable (run from its folder, or set PYTHONPATH)",
+        ) from error
+    return found() if isinstance(found, type) else found
+
+
+def _plain(kind: Labels, names: tuple[str, ...]) -> Any:
+    if isinstance(kind, Regression):
+        return {"low": kind.low, "high": kind.high}
+    return {"several": list(names)} if isinstance(kind, MultiLabel) else list(names)
+
+
+def _labels(plain: Any) -> Labels:
+    if isinstance(plain, list):
+        return tuple(plain) or None
+    return MultiLabel(plain["several"]) if "several" in plain else Regression(plain["low"], plain["high"])

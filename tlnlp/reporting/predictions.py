@@ -1,0 +1,88 @@
+"""What kinds of mistakes there are, from the predictions of a run: by label, by type of entity, by length of answer."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sklearn.metrics import precision_recall_fscore_support
+
+from tlnlp.evaluation.metrics.entity_f1 import entity_scores
+from tlnlp.evaluation.metrics.squad import score_answer_or_none
+from tlnlp.runs.folder import PREDICTIONS
+
+MOST_LABELS = 12  # of a matrix that can be read; of more the pairs that are confused most
+PAIRS_SHOWN = 15
+# Words of the shortest acceptable answer: up to so many.
+LENGTHS = (0, 1, 2, 4, 8, 16)
+
+
+def read_predictions(folder: Path) -> list[dict[str, Any]]:
+    """The lines of predictions.jsonl, [] where there is none."""
+    path = folder / PREDICTIONS
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+
+
+def describe_answers(predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One of {"confusion"}, {"pairs"}, {"types"}, {"lengths"}, by what the predictions are; {} of numbers."""
+    if not predictions or "label" not in predictions[0] or predictions[0]["label"] is None:
+        return {}
+    first = predictions[0]
+    if "n_best" in first:
+        return {"lengths": _by_length(predictions)}
+    if isinstance(first["label"], list):
+        return _by_tag(predictions) if "scores" in first else {}
+    if isinstance(first["label"], float):
+        return {}
+    return _confuse([(str(each["label"]), str(each["prediction"])) for each in predictions])
+
+
+def _confuse(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    counts = Counter(pairs)
+    labels = sorted({label for pair in pairs for label in pair})
+    if len(labels) <= MOST_LABELS:
+        grid = [[counts[label, told] for told in labels] for label in labels]
+        return {"confusion": {"labels": labels, "counts": grid}}
+    wrong = [(label, told, count) for (label, told), count in counts.most_common() if label != told]
+    return {"pairs": wrong[:PAIRS_SHOWN]}
+
+
+def _by_tag(predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    told, true = [each["prediction"] for each in predictions], [each["label"] for each in predictions]
+    if any(tag[:2] in ("B-", "I-") for tags in true for tag in tags):
+        return {"types": entity_scores(told, true)}
+    flat_true, flat_told = ([tag for tags in each for tag in tags] for each in (true, told))
+    tags = [tag for tag, _ in Counter(flat_true).most_common()]
+    scores = precision_recall_fscore_support(flat_true, flat_told, labels=tags, zero_division=0)
+    names = ("precision", "recall", "f1", "support")
+    return {"types": {tag: dict(zip(names, each, strict=True)) for tag, *each in zip(tags, *scores, strict=True)}}
+
+
+def _by_length(predictions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    found: dict[int, list[tuple[float, float]]] = {}
+    for each in predictions:
+        words = min((len(text.split()) for text in each["label"]), default=0)
+        place = next((i for i, most in enumerate(LENGTHS) if words <= most), len(LENGTHS))
+        found.setdefault(place, []).append(score_answer_or_none(each["prediction"], each["label"]))
+    return [
+        {
+            "words": _range(place),
+            "rows": len(scores),
+            "f1": statistics.fmean(f1 for f1, _ in scores),
+            "exact": statistics.fmean(exact for _, exact in scores),
+        }
+        for place, scores in sorted(found.items())
+    ]
+
+
+def _range(place: int) -> str:
+    if place == 0:
+        return "no answer"
+    if place == len(LENGTHS):
+        return f"more than {LENGTHS[-1]}"
+    low, high = LENGTHS[place - 1] + 1, LENGTHS[place]
+    return str(low) if low == high else f"{low} to {high}"

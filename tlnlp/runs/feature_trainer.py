@@ -1,0 +1,160 @@
+"""A run without updates: the frozen network reads each train row once, then a classifier is fitted to what it read."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, cast
+
+import numpy as np
+import torch
+
+from tlnlp.data.rows import Rows
+from tlnlp.display.console import ProgressBar, RunConsole
+from tlnlp.errors import Interrupted
+from tlnlp.evaluation.predict import predict
+from tlnlp.heads.encoded import NOT_SCORED, EncodedDataset, Ragged, model_inputs
+from tlnlp.models.feature_classifier import FeatureClassifier
+from tlnlp.runs.setup import PreparedRun
+from tlnlp.runs.trainer import TrainingLog
+from tlnlp.task import MultiLabel, Regression
+from tlnlp.training.distributed import run_on_main
+from tlnlp.training.plan import cut, shard_micro_batches
+from tlnlp.training.signals import stop_requests
+from tlnlp.transfer.linear_probe import Classifier, Kind, fit_classifier
+
+# Lines that processes exchange at once: what a GPU must hold of them.
+LINES_AT_ONCE = 10_000
+
+
+class FeatureTrainer:
+    """A run of strategy `shallow` under way, set about at the time `began`, in seconds of `time.time()`. It is short:
+    nothing is kept until it ends, and a resume begins anew."""
+
+    def __init__(self, work: PreparedRun, screen: RunConsole, began: float) -> None:
+        self.began = began
+        self.work, self.training, self.screen = work, work.training, screen
+        self.accelerator, self.settings = work.training.accelerator, work.training.settings
+        self.reader: FeatureClassifier = cast(FeatureClassifier, work.training.model)
+        self.record = TrainingLog()
+
+    def learn(self) -> tuple[TrainingLog, list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+        """Fits, and answers the reported rows: what was noted, the answers, and those to `PreparedRun.extra_splits`.
+
+        Raises:
+            Interrupted: it was asked to stop.
+        """
+        work, record = self.work, self.record
+        record.startup_seconds = time.time() - self.began
+        rows = len(self.training.encoded) + len(work.encoded_eval)
+        rows += sum(len(encoded) for encoded, _ in work.extra_splits.values())
+        with self.screen.bar(rows, 0) as bar:
+            began = time.perf_counter()
+            features, targets, weights = self._read_train_rows(bar)
+            bar.say("fitting")
+            # On one process: the others take over its numbers, and need no solver to agree to the last bit.
+            classifier = run_on_main(self.accelerator, lambda: self._fit(features, targets, weights))
+            self._take(classifier)
+            record.train_seconds = time.perf_counter() - began
+            bar.say("answering")
+            answers = self._answer(work.encoded_eval, work.eval_rows, bar)
+            extra_splits = {
+                name: self._answer(encoded, rows, bar) for name, (encoded, rows) in work.extra_splits.items()
+            }
+            return record, answers, extra_splits
+
+    def _read_train_rows(self, bar: ProgressBar) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One line for each row, of tags for each word: features [lines, layers, width], targets, weights [lines].
+
+        The cut into micro-batches does not depend on the number of processes; each computes its share of them.
+        """
+        encoded, (targets, first_lines) = self.training.encoded, _lines(self.training.encoded)
+        self.reader.eval()
+        features = np.zeros((first_lines[-1], *self.reader.weight.shape[1:]), dtype=np.float32)
+        seen = np.zeros((first_lines[-1], 1), dtype=np.int32)
+        micro_batches = cut(np.arange(len(encoded)), encoded.lengths, self.settings.max_tokens)
+        bar.say("reading")
+        with stop_requests(self.accelerator) as stop_asked:
+            for number, items in shard_micro_batches(
+                micro_batches, self.accelerator.process_index, self.accelerator.num_processes
+            ):
+                if items is not None:
+                    lines = np.concatenate([np.arange(first_lines[i], first_lines[i + 1]) for i in items])
+                    features[lines] += self._read(items)
+                    seen[lines] += 1
+                    bar.advance(len(items))
+                if stop_asked():
+                    raise Interrupted(sum(map(len, micro_batches[: number + 1])), len(encoded), "row")
+        self._note(micro_batches)
+        self._add_up(features)
+        self._add_up(seen)
+        if not (seen == 1).all():
+            raise RuntimeError("a train row that was not read exactly once")
+        scored = isinstance(encoded.targets, Ragged)
+        return features, targets, np.ones(len(targets)) if scored else encoded.counts
+
+    def _read(self, items: np.ndarray) -> np.ndarray:
+        """The features of `items`, line by line: of tags those of words' first pieces; where an item is several
+        sequences (both orders of a pair), their mean."""
+        training = self.training
+        batch = training.head.collate(training.encoded, items, training.tokenizer, np.random.default_rng(0))
+        batch = {name: value.to(self.accelerator.device) for name, value in batch.items()}
+        with torch.no_grad(), self.accelerator.autocast():
+            found = self.reader.read(model_inputs(batch))
+        if self.reader.pooling is None:
+            found = found[batch["labels"] != NOT_SCORED]
+        features = found.cpu().numpy()
+        if training.encoded.sequence_offsets is not None:
+            each = len(features) // len(items)
+            features = features.reshape(len(items), each, *features.shape[1:]).mean(1)
+        return features
+
+    def _note(self, micro_batches: list[np.ndarray]) -> None:
+        record, encoded = self.record, self.training.encoded
+        lengths = [encoded.sequence_lengths(items) for items in micro_batches]
+        record.rows_seen = len(encoded)
+        record.tokens = sum(int(each.sum()) for each in lengths)
+        record.places = sum(self.training.slots(each) for each in lengths)
+
+    def _add_up(self, lines: np.ndarray) -> None:
+        """What the processes have found, on all of them: each line is zero on all but one."""
+        if self.accelerator.num_processes == 1:
+            return
+        for some in torch.from_numpy(lines).split(LINES_AT_ONCE):
+            some.copy_(self.accelerator.reduce(some.to(self.accelerator.device), "sum").cpu())
+
+    def _fit(self, features: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> Classifier:
+        (phase,), labels = self.training.phases, self.training.task.labels
+        assert phase.fit is not None
+        kind: Kind = (
+            "score" if isinstance(labels, Regression) else "several" if isinstance(labels, MultiLabel) else "one"
+        )
+        outputs = len(self.reader.bias)
+        return fit_classifier(features, targets, weights, kind, outputs, phase.fit, self.settings.seed)
+
+    def _take(self, classifier: Classifier) -> None:
+        firsts = self.training.encoded.sequence_offsets
+        self.reader.take(classifier, 1 if firsts is None else int(firsts[1]))
+        if classifier.shares is not None:
+            note = f"shares of layers 0 to {len(classifier.shares) - 1}: "
+            note += ", ".join(f"{share:.3f}" for share in classifier.shares)
+            self.work.notes.append(note)
+            self.screen.note(note)
+
+    def _answer(self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar) -> list[dict[str, Any]]:
+        training, began = self.training, time.perf_counter()
+        answers = predict(
+            training.model, encoded, rows, training.task, training.tokenizer, self.settings, self.accelerator,
+            bar.advance,
+        )  # fmt: skip
+        self.record.evaluate_seconds += time.perf_counter() - began
+        return answers
+
+
+def _lines(encoded: EncodedDataset) -> tuple[np.ndarray, np.ndarray]:
+    """What is to be learnt, line by line, and [items + 1] the first line of each item."""
+    targets = encoded.targets
+    assert targets is not None  # train rows have labels
+    if isinstance(targets, Ragged):
+        scored = targets.flat != NOT_SCORED
+        return targets.flat[scored].astype(np.int64), np.concatenate([[0], np.cumsum(scored)])[targets.offsets]
+    return targets, np.arange(len(encoded) + 1)

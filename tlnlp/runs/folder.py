@@ -1,0 +1,97 @@
+"""The folder of a run: one run in one folder, one process group at a time, told apart by what the run is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tlnlp.errors import InputError
+from tlnlp.settings import NOT_OF_THE_RUN, Settings
+from tlnlp.training.files import LOCK, room_wanted, write_json
+
+RUN, RESULT, CHECKPOINTS, MODEL, PREDICTIONS = "run.json", "result.json", "checkpoints", "model", "predictions.jsonl"
+BEST = "best"  # in CHECKPOINTS
+FROZEN = "frozen"  # what frozen layers answered
+LANGUAGES = "languages"  # predictions in languages that were not learnt from: de.jsonl and so on
+REPORT = "report.html"
+# What a run may have left in its folder; anything else is somebody's own file and is never deleted.
+OWN_FILES = {RUN, RESULT, CHECKPOINTS, MODEL, PREDICTIONS, LANGUAGES, REPORT, LOCK, "tokenizer", "tracker", FROZEN}
+
+
+def identity_of(task: str, settings: Settings, data: str, model: str) -> str:
+    """Digest of all that decides a run's result: the same identity, the same weights."""
+    of_the_run = {name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_RUN}
+    text = json.dumps([task, of_the_run, data, model], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def open_folder(folder: Path, identity: str, settings: Settings) -> dict[str, Any] | None:
+    """Makes `folder` this run's; returns the run's result where it is there and finished.
+
+    Raises:
+        InputError: it holds another run, an unfinished one without `--resume`, or files that no run wrote.
+    """
+    present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    # Without the note of whose folder it is, nothing in it was left by a run, whatever its name.
+    own = OWN_FILES if RUN in present else {LOCK}
+    foreign = sorted(name for name in present - own if not name.startswith(".writing-"))
+    if foreign:
+        raise InputError(
+            expected="--output-dir: a folder of its own for the run",
+            found=f"{folder} with {', '.join(foreign[:5])}",
+            change="another --output-dir",
+        )
+    if settings.overwrite:
+        empty_folder(folder)
+        present = set()
+    if RUN in present:
+        run = json.loads((folder / RUN).read_text())
+        if run["identity"] != identity:
+            raise InputError(
+                expected=f"in {folder} nothing, or this very run",
+                found=f"another run ({_difference(run['settings'], settings)})",
+                change="another --output-dir, or --overwrite to delete that run",
+            )
+        if RESULT in present:
+            return json.loads((folder / RESULT).read_text())
+        if not settings.resume:
+            raise InputError(
+                expected=f"in {folder} nothing",
+                found="this run, begun and not finished",
+                change="add --resume to go on with it, or --overwrite to begin anew",
+            )
+    with room_wanted(folder):
+        write_json(folder / RUN, {"identity": identity, "settings": plain(settings)})
+    return None
+
+
+def empty_folder(folder: Path) -> None:
+    """Deletes what a run left in `folder`, and nothing else."""
+    # Whose folder it is goes last: until then it can be emptied again.
+    for name in sorted(OWN_FILES - {LOCK}, key=RUN.__eq__):
+        path = folder / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def drop_checkpoints(folder: Path) -> None:
+    """Removes what only a resume would need: the run is finished."""
+    shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """Settings as JSON has them."""
+    return json.loads(json.dumps(asdict(settings), default=str))
+
+
+def _difference(before: dict[str, Any], settings: Settings) -> str:
+    now = plain(settings)
+    names = [name for name in now if name not in NOT_OF_THE_RUN and before.get(name) != now[name]]
+    said = [f"--{name.replace('_', '-')} {before.get(name)} there, {now[name]} here" for name in names]
+    return "; ".join(said[:3]) or "other data or another checkpoint under the same flags"

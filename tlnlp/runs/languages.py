@@ -1,0 +1,224 @@
+"""Zero-shot cross-lingual transfer: how good the answers are in languages that were not learnt from.
+
+Targets are answered once nothing is left to be chosen: no weight and no choice of a checkpoint depends on them.
+"""
+
+from __future__ import annotations
+
+import statistics
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tlnlp.data.rows import Rows
+from tlnlp.display.console import RunConsole
+from tlnlp.evaluation.data_profile import describe_tokens, text_of
+from tlnlp.evaluation.predict import predict
+from tlnlp.evaluation.scoring import headline, measure
+from tlnlp.evaluation.statistics import Estimate
+from tlnlp.evaluation.uncertainty import estimate_over, noise_of, row_variance
+from tlnlp.runs.setup import PreparedRun
+
+# Texts looked at for script and pieces.
+SOME_ROWS = 2_000
+TOKEN_FACTS = ("pieces_per_word", "unknown_fraction", "long_fraction")
+
+Answers = list[dict[str, Any]]
+
+
+def answer_languages(work: PreparedRun, screen: RunConsole) -> dict[str, Answers]:
+    """{language: an answer to each of its rows}, from the network as it will be saved."""
+    if not work.target_languages:
+        return {}
+    if work.compact is not None:
+        work.compact.restore()  # the table was cut to pieces of the rows learnt from and chosen on
+    training, found = work.training, {}
+    with screen.bar(sum(len(encoded) for encoded, _ in work.target_languages.values()), 0) as bar:
+        for language, (encoded, rows) in work.target_languages.items():
+            bar.say(f"answering in {language}")
+            found[language] = predict(
+                training.model, encoded, rows, training.task, training.tokenizer, training.settings,
+                training.accelerator, bar.advance,
+            )  # fmt: skip
+    return found
+
+
+def describe_languages(
+    work: PreparedRun, answers: Answers, further: Mapping[str, Answers], history: Sequence[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """{source, targets}: for each language its scores, what they vary by, and how the tokenizer copes with it.
+
+    Args:
+        answers: to the reported rows, in the language learnt from.
+        further: to those of the other languages.
+        history: of the run; with `--show-oracle` it has each language's score after each epoch.
+    """
+    if not work.target_languages:
+        return None
+    source = _describe(work, work.language or work.training.task.language, answers, work.eval_rows)
+    targets = [
+        _describe(work, language, each, work.target_languages[language][1]) for language, each in further.items()
+    ]
+    for each in targets:
+        if oracle := _find_oracle(each, history, lower=headline(work.training.task, work.eval_rows).lower_is_better):
+            each["oracle"] = oracle
+    return {"metric": next(iter(source["metrics"])), "source": source, "targets": targets}
+
+
+def _describe(work: PreparedRun, language: str, answers: Answers, rows: Rows) -> dict[str, Any]:
+    task, metric = work.training.task, headline(work.training.task, rows)
+    metric_inputs, chance = (
+        task.head.metric_inputs(answers, rows, task),
+        task.head.majority_baseline(work.train_rows, rows, task),
+    )
+    noise = noise_of(task, metric_inputs, rows)
+    metrics = measure(task, answers, rows)
+    score = next(iter(metrics.values()))
+    described: dict[str, Any] = {
+        "language": language,
+        "rows": len(rows),
+        "metrics": metrics,
+        "row_variance": row_variance(task, score, noise, rows),
+        "majority": None,
+        "over_majority": None,
+    }
+    if chance is not None:
+        sign = -1 if metric.lower_is_better else 1
+        by_chance = task.head.metric_inputs(chance, rows, task)
+        majority_baseline = metric.compute(by_chance["predictions"], by_chance["references"])
+        variance = row_variance(task, score - majority_baseline, noise - noise_of(task, by_chance, rows), rows)
+        described["majority"] = majority_baseline
+        described["over_majority"] = {"value": sign * (score - majority_baseline), "row_variance": variance}
+    return described | describe_text(rows, work.training.tokenizer, work.training.settings.max_length)
+
+
+def describe_text(rows: Rows, tokenizer: Any, max_length: int) -> dict[str, Any]:
+    """Script, pieces a word (subword fertility: Rust et al. 2021, section 3.1), shares of unknown pieces and of rows
+    that are longer than fits, over the first `SOME_ROWS` rows."""
+    texts = [text_of(rows, row) for row in range(min(SOME_ROWS, len(rows)))]
+    tokens = describe_tokens(texts, tokenizer, max_length)
+    return {"script": find_script(texts)} | {name: tokens[name] for name in TOKEN_FACTS}
+
+
+def find_script(texts: Sequence[str]) -> str:
+    """The script that most letters are of, by its name in Unicode: "Latin", "Cyrillic", "Arabic", "Cjk"."""
+    letters = Counter(character for text in texts for character in text if character.isalpha())
+    scripts: Counter[str] = Counter()
+    for letter, count in letters.items():
+        scripts[unicodedata.name(letter, "unknown").split()[0]] += count
+    return scripts.most_common(1)[0][0].capitalize() if scripts else "none"
+
+
+def _find_oracle(target: Mapping[str, Any], history: Sequence[Mapping[str, Any]], *, lower: bool) -> dict[str, Any]:
+    """The epoch that a choice by this language's own rows would have kept, and its score."""
+    scores = {entry["epoch"]: entry["languages"][target["language"]] for entry in history if "languages" in entry}
+    if not scores:
+        return {}
+    epoch = (min if lower else max)(scores, key=lambda each: scores[each])
+    return {"epoch": epoch, "score": scores[epoch]}
+
+
+def join_languages(described: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The languages of several seeds' results in one: means, with all scores beside them."""
+    return {
+        "metric": described[0]["metric"],
+        "source": _join([each["source"] for each in described]),
+        "targets": [_join(list(each)) for each in zip(*(each["targets"] for each in described), strict=True)],
+    }
+
+
+def _join(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    joined = dict(parts[0])
+    joined["metrics"] = {
+        name: statistics.fmean(part["metrics"][name] for part in parts) for name in parts[0]["metrics"]
+    }
+    joined["scores"] = [next(iter(part["metrics"].values())) for part in parts]
+    joined["row_variance"] = statistics.fmean(part["row_variance"] for part in parts)
+    if joined["over_majority"] is not None:
+        over = [part["over_majority"] for part in parts]
+        joined["over_majority"] = {
+            "value": statistics.fmean(each["value"] for each in over),
+            "values": [each["value"] for each in over],
+            "row_variance": statistics.fmean(each["row_variance"] for each in over),
+        }
+    if "oracle" in joined:
+        joined["oracle"] = {"score": statistics.fmean(part["oracle"]["score"] for part in parts)}
+    return joined
+
+
+def score_of(part: Mapping[str, Any]) -> Estimate:
+    """A language's score with what it varies by: rows, and seeds where there are several."""
+    values = part.get("scores", [next(iter(part["metrics"].values()))])
+    return estimate_over(values, part["rows"], part["row_variance"])
+
+
+def gap_between(source: Mapping[str, Any], target: Mapping[str, Any]) -> Estimate:
+    """The transfer gap (Hu et al. 2020, section 5): by how much the score in the source language is higher. Its rows
+    are taken to be others than the target's, although translated ones vary together: rather too wide an interval."""
+    ours, theirs = score_of(source), score_of(target)
+    pairs = zip(source.get("scores", [ours.value]), target.get("scores", [theirs.value]), strict=True)
+    rows = min(source["rows"], target["rows"])
+    return estimate_over([one - other for one, other in pairs], rows, ours.row_variance + theirs.row_variance)
+
+
+def over_majority(part: Mapping[str, Any]) -> Estimate | None:
+    """By how much a language is answered better than by always giving what train rows have most often."""
+    over = part["over_majority"]
+    return (
+        None if over is None else estimate_over(over.get("values", [over["value"]]), part["rows"], over["row_variance"])
+    )
+
+
+def is_above_chance(part: Mapping[str, Any]) -> bool | None:
+    """Whether the score is above that of the most frequent answer by more than seeds and rows make it vary (95 %)."""
+    over = over_majority(part)
+    return None if over is None else over.interval()[0] > 0
+
+
+def table_of(languages: Mapping[str, Any]) -> list[list[str]]:
+    """The languages as people read them, a header first; the source stands on top."""
+    source, targets = languages["source"], languages["targets"]
+    shows_oracle = any("oracle" in each for each in targets)
+    header = ["", "rows", languages["metric"], "±", "gap", "chance", "script", "pieces", "unknown", "long"]
+    lines = [header + (["oracle"] if shows_oracle else [])]
+    for part in [source, *sorted(targets, key=lambda each: -score_of(each).value)]:
+        score = score_of(part)
+        gap = "" if part is source else f"{gap_between(source, part).value:.3f}"
+        line = [
+            part["language"],
+            f"{part['rows']:,}",
+            f"{score.value:.3f}",
+            f"{score.half_width():.3f}",
+            gap,
+            "-" if part["majority"] is None else f"{part['majority']:.3f}",
+            part["script"],
+            f"{part['pieces_per_word']:.2f}",
+            f"{part['unknown_fraction']:.0%}",
+            f"{part['long_fraction']:.0%}",
+        ]
+        if shows_oracle:
+            line.append(f"{part['oracle']['score']:.3f}" if "oracle" in part else "")
+        lines.append(line)
+    return lines
+
+
+def remarks_on(languages: Mapping[str, Any]) -> list[str]:
+    """What the table does not say by itself."""
+    remarks = []
+    lost = [each["language"] for each in languages["targets"] if is_above_chance(each) is False]
+    if lost:
+        remarks.append(f"Not above chance (the most frequent answer): {', '.join(lost)}.")
+    oracles = [abs(each["oracle"]["score"] - score_of(each).value) for each in languages["targets"] if "oracle" in each]
+    if oracles:
+        remarks.append(
+            "oracle: had each language chosen its own epoch. By that, scores would differ by "
+            f"{statistics.fmean(oracles):.3f} in the mean, {max(oracles):.3f} at most."
+        )
+    seeds = len(languages["source"].get("scores", [0]))
+    over = f"{seeds} seeds and the rows" if seeds > 1 else "the rows, one seed"
+    remarks.append(
+        f"±: half of the 95 % interval over {over}; gap: to {languages['source']['language']}, which was learnt from; "
+        "pieces: tokens a word; unknown: of these; long: rows that are cut or read in windows."
+    )
+    return remarks

@@ -1,0 +1,254 @@
+"""From settings to all that the loop needs: checkpoint, tokenizer, encoded rows, network, groups, optimiser."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from tlnlp.acceleration.activation_cache import ActivationCache, frozen_layers
+from tlnlp.acceleration.embedding_pruning import PrunedEmbedding, pieces_used
+from tlnlp.acceleration.fast_dropout import FastDropout
+from tlnlp.acceleration.padding_free import PaddingFree
+from tlnlp.data.rows import Rows, Splits
+from tlnlp.evaluation.data_profile import describe_data
+from tlnlp.heads.encoded import EncodedDataset, model_inputs
+from tlnlp.models import loading
+from tlnlp.models.adapter_files import AdapterFiles
+from tlnlp.models.feature_classifier import with_feature_classifier
+from tlnlp.models.validation import Checkpoint
+from tlnlp.models.vocabulary import train_vocabulary
+from tlnlp.recipe import NEW, Recipe
+from tlnlp.runs.folder import FROZEN
+from tlnlp.settings import Settings
+from tlnlp.task import Task
+from tlnlp.training.distributed import run_on_main
+from tlnlp.training.loop import TrainingState
+from tlnlp.training.optimizer import build_optimizer
+from tlnlp.training.plan import padded_places, updates_per_epoch
+from tlnlp.transfer import adapters
+from tlnlp.transfer.groups import Group, layer_groups
+from tlnlp.transfer.parse_strategy import find_strategy
+from tlnlp.transfer.phases import AdapterSpec, Phase
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """All that a run has in hand once it is prepared.
+
+    Args:
+        encoded_dev: encoded dev rows: scored after each epoch, and what weights are chosen on.
+        encoded_eval: what the result is about: dev, or test where dev was used to choose.
+        extra_splits: encoded rows and rows of further splits to report on, by name.
+        target_languages: the same of further languages, by language; nothing that learns or chooses looks at them.
+        language: that of all others.
+        compact: the piece table cut to the pieces that occur; to be restored before saving. None: it is whole.
+        adapted: the adapter in the network, if there is one, and how it is saved.
+        packing: runs the layers without padding; None where they run padded.
+        facts: what there is to know of the rows (`describe_data`); None of plain text.
+    """
+
+    recipe: Recipe
+    training: TrainingState
+    groups: list[Group]
+    train_rows: Rows
+    encoded_dev: EncodedDataset
+    dev_rows: Rows
+    encoded_eval: EncodedDataset
+    eval_rows: Rows
+    extra_splits: dict[str, tuple[EncodedDataset, Rows]]
+    target_languages: dict[str, tuple[EncodedDataset, Rows]]
+    language: str | None
+    labels: tuple[str, ...]
+    notes: list[str]
+    compact: PrunedEmbedding | None
+    adapted: AdapterFiles | None
+    packing: PaddingFree | None
+    facts: dict[str, Any] | None
+
+
+def prepare(
+    recipe: Recipe, settings: Settings, splits: Splits, source: Checkpoint, folder: Path, accelerator: Accelerator
+) -> PreparedRun:
+    """Reads the tokenizer and the weights, encodes the rows, cuts the network into groups, plans the phases."""
+    task, place = recipe.task, source.place
+    if place == NEW:
+        place = str(folder / "tokenizer")
+        run_on_main(accelerator, lambda: _make_vocabulary(recipe, splits.train, Path(place)))
+    tokenizer = loading.load_tokenizer(place, settings.model, **task.head.tokenizer_options)
+    encoded = task.head.encode(splits.train, task, tokenizer, settings)
+    encoded_dev = task.head.encode(splits.dev, task, tokenizer, settings)
+    encoded_eval = encoded_dev if splits.test is None else task.head.encode(splits.test, task, tokenizer, settings)
+    extra_splits, target_languages = (
+        {name: (task.head.encode(rows, task, tokenizer, settings), rows) for name, rows in further.items()}
+        for further in (splits.extra_splits, splits.target_languages)
+    )
+    everything = (encoded, encoded_dev, encoded_eval, *(each for each, _ in extra_splits.values()))
+    special = [*tokenizer.all_special_ids, tokenizer.pad_token_id]
+    pieces = source.config.vocab_size
+    network = loading.load_model(place, source.config, task, settings, source.labels, tokenizer)
+    ask_once = _ask(encoded, np.arange(1), task, tokenizer)
+    groups = layer_groups(network, ask_once)
+    # Few rows make few updates: as many epochs as `--least-updates` asks for.
+    epochs = math.ceil((settings.least_updates or 0) / updates_per_epoch(len(encoded), settings.batch_size))
+    phases = find_strategy(settings.strategy).plan(groups, replace(settings, epochs=max(settings.epochs, epochs)))
+    adapted = None
+    if (adapter := phases[0].adapter) is not None:
+        # Before all that tries the network out: compact vocabulary, packing.
+        adapted = _adapt(network, adapter, groups, settings, source, resized=len(tokenizer) > pieces)
+        groups = layer_groups(network, ask_once, added=set(adapted.installed.parameters))
+    if phases[0].fit is not None:
+        network, groups = with_feature_classifier(network, groups, phases[0].fit, task)
+    used = pieces_used(*(each.features["input_ids"].flat for each in everything), always=special)
+    # The table of a causal network is also what its language model says; a frozen one costs nothing.
+    # Pieces of other languages only must not be among those that learn, or what is learnt would depend on them.
+    whole = task.head.causal or phases[0].fit is not None or settings.show_oracle
+    compact = None if whole else PrunedEmbedding.install(network, used)
+    network.to(accelerator.device)
+    packing = None
+    if accelerator.device.type == "cpu":
+        FastDropout.install(network)
+        packing = pack(network, encoded, task, tokenizer)
+
+    def begin_phase(phase: Phase) -> None:
+        redrawn = [name for group in groups if group.name in phase.reinitialize for name in group.parameters]
+        if redrawn:
+            loading.reinitialize(network, redrawn, task.head.auto_class, settings.seed, compact)
+
+    def freeze(phase: Phase) -> ActivationCache | None:
+        return _freeze(phase, work, folder)
+
+    training = TrainingState(
+        task=task,
+        head=task.head,
+        model=network,
+        optimizer=build_optimizer(network, groups, settings, biases_apart=any(phase.only_biases for phase in phases)),
+        encoded=encoded,
+        tokenizer=tokenizer,
+        phases=phases,
+        settings=settings,
+        accelerator=accelerator,
+        begin_phase=begin_phase,
+        freeze=freeze,
+        slots=packing.places if packing else padded_places,
+    )
+    # Plain text is all but sure to repeat itself, and there is no score to spoil.
+    is_answered = not {"label", "tags", "answers"}.isdisjoint(splits.train.columns)
+    facts = describe_data(splits, tokenizer, settings.max_length) if is_answered else None
+    found = facts["findings"] if facts else []
+    noted = (*everything, *(each for each, _ in target_languages.values()))
+    work = PreparedRun(
+        recipe=recipe,
+        training=training,
+        groups=groups,
+        train_rows=splits.train,
+        encoded_dev=encoded_dev,
+        dev_rows=splits.dev,
+        encoded_eval=encoded_eval,
+        eval_rows=splits.test or splits.dev,
+        extra_splits=extra_splits,
+        target_languages=target_languages,
+        language=splits.language,
+        labels=source.labels,
+        compact=compact,
+        adapted=adapted,
+        packing=packing,
+        notes=list(dict.fromkeys([*splits.notes, *(note for each in noted for note in each.notes), *found])),
+        facts=facts,
+    )
+    return work
+
+
+def _freeze(phase: Phase, work: PreparedRun, folder: Path) -> ActivationCache | None:
+    """What runs the layers once that `phase` freezes; None where they run each time: they are none, they would run but
+    once anyway, or what they read differs from epoch to epoch."""
+    training, compact = work.training, work.compact
+    settings, task, tokenizer, encoded = training.settings, training.task, training.tokenizer, training.encoded
+    count = frozen_layers([group.name for group in work.groups], phase.learning_rates)
+    if settings.recompute_frozen or phase.epochs == 1 or count == 0 or _is_drawn_anew(encoded, task, tokenizer):
+        return None
+    return ActivationCache.install(
+        training.model,
+        count,
+        encoded,
+        folder=settings.frozen_dir or folder / FROZEN,
+        packing=work.packing,
+        collate=lambda encoded, items: task.head.collate(encoded, items, tokenizer, np.random.default_rng(0)),
+        ask=lambda batch: task.head.loss(training.model, _on(batch, training.accelerator), task),
+        accelerator=training.accelerator,
+        max_tokens=settings.max_tokens,
+        whole={} if compact is None else {compact.parameter: compact.whole},
+        say=lambda text: training.say(text),
+    )
+
+
+def _adapt(
+    network: Any, adapter: AdapterSpec, groups: list[Group], settings: Settings, source: Checkpoint, *, resized: bool
+) -> AdapterFiles:
+    """Puts `adapter` into the network.
+
+    Args:
+        resized: whether tokens were added to the piece table, which is then saved with the head.
+    """
+    installed = adapters.install(network, adapter, settings.seed)
+    modules = adapters.modules_of(network, groups[-1].parameters)
+    if resized:
+        table = network.get_input_embeddings()
+        modules.append(next(name for name, module in network.named_modules() if module is table))
+    place = str(Path(source.place).resolve()) if Path(source.place).is_dir() else source.place
+    return AdapterFiles(installed, settings.model, place, source.fingerprint, tuple(modules))
+
+
+def pack(network: Any, encoded: EncodedDataset, task: Task, tokenizer: Any) -> PaddingFree | None:
+    """Padding-free layers where the rows differ in length and the network allows it, seen on some of them."""
+    sequences = encoded.features["input_ids"].lengths
+    if sequences.min() == sequences.max():
+        return None
+    items = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
+    # Of an item of several sequences the length says little: without padding among them nothing would be seen.
+    extremes = np.array([sequences.argmin(), sequences.argmax()])
+    if encoded.sequence_offsets is not None:
+        extremes = np.searchsorted(encoded.sequence_offsets, extremes, side="right") - 1
+    items = np.union1d(items, extremes)
+    return PaddingFree.install(network, _ask(encoded, items, task, tokenizer))
+
+
+def _is_drawn_anew(encoded: EncodedDataset, task: Task, tokenizer: Any) -> bool:
+    """Whether what the network reads of an item differs from epoch to epoch (masked words)."""
+    some = np.arange(min(8, len(encoded)))
+    one, other = (task.head.collate(encoded, some, tokenizer, np.random.default_rng(seed)) for seed in (0, 1))
+    return not all(torch.equal(one[name], other[name]) for name in model_inputs(one))
+
+
+def _on(batch: dict[str, Any], accelerator: Accelerator) -> dict[str, Any]:
+    return {name: value.to(accelerator.device) for name, value in batch.items()}
+
+
+def _ask(encoded: EncodedDataset, items: np.ndarray, task: Task, tokenizer: Any) -> Callable[[Any], Any]:
+    """A function from the network to its logits on `items`."""
+    batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
+    return lambda network: task.head.logits(network, batch)
+
+
+def _make_vocabulary(recipe: Recipe, rows: Rows, folder: Path) -> None:
+    new = recipe.new_model
+    if new is not None and not (folder / "tokenizer.json").exists():
+        texts = [text for role in ("text", "text_pair", "endings") for text in rows.columns.get(role, [])]
+        lines = [line for text in texts for line in ([text] if isinstance(text, str) else text)]
+        train_vocabulary(
+            lines, folder, vocab_size=new.vocab_size, lowercase=new.lowercase,
+            vocab_size_is_maximum=new.vocab_size_is_maximum, coverage=new.coverage, character_map=new.character_map,
+        )  # fmt: skip
+
+
+def sample_batch(work: PreparedRun) -> dict[str, Any]:
+    """A few rows as the network reads them: what a saved model is compared on."""
+    training = work.training
+    items = np.arange(min(8, len(work.encoded_eval)))
+    return training.head.collate(work.encoded_eval, items, training.tokenizer, np.random.default_rng(0))

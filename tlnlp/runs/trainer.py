@@ -1,0 +1,273 @@
+"""Around the loop: progress, checkpoints, dev scores after each epoch, stopping and going on."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tlnlp.data.rows import Rows
+from tlnlp.display.console import ProgressBar, RunConsole
+from tlnlp.errors import Interrupted
+from tlnlp.evaluation.predict import predict
+from tlnlp.evaluation.scoring import is_better, measure
+from tlnlp.heads.encoded import EncodedDataset
+from tlnlp.runs.folder import BEST, CHECKPOINTS
+from tlnlp.runs.setup import PreparedRun
+from tlnlp.training import checkpoint
+from tlnlp.training.loop import Step, train
+from tlnlp.training.signals import stop_requests
+
+# A checkpoint this often where --save-every says nothing: what a crash may cost.
+SAVE_SECONDS = 120.0
+CURVE_POINTS = 100
+
+
+@dataclass
+class TrainingLog:
+    """What is noted down on the way; all of it is in every checkpoint.
+
+    Args:
+        updates_done: of the plan; those that patience left out count as done.
+        updates_taken: those that were made.
+        rows_seen: rows learnt from, by all processes together.
+        tokens, places: of the micro-batches: what they held, and what they had room for.
+        loss_sum: of the updates of the epoch at hand.
+        curve: [updates made, mean loss of those since the point before], `CURVE_POINTS` of them at most.
+        curve_sum: of the updates since the last of these points.
+        history: for each epoch the mean loss and, where they were due, the dev scores.
+        best: updates done and score of the best epoch so far.
+        stale_epochs: passes of the phase at hand since its best one.
+        phase_best: dev score of that one.
+        frozen_bytes: what was kept on disk of the answers of frozen layers.
+        resumed: how often the run was gone on with.
+    """
+
+    updates_done: int = 0
+    updates_taken: int = 0
+    rows_seen: int = 0
+    tokens: int = 0
+    places: int = 0
+    train_seconds: float = 0.0
+    evaluate_seconds: float = 0.0
+    startup_seconds: float = 0.0
+    loss_sum: float = 0.0
+    curve: list[list[float]] = field(default_factory=list)
+    curve_sum: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    stale_epochs: int = 0
+    phase_best: float | None = None
+    frozen_bytes: int = 0
+    resumed: int = 0
+
+    @property
+    def padding_fraction(self) -> float:
+        """Share of the places in the micro-batches that held no token."""
+        return 1 - self.tokens / max(1, self.places)
+
+
+class Trainer:
+    """A run under way in `folder`, which was set about at the time `began`, in seconds of `time.time()`."""
+
+    def __init__(self, work: PreparedRun, folder: Path, identity: str, screen: RunConsole, began: float) -> None:
+        self.began = began
+        self.work, self.training, self.settings = work, work.training, work.training.settings
+        self.folder, self.identity, self.screen = folder / CHECKPOINTS, identity, screen
+        self.accelerator = self.training.accelerator
+        self.record = TrainingLog()
+        self._saved_at, self._saved_updates = time.monotonic(), -1
+        # Added up on the device, in order, so that a resumed run reports the same loss.
+        self._loss_sum = torch.zeros((), dtype=torch.float32, device=self.accelerator.device)
+        self._curve_sum = torch.zeros_like(self._loss_sum)
+
+    def learn(self) -> tuple[TrainingLog, list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+        """Trains to the end and predicts the rows to report on: what was noted, the answers, those to the extra splits.
+
+        Raises:
+            Interrupted: it was asked to stop; a checkpoint is there.
+        """
+        work, record = self.work, self._restore() if self.settings.resume else self.record
+        epochs = sum(phase.epochs for phase in self.training.phases)
+        rows = (
+            epochs * len(self.training.encoded)
+            + self._scorings(epochs - 1) * len(work.encoded_dev)
+            + len(work.encoded_eval)
+        )
+        rows += sum(len(encoded) for encoded, _ in work.extra_splits.values())
+        if self.settings.show_oracle:
+            rows += epochs * sum(len(encoded) for encoded, _ in work.target_languages.values())
+        epochs_done = record.updates_done / self.training.updates_per_epoch
+        rows_done = int(epochs_done * len(self.training.encoded)) + self._scorings(int(epochs_done)) * len(
+            work.encoded_dev
+        )
+        record.startup_seconds = time.time() - self.began
+        with self.screen.bar(rows, rows_done) as bar:
+            self.training.say = bar.say
+            with stop_requests(self.accelerator) as stop_asked:
+                steps = train(self.training, record.updates_done)
+                while (step := self._next(steps)) is not None:
+                    self._note(step, bar)
+                    if step.ends_epoch:
+                        self._end_epoch(step, bar)
+                    stopping = stop_asked()
+                    if stopping or self._save_due(step):
+                        self._save()
+                    if stopping:
+                        raise Interrupted(record.updates_done, step.updates)
+            if self.settings.chooses_on_dev:
+                checkpoint.load_weights(self.folder / BEST, self.training.model)
+                self._run_all_layers()  # those that the last phase froze may be those of an earlier one now
+            bar.say("answering")
+            answers = self._answer(work.encoded_eval, work.eval_rows, bar)
+            extra_splits = {
+                name: self._answer(encoded, rows, bar) for name, (encoded, rows) in work.extra_splits.items()
+            }
+            self._run_all_layers()
+            return record, answers, extra_splits
+
+    def _scorings(self, epochs: int) -> int:
+        """How often dev has been scored after so many epochs: where it has more rows than there are to learn from, not
+        after each, or scoring would take longer than learning. A choice on dev needs them all."""
+        each = 1 if self.settings.chooses_on_dev else math.ceil(len(self.work.encoded_dev) / len(self.training.encoded))
+        return epochs // each
+
+    def _run_all_layers(self) -> None:
+        self._note_frozen()
+        if self.training.frozen is not None:
+            self.training.frozen.remove()
+        self.training.frozen = None
+
+    def _note_frozen(self) -> None:
+        """Of several phases the one that kept most."""
+        if self.training.frozen is not None:
+            self.record.frozen_bytes = max(self.record.frozen_bytes, self.training.frozen.bytes)
+
+    def _next(self, steps: Any) -> Step | None:
+        began = time.perf_counter()
+        step = next(steps, None)
+        self.record.train_seconds += time.perf_counter() - began
+        return step
+
+    def _note(self, step: Step, bar: ProgressBar) -> None:
+        record = self.record
+        lengths = [self.training.encoded.sequence_lengths(items) for items in step.update.micro_batches]
+        rows = len(step.update.items)
+        record.updates_done = step.updates_done
+        record.updates_taken += 1
+        record.rows_seen += rows
+        record.tokens += sum(int(each.sum()) for each in lengths)
+        record.places += sum(self.training.slots(each) for each in lengths)
+        self._loss_sum += step.loss
+        self._curve_sum += step.loss
+        every = math.ceil(step.updates / CURVE_POINTS)
+        if record.updates_taken % every == 0:
+            record.curve.append([record.updates_taken, float(self._curve_sum) / every])
+            self._curve_sum.zero_()
+        bar.advance(rows)
+        if bar.due():
+            bar.say(f"{step.phase.name}, epoch {step.epoch + 1}, loss {float(step.loss):.3f}")
+        if self.settings.tracker:
+            self.accelerator.log({"loss": float(step.loss), "learning_rate": step.rate}, step=step.updates_done)
+
+    def _end_epoch(self, step: Step, bar: ProgressBar) -> None:
+        """Notes the epoch's loss and its dev scores, where they are due: not after the last one, reported anyway."""
+        self._note_frozen()
+        entry: dict[str, Any] = {"epoch": step.epoch + 1, "updates": step.updates_done}
+        entry["loss"] = float(self._loss_sum) / self.training.updates_per_epoch
+        self._loss_sum.zero_()
+        best_wanted = self.settings.chooses_on_dev
+        due = self._scorings(step.epoch + 1) > self._scorings(step.epoch)
+        if due and (step.updates_done < step.updates or best_wanted):
+            bar.say("scoring dev")
+            answers = self._answer(self.work.encoded_dev, self.work.dev_rows, bar)
+            entry["metrics"] = measure(self.training.task, answers, self.work.dev_rows)
+        if best_wanted:
+            self._keep_best(entry)
+        if self.settings.show_oracle:
+            # Noted down only: no choice reads it.
+            entry["languages"] = {name: self._score_language(name, bar) for name in self.work.target_languages}
+        self.record.history.append(entry)
+        self._mind_patience(step, entry, bar)
+
+    def _score_language(self, language: str, bar: ProgressBar) -> float:
+        bar.say(f"scoring {language}")
+        encoded, rows = self.work.target_languages[language]
+        return next(iter(measure(self.training.task, self._answer(encoded, rows, bar), rows).values()))
+
+    def _mind_patience(self, step: Step, entry: dict[str, Any], bar: ProgressBar) -> None:
+        """Ends the phase where its dev score has not risen for `--patience` epochs. Kept in the checkpoint, as all of
+        the record is: a resumed run stops where the other one would have."""
+        record, training, patience = self.record, self.training, self.settings.patience
+        end = training.end_of_phase(step.updates_done)
+        if patience is not None and step.updates_done < end:
+            score = next(iter(entry["metrics"].values()))
+            better = record.phase_best is None or is_better(training.task, score, record.phase_best)
+            record.phase_best = score if better else record.phase_best
+            record.stale_epochs = 0 if better else record.stale_epochs + 1
+            if record.stale_epochs < patience:
+                return
+            training.stop_phase = True
+            record.updates_done = end
+            epochs_left = (end - step.updates_done) // training.updates_per_epoch
+            bar.advance(epochs_left * (len(training.encoded) + len(self.work.encoded_dev)))  # scored after each, here
+            self.screen.note(f"{step.phase.name}: no better dev score for {patience} epochs, {epochs_left} left out")
+        if record.updates_done == end:
+            record.stale_epochs, record.phase_best = 0, None
+
+    def _keep_best(self, entry: dict[str, Any]) -> None:
+        score, best = next(iter(entry["metrics"].values())), self.record.best
+        if best is None or is_better(self.training.task, score, best["score"]):
+            self.record.best = {"updates": entry["updates"], "epoch": entry["epoch"], "score": score}
+            if self.accelerator.is_main_process:
+                checkpoint.save_weights(self.folder / BEST, self.training.model, self.record.best)
+            self.accelerator.wait_for_everyone()
+
+    def _answer(self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar) -> list[dict[str, Any]]:
+        training, began = self.training, time.perf_counter()
+        answers = predict(
+            training.model, encoded, rows, training.task, training.tokenizer, self.settings, self.accelerator,
+            bar.advance, training.frozen,
+        )  # fmt: skip
+        training.set_trainable()  # the epochs that follow learn on
+        self.record.evaluate_seconds += time.perf_counter() - began
+        return answers
+
+    def _save_due(self, step: Step) -> bool:
+        if self.settings.save_every is not None:
+            return step.updates_done % self.settings.save_every == 0
+        return time.monotonic() - self._saved_at >= SAVE_SECONDS
+
+    def _save(self) -> None:
+        """Writes a checkpoint, on the main process alone: under data parallelism all hold the same."""
+        if self.accelerator.is_main_process and self.record.updates_done != self._saved_updates:
+            self.record.loss_sum, self.record.curve_sum = float(self._loss_sum), float(self._curve_sum)
+            scaler = self.accelerator.scaler
+            state = {
+                "identity": self.identity,
+                "updates_done": self.record.updates_done,
+                "record": asdict(self.record),
+                "scaler": scaler.state_dict() if scaler is not None else None,
+            }
+            checkpoint.save_checkpoint(self.folder, self.training.model, self.training.optimizer, state)
+        self._saved_at, self._saved_updates = time.monotonic(), self.record.updates_done
+
+    def _restore(self) -> TrainingLog:
+        """The newest whole checkpoint put back, on every process; a fresh record where there is none."""
+        newest = checkpoint.load_newest(self.folder, self.identity)
+        if newest is not None:
+            path, state = newest
+            checkpoint.restore(path, self.training.model, self.training.optimizer)
+            if self.accelerator.scaler is not None and state["scaler"]:
+                self.accelerator.scaler.load_state_dict(state["scaler"])
+            self.record = TrainingLog(**state["record"])
+            self.record.resumed += 1
+            self._loss_sum.fill_(self.record.loss_sum)
+            self._curve_sum.fill_(self.record.curve_sum)
+            self._saved_updates = self.record.updates_done
+            self.screen.note(f"going on after update {self.record.updates_done:,}")
+        return self.record

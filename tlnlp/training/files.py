@@ -1,0 +1,77 @@
+"""Files that are whole or not there, folders that one process holds, and a full disk said in words."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from tlnlp.errors import InputError
+
+LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def room_wanted(folder: Path) -> Iterator[None]:
+    """Says in words that the disk did not take what was to be written.
+
+    Raises:
+        InputError: in place of the system's error.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            expected=f"room for what is written in {folder}",
+            found=str(error),
+            change="make room, then go on with --resume; what was there before is whole",
+        ) from error
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Holds the folder for this process; the system frees it however the process ends.
+
+    Raises:
+        InputError: another process holds it, or there can be no such folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / LOCK).open("w")
+    except OSError as error:
+        raise InputError(
+            expected="--output-dir: a folder that can be written",
+            found=str(error),
+            change="another --output-dir",
+        ) from error
+    with lock as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InputError(
+                expected=f"{folder} for this run alone",
+                found="another process at work in it",
+                change="wait for it, or another --output-dir",
+            ) from error
+        yield
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes aside, syncs, renames: a reader sees the old file or the new one."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """As `write_json`, for text."""
+    aside = path.with_name(f".writing-{path.name}")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    aside.replace(path)

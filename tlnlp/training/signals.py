@@ -1,0 +1,46 @@
+"""Ctrl-C and SIGTERM: the update in hand is finished, a checkpoint written, then the run ends."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+
+from accelerate import Accelerator
+
+
+@contextlib.contextmanager
+def stop_requests(accelerator: Accelerator) -> Iterator[Callable[[], bool]]:
+    """Gives a function that says, on all processes alike, whether anybody was asked to stop since.
+
+    A second Ctrl-C stops at once: the handlers before are put back by the first one.
+    """
+    asked = False
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def put_back() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
+        put_back()
+
+    def stop_asked() -> bool:
+        if accelerator.num_processes == 1:
+            return asked
+        if asked:
+            accelerator.set_trigger()
+        return accelerator.check_trigger()
+
+    if threading.current_thread() is not threading.main_thread():
+        before.clear()  # Python lets no other thread listen for signals
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield stop_asked
+    finally:
+        put_back()
