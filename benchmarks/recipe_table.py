@@ -34,8 +34,8 @@ repeats the published run. The table is written by `make recipe-table` from what
 that nobody has made yet.
 
 Ours: all-MiniLM-L6-v2 (6 layers, 22.7 M weights) on one CPU core (sst2: two); the published scores, of larger networks,
-are a bound and no rival. `FOLDER` is that checkpoint. Minutes are of training and evaluation,
-all seeds together (mrpc's 41 hold a pause of 17).
+are a bound and no rival. `FOLDER` is that checkpoint, `$DATA` a folder of public data sets. Minutes are of training and
+evaluation, all seeds together (mrpc's 41 hold a pause of 17).
 Epochs and rate of stsb are the second of two tried on these dev rows; 5 epochs at 1e-4 gave 0.8562. Of cola 8 epochs at
 2e-4 were tried too, and gave 0.2555 with one seed.
 

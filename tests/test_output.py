@@ -16,7 +16,7 @@ from huggingface_hub import ModelCard
 
 from tests.conftest import DEV_ROWS, TRAIN_ROWS
 from tests.offline import Offline, run_offline
-from tests.recipe_runs import Ended, run_recipe
+from tests.recipe_runs import ROOT, Ended, run_recipe
 from tlnlp.runs.result import summary
 
 FLAGS = ("--epochs", 3, "--max-length", 48, "--batch-size", 8, "--learning-rate", "1e-3")
@@ -60,6 +60,13 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value
     for key, child in children:
         yield from _leaves(child, f"{name}.{key}")
+
+
+def test_every_key_of_the_result_is_on_its_page(plain: tuple[Path, Offline]) -> None:
+    table = (ROOT / "docs" / "result.md").read_text().split("| key of `result.json`")[1]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    explained = {key for cell in cells for key in re.findall(r"`(\w+)`", cell)}
+    assert set(read_result(plain[0])) <= explained
 
 
 def test_the_result_says_what_was_run_and_what_came_out(plain: tuple[Path, Offline], bert: Path, reviews: Path) -> None:
