@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -204,14 +205,14 @@ def test_a_run_in_another_precision_leaves_models_that_are_loaded_as_they_are(
 
 
 def test_ctrl_c_leaves_a_run_that_the_same_call_resumes(reviews: Path, bert: Path, tmp_path: Path) -> None:
-    """Stopped at the first update; resumed it is the run that was never stopped."""
-    call: dict[str, Any] = {"model": bert, **SMALL, "epochs": 4, "save_every": 1}
+    """Stopped once a checkpoint is there; resumed it is the run that was never stopped."""
+    call: dict[str, Any] = {"model": bert, **SMALL, "epochs": 30, "save_every": 1}
     whole = tlnlp.train("sst2", reviews, output_dir=tmp_path / "whole", **call)
     folder = tmp_path / "stopped"
 
     def stop() -> None:
         while not list((folder / "checkpoints").glob("[0-9]*")):
-            pass
+            time.sleep(0.002)
         os.kill(os.getpid(), signal.SIGINT)
 
     waits = threading.Thread(target=stop)
