@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -91,7 +92,7 @@ def run(mine: Path, task: tlnlp.Task, reviews: Path, bert: Path, **settings: obj
 def test_an_own_head_learns_by_its_own_loss_and_is_found_again_in_a_fresh_process(
     kind: str, mine: Path, reviews: Path, bert: Path
 ) -> None:
-    import mine as own  # noqa: PLC0415  (written just now)
+    own = importlib.import_module("mine")
 
     head = own if kind == "module" else own.Head()
     done = run(mine, task_with(head), reviews, bert)
@@ -118,7 +119,7 @@ def test_an_own_head_learns_by_its_own_loss_and_is_found_again_in_a_fresh_proces
 
 
 def test_an_own_strategy_is_a_function_or_its_import_path(mine: Path, reviews: Path, bert: Path) -> None:
-    import mine as own  # noqa: PLC0415
+    own = importlib.import_module("mine")
 
     done = run(mine, task_with(tlnlp.heads.sentence), reviews, bert, strategy=own.only_the_top)
     assert [phase["name"] for phase in done.result["phases"]] == ["top"]
@@ -139,7 +140,7 @@ def test_an_own_strategy_is_a_function_or_its_import_path(mine: Path, reviews: P
 def test_an_own_metric_is_a_plain_function_tried_before_any_weight_is_read(
     mine: Path, reviews: Path, bert: Path
 ) -> None:
-    import mine as own  # noqa: PLC0415
+    own = importlib.import_module("mine")
 
     done = run(mine, task_with(tlnlp.heads.sentence, own.wrong, tlnlp.metrics.accuracy), reviews, bert)
     rows = len(done.predictions)
@@ -153,7 +154,7 @@ def test_an_own_metric_is_a_plain_function_tried_before_any_weight_is_read(
 
 
 def test_keep_best_heeds_that_a_lower_score_of_an_own_metric_is_better(mine: Path, reviews: Path, bert: Path) -> None:
-    import mine as own  # noqa: PLC0415
+    own = importlib.import_module("mine")
 
     done = run(mine, task_with(tlnlp.heads.sentence, own.wrong), reviews, bert, keep="best", epochs=3)
     scores = [epoch["metrics"]["wrong"] for epoch in done.result["history"]]
