@@ -29,8 +29,6 @@ from tlnlp.task import Task
 from tlnlp.training.distributed import start_accelerator
 from tlnlp.training.files import write_text
 
-# What `data=` may say in words; any other text is a path.
-WORDS = ("sample", "hub")
 # Exit status of a command that was stopped.
 STOPPED = 130
 

@@ -109,12 +109,16 @@ def _quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def _table(split: Any, origin: str) -> Table:
-    """A split of the library as a table; its columns stay in Arrow until they are asked for."""
-    names = {
+def class_names_of(split: Any) -> dict[str, tuple[str, ...]]:
+    """{column: names} of the columns of a `datasets.Dataset` whose integers have names, alone or in lists."""
+    return {
         column: tuple(leaf.names)
         for column, feature in split.features.items()
         if hasattr(leaf := getattr(feature, "feature", feature), "names")
     }
+
+
+def _table(split: Any, origin: str) -> Table:
+    """A split of the library as a table; its columns stay in Arrow until they are asked for."""
     columns = {name: split.data.column(name) for name in split.column_names}
-    return Table(columns, origin, np.arange(1, len(split) + 1), names)
+    return Table(columns, origin, np.arange(1, len(split) + 1), class_names_of(split))

@@ -14,6 +14,7 @@ import numpy as np
 
 from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.files import read_file
+from tlnlp.data.hub import class_names_of
 from tlnlp.data.split_files import DEV_NAMES
 from tlnlp.data.table import Table, show
 from tlnlp.errors import InputError
@@ -118,14 +119,9 @@ def _whole_numbers(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
 
 
 def _table_of_dataset(dataset: Any, origin: str) -> Table:
-    names = {
-        column: tuple(leaf.names)
-        for column, feature in dataset.features.items()
-        if hasattr(leaf := getattr(feature, "feature", feature), "names")
-    }
     rows = dataset.with_format(None)[:]  # whatever was selected, shuffled or formatted
     table = _table_of_columns({str(name): list(values) for name, values in rows.items()}, origin, len(dataset))
-    return Table(table.columns, origin, table.numbers, names)
+    return Table(table.columns, origin, table.numbers, class_names_of(dataset))
 
 
 def _plain(value: Any) -> Any:
