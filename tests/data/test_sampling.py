@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tlnlp.data.sampling import CHOICE, DEV, TRAIN, cut_groups, cut_rows, draw_rows
+from tlnlp.data.sampling import FOR_CHOICE, FOR_DEV, FOR_TRAIN, cut_groups, cut_rows, draw_rows
 
 COUNTS = st.lists(st.integers(1, 60), min_size=1, max_size=8)
 
@@ -40,7 +40,7 @@ def test_a_draw_keeps_each_labels_share_within_one_row_or_gives_it_one(
 @given(COUNTS.filter(lambda counts: max(counts) > 1), st.integers(0, 1000))
 def test_a_cut_takes_a_tenth_and_one_row_of_every_label_that_has_two(counts: list[int], seed: int) -> None:
     strata = _strata(counts, seed)
-    cut = cut_rows(strata, seed, DEV)
+    cut = cut_rows(strata, seed, FOR_DEV)
     taken, there = Counter(strata[cut].tolist()), Counter(strata.tolist())
     pairs = sum(count > 1 for count in counts)
     assert len(cut) == min(max(round(len(strata) / 10), pairs), len(strata) - len(counts))
@@ -52,33 +52,33 @@ def test_a_cut_takes_a_tenth_and_one_row_of_every_label_that_has_two(counts: lis
 def test_shares_come_out_exactly_where_they_can() -> None:
     strata = np.repeat([0, 1, 2], [500, 300, 200])
     assert Counter(strata[draw_rows(strata, 100, 0)].tolist()) == {0: 50, 1: 30, 2: 20}
-    assert Counter(strata[cut_rows(strata, 0, DEV)].tolist()) == {0: 50, 1: 30, 2: 20}
+    assert Counter(strata[cut_rows(strata, 0, FOR_DEV)].tolist()) == {0: 50, 1: 30, 2: 20}
 
 
 def test_a_cut_is_never_above_two_thousand_rows() -> None:
-    assert len(cut_rows(np.arange(50_000) % 3, 0, DEV)) == 2000
-    assert len(cut_rows(np.arange(50_000) % 5000, 0, DEV)) == 2000  # fewer rows than labels
+    assert len(cut_rows(np.arange(50_000) % 3, 0, FOR_DEV)) == 2000
+    assert len(cut_rows(np.arange(50_000) % 5000, 0, FOR_DEV)) == 2000  # fewer rows than labels
 
 
 def test_the_same_seed_draws_the_same_rows_and_another_seed_or_purpose_others() -> None:
     strata = np.arange(1000) % 2
-    first = cut_rows(strata, 5, DEV)
-    assert (first == cut_rows(strata, 5, DEV)).all()
-    assert (first != cut_rows(strata, 6, DEV)).any()
-    assert (first != cut_rows(strata, 5, CHOICE)).any()
-    assert (draw_rows(strata, 100, 5, TRAIN) == draw_rows(strata, 100, 5)).all()
+    first = cut_rows(strata, 5, FOR_DEV)
+    assert (first == cut_rows(strata, 5, FOR_DEV)).all()
+    assert (first != cut_rows(strata, 6, FOR_DEV)).any()
+    assert (first != cut_rows(strata, 5, FOR_CHOICE)).any()
+    assert (draw_rows(strata, 100, 5, FOR_TRAIN) == draw_rows(strata, 100, 5)).all()
 
 
 @settings(max_examples=100, deadline=None)
 @given(COUNTS.filter(lambda counts: len(counts) > 1), st.integers(0, 1000))
 def test_a_cut_by_groups_takes_whole_groups_as_many_as_a_tenth_has_room_for(counts: list[int], seed: int) -> None:
     groups = _strata(counts, seed)
-    cut = cut_groups(groups, seed, DEV)
+    cut = cut_groups(groups, seed, FOR_DEV)
     taken, stayed = set(groups[cut].tolist()), set(np.delete(groups, cut).tolist())
     assert taken and stayed and not taken & stayed
     assert len(taken) == 1 or len(cut) <= round(len(groups) / 10)
-    assert (cut == cut_groups(groups, seed, DEV)).all()
+    assert (cut == cut_groups(groups, seed, FOR_DEV)).all()
 
 
 def test_a_cut_by_groups_is_never_above_two_thousand_rows() -> None:
-    assert 1990 < len(cut_groups(np.arange(50_000) // 5, 0, DEV)) <= 2000
+    assert 1990 < len(cut_groups(np.arange(50_000) // 5, 0, FOR_DEV)) <= 2000

@@ -9,6 +9,7 @@ from typing import Any
 
 from tlnlp import heads
 from tlnlp.data.bytes_to_text import FileFormat
+from tlnlp.data.rows import TRAIN
 from tlnlp.data.split_files import read_path
 from tlnlp.errors import InputError
 from tlnlp.evaluation import metrics
@@ -63,7 +64,7 @@ def guess_recipe(path: Path, chosen: Mapping[str, str]) -> Recipe:
     files = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
     has_words = "words" in chosen or any(_holds_words(file) for file in files)
     tables = read_path(path, "train", "validation", form=FileFormat(has_words), need="either")
-    there = list(tables["train"].columns)
+    there = list(tables[TRAIN].columns)
     roles = {role: chosen.get(role) or _find(names, there) for role, names in NAMES.items()}
     for shape in SHAPES:
         known = (*shape.needed, *shape.further)
@@ -72,7 +73,7 @@ def guess_recipe(path: Path, chosen: Mapping[str, str]) -> Recipe:
     listed = "; ".join(f"{shape.name}: {', '.join(shape.needed)}" for shape in SHAPES)
     raise InputError(
         expected=f"columns that say what the rows are for ({listed})",
-        found=f"{tables['train'].origin} has the columns {', '.join(there)}",
+        found=f"{tables[TRAIN].origin} has the columns {', '.join(there)}",
         change="--columns text=COLUMN label=COLUMN (words, tags, question, context, answers), or --recipe FILE",
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from tlnlp.data.rows import DEV, TEST, TRAIN, SplitKey
 from tlnlp.data.table import Table
 from tlnlp.errors import InputError, did_you_mean
 
@@ -19,14 +20,14 @@ if TYPE_CHECKING:
 def read_hub(
     task_name: str,
     data: Data,
-    more: Mapping[str, str] | None = None,
+    more: Mapping[SplitKey, str] | None = None,
     *,
     need: Literal["train", "dev"] = "train",
-) -> dict[str, Table]:
-    """{'train': table, 'dev': table, ...}.
+) -> dict[SplitKey, Table]:
+    """{TRAIN: table, DEV: table, ...}.
 
     Args:
-        more: {key: split} of further splits; `test` only where the task names one, `few` only where it is there.
+        more: {which: split} of further splits; TEST only where the task names one, "few" only where it is there.
         need: "dev": no train rows are asked for.
 
     Raises:
@@ -39,13 +40,12 @@ def read_hub(
             change="--data sample, or --data PATH for your own rows",
         )
     loaded = _load(data)
-    wanted = {"train": data.train, "dev": data.dev, **(more or {})}
+    wanted = {TRAIN: data.train, DEV: data.dev, **(more or {})}
     if data.test is None:
-        wanted.pop("test", None)
+        wanted.pop(TEST, None)
     if need == "dev":
-        del wanted["train"]
-    if wanted.get("few") not in loaded:
-        wanted.pop("few", None)
+        del wanted[TRAIN]
+    wanted = {key: name for key, name in wanted.items() if key.kind != "few" or name in loaded}
     for name in wanted.values():
         if name not in loaded:
             raise InputError(

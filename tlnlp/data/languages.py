@@ -12,7 +12,7 @@ import numpy as np
 from tlnlp.data.bytes_to_text import FileFormat, split_suffixes
 from tlnlp.data.files import FORMATS
 from tlnlp.data.hub import read_hub
-from tlnlp.data.rows import Rows, strata_of
+from tlnlp.data.rows import DEV, TEST, TRAIN, Rows, SplitKey, strata_of
 from tlnlp.data.sampling import FEW_SHOT, draw_rows
 from tlnlp.data.split_files import read_path
 from tlnlp.data.table import Table
@@ -21,9 +21,6 @@ from tlnlp.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from tlnlp.settings import Settings
     from tlnlp.task import Data, Task
-
-# What stands before a language in the names of tables and rows: to be answered; train rows to learn from, all or a few.
-IN, MORE, FEW = "in ", "more ", "few "
 
 
 @dataclass(frozen=True)
@@ -138,31 +135,32 @@ def _language_file(file: Path) -> str | None:
     return file.name[: len(file.name) - len(ending + compression)] if ending in FORMATS and file.is_file() else None
 
 
-def read_languages(task: Task, settings: Settings, languages: Languages, samples: Path) -> dict[str, Table]:
-    """{'more de': train rows, 'in fr': rows to answer, 'few fr': train rows to draw a few of}, those that there are.
+def read_languages(task: Task, settings: Settings, languages: Languages, samples: Path) -> dict[SplitKey, Table]:
+    """Train rows of further languages ("more"), rows to predict ("target"), and train rows of these languages to draw a
+    few of ("few"), those that there are.
 
     A language without train rows gives a few of those to answer, see `settle`.
     """
-    tables: dict[str, Table] = {}
+    tables: dict[SplitKey, Table] = {}
     for language in languages.more:
         found = _read(task, settings, language, samples, settings.data, need="train")
-        tables[f"{MORE}{language}"] = found["train"]
+        tables[SplitKey("more", language)] = found[TRAIN]
     where = settings.transfer_data or settings.data
     for language in languages.targets:
         # The task's own language may stand with the rows to learn from only.
         apart = where if language != task.language or language in _languages_in(Path(where)) else settings.data
         found = _read(task, settings, language, samples, apart, need="dev")
-        tables[f"{IN}{language}"] = found["dev"]
-        if settings.few_shot is not None and "few" in found:
-            tables[f"{FEW}{language}"] = found["few"]
+        tables[SplitKey("target", language)] = found[DEV]
+        if (few := SplitKey("few", language)) in found:
+            tables[few] = found[few]
     return tables
 
 
 def _read(
     task: Task, settings: Settings, language: str, samples: Path, where: str, *, need: Literal["train", "dev"]
-) -> Mapping[str, Table]:
+) -> Mapping[SplitKey, Table]:
     data = data_of(task, language)
-    few = {"few": data.train} if settings.few_shot is not None else {}
+    few = {SplitKey("few", language): data.train} if settings.few_shot is not None else {}
     if where == "hub":
         return read_hub(task.name, data, few, need=need)
     path = samples / (data.sample or "") if where == "sample" else Path(where)
@@ -172,26 +170,30 @@ def _read(
 
 
 def settle(
-    rows: dict[str, Rows], languages: Languages, settings: Settings, tables: Mapping[str, Table], notes: list[str]
-) -> dict[str, Rows]:
+    rows: dict[SplitKey, Rows],
+    languages: Languages,
+    settings: Settings,
+    tables: Mapping[SplitKey, Table],
+    notes: list[str],
+) -> dict[SplitKey, Rows]:
     """The rows with a few of each language added to those of train, and none answered that was learnt from in any
     language: of sets that were translated from one another (as many rows each), rows of one number are the same.
 
     Args:
-        rows: 'train', 'dev', 'in fr', ... as they are once splits have been cut.
+        rows: as they are once splits have been cut.
         tables: what they were read from.
     """
     sizes = {table.origin: len(table) for table in tables.values()}
     learnt: list[tuple[int, set[int]]] = []
-    if "dev" not in tables:  # train and dev were cut from one set; what weights are chosen on counts as learnt from
-        known = [rows["train"], *([rows["dev"]] if settings.chooses_on_dev else [])]
-        learnt.append((len(tables["train"]), {number for each in known for number in each.numbers.tolist()}))
-    parts = [rows["train"], *(rows[f"{MORE}{each}"] for each in languages.more)]
+    if DEV not in tables:  # train and dev were cut from one set; what weights are chosen on counts as learnt from
+        known = [rows[TRAIN], *([rows[DEV]] if settings.chooses_on_dev else [])]
+        learnt.append((len(tables[TRAIN]), {number for each in known for number in each.numbers.tolist()}))
+    parts = [rows[TRAIN], *(rows[SplitKey("more", each)] for each in languages.more)]
     contexts: set[str] = set()
     for language in languages.targets if settings.few_shot else ():
         assert settings.few_shot is not None
-        from_train = f"{FEW}{language}" in rows
-        pool = rows[f"{FEW if from_train else IN}{language}"]
+        from_train = SplitKey("few", language) in rows
+        pool = rows[SplitKey("few" if from_train else "target", language)]
         if settings.few_shot >= len(pool) + from_train:
             raise InputError(
                 expected=f"--few-shot of fewer rows than {pool.origin} has, {len(pool):,}",
@@ -204,11 +206,11 @@ def settle(
         if not from_train:
             learnt.append((sizes[pool.origin], set(few.numbers.tolist())))
         notes.append(f"train: {len(few):,} rows of {pool.origin} added")
-    settled = {name: each for name, each in rows.items() if not name.startswith((MORE, FEW))}
-    settled["train"] = parts[0].followed_by(*parts[1:]) if len(parts) > 1 else parts[0]
-    encoded_eval = "test" if "test" in settled else "dev"
-    for name in [name for name in settled if name.startswith(IN) or name == encoded_eval]:
-        settled[name] = _without(settled[name], sizes[settled[name].origin], learnt, contexts, settings, notes)
+    settled = {key: each for key, each in rows.items() if key.kind not in ("more", "few")}
+    settled[TRAIN] = parts[0].followed_by(*parts[1:]) if len(parts) > 1 else parts[0]
+    reported = TEST if TEST in settled else DEV
+    for key in [key for key in settled if key.kind == "target" or key == reported]:
+        settled[key] = _without(settled[key], sizes[settled[key].origin], learnt, contexts, settings, notes)
     return settled
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -59,6 +59,34 @@ def strata_of(rows: Rows) -> np.ndarray:
     if values is None or rows.labels is None or not isinstance(values[0], int):
         return np.zeros(len(rows), dtype=np.int64)
     return np.array(values)
+
+
+@dataclass(frozen=True, order=True)
+class SplitKey:
+    """Which rows of a run: what they are for and, where there can be several of that kind, whose they are.
+
+    Args:
+        kind: "train", "dev" and "test"; "extra": a further split to report on; "target": dev rows of a further
+            language, predicted at the end; "more": train rows of a further language; "few": train rows of a target
+            language, of which a few are drawn.
+        name: the name of the extra split, or the language; "" of train, dev and test.
+    """
+
+    kind: Literal["train", "dev", "test", "extra", "target", "more", "few"]
+    name: str = ""
+
+    @property
+    def is_trained_on(self) -> bool:
+        """Whether a model learns from these rows."""
+        return self.kind in ("train", "more", "few")
+
+    @property
+    def language(self) -> str | None:
+        """The language in the key; None where it is the task's own."""
+        return self.name if self.kind in ("target", "more", "few") else None
+
+
+TRAIN, DEV, TEST = SplitKey("train"), SplitKey("dev"), SplitKey("test")
 
 
 @dataclass(frozen=True)

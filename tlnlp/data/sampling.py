@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 # Every purpose has its own stream, so that cutting a dev split and drawing train rows do not depend on each other.
-DEV, CHOICE, TRAIN, FEW_SHOT = 1, 2, 3, 4
+FOR_DEV, FOR_CHOICE, FOR_TRAIN, FEW_SHOT = 1, 2, 3, 4
 
 
 def allot(counts: np.ndarray, total: int, least: np.ndarray, most: np.ndarray) -> np.ndarray:
@@ -27,7 +27,7 @@ def allot(counts: np.ndarray, total: int, least: np.ndarray, most: np.ndarray) -
     return given
 
 
-def draw_rows(strata: np.ndarray, total: int, seed: int, purpose: int = TRAIN) -> np.ndarray:
+def draw_rows(strata: np.ndarray, total: int, seed: int, purpose: int = FOR_TRAIN) -> np.ndarray:
     """Positions of `total` drawn rows, ascending; at least one of each stratum where `total` allows it.
 
     Args:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from tlnlp.data.bytes_to_text import FileFormat, split_suffixes
 from tlnlp.data.files import ANY_FORM, FORMATS, read_file
+from tlnlp.data.rows import DEV, TEST, TRAIN, SplitKey
 from tlnlp.data.table import Table
 from tlnlp.errors import InputError, did_you_mean
 
@@ -25,17 +26,17 @@ def read_path(
     path: Path,
     train: str,
     dev: str,
-    more: Mapping[str, str] | None = None,
+    more: Mapping[SplitKey, str] | None = None,
     form: FileFormat = ANY_FORM,
     *,
     need: Literal["train", "dev", "either"] = "train",
-) -> dict[str, Table]:
-    """{'train': table, 'dev': table, ...}; all but the one that is needed where they are there.
+) -> dict[SplitKey, Table]:
+    """{TRAIN: table, DEV: table, ...}; all but the one that is needed where they are there.
 
     Args:
         path: a file of train rows, or a folder with one file for each split.
         train, dev: the task's own split names; the usual ones are looked for as well.
-        more: {key: the task's split name} of further splits.
+        more: {which: the task's split name} of further splits.
         form: what the task knows of its files.
         need: what must be there, and what a file by itself is. Where dev is needed, test will do; "either": where
             there are no train rows, those of dev are given as train, for dev rows to be cut from.
@@ -46,18 +47,18 @@ def read_path(
     """
     path = path.expanduser()
     if path.is_file():
-        return {"dev" if need == "dev" else "train": read_file(path, form=form)}
+        return {DEV if need == "dev" else TRAIN: read_file(path, form=form)}
     if not path.is_dir():
         raise _nothing_there(path)
-    wanted = {"train": [train, "train"], "dev": [*_dev_names(dev), *DEV_NAMES, CONLL_DEV]}
+    wanted = {TRAIN: [train, "train"], DEV: [*_dev_names(dev), *DEV_NAMES, CONLL_DEV]}
     if need == "dev":
-        wanted["dev"] += ["test", CONLL_TEST]
+        wanted[DEV] += ["test", CONLL_TEST]
     for key, name in (more or {}).items():
-        wanted[key] = [name, "test", CONLL_TEST] if key == "test" else _dev_names(name)
+        wanted[key] = [name, "test", CONLL_TEST] if key == TEST else _dev_names(name)
     found = {split: file for split, names in wanted.items() if (file := _find(path, names, form))}
-    if need == "either" and "train" not in found and "dev" in found:
-        found["train"] = found.pop("dev")
-    needed, name, use = ("dev", dev, "answer") if need == "dev" else ("train", train, "learn from")
+    if need == "either" and TRAIN not in found and DEV in found:
+        found[TRAIN] = found.pop(DEV)
+    needed, name, use = (DEV, dev, "answer") if need == "dev" else (TRAIN, train, "learn from")
     if needed not in found:
         there = sorted(each.name for each in path.iterdir())
         raise InputError(

@@ -14,10 +14,10 @@ from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.columns import choose_columns, choose_roles, describe_columns
 from tlnlp.data.hub import read_hub
 from tlnlp.data.labels import compare_names, count_names, describe, find_names, is_missing
-from tlnlp.data.languages import FEW, IN, MORE, Languages, choose_languages, data_of, place_of, read_languages, settle
+from tlnlp.data.languages import Languages, choose_languages, data_of, place_of, read_languages, settle
 from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, ReadOptions, is_hidden, read_rows
-from tlnlp.data.rows import Rows, Splits, strata_of
-from tlnlp.data.sampling import CHOICE, DEV, TRAIN, cut_groups, cut_rows, draw_rows
+from tlnlp.data.rows import DEV, TEST, TRAIN, Rows, SplitKey, Splits, strata_of
+from tlnlp.data.sampling import FOR_CHOICE, FOR_DEV, FOR_TRAIN, cut_groups, cut_rows, draw_rows
 from tlnlp.data.split_files import DEV_NAMES, read_path
 from tlnlp.data.table import Table
 from tlnlp.data.tags import describe_tags, find_scheme, find_tags
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from tlnlp.settings import Settings
     from tlnlp.task import Labels, Task
 
-# What stands before the names of `Data.extra_splits`.
-ALSO = "also "
 # Share of the train rows that dev is cut from; more of a set that is small by nature, as translated ones are.
 DEV_FRACTION, LANGUAGES_DEV_FRACTION = 0.1, 0.2
 SAMPLES = Path(__file__).parents[1] / "bundled" / "samples"
@@ -49,48 +47,43 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
     languages = choose_languages(task, settings, SAMPLES) if given is None else None
     tables = _read_tables(task, settings, languages) if given is None else _pick_tables(task, settings, given)
     _refuse_empty(tables)
-    columns = {split: _choose(table, roles, task, settings, split) for split, table in tables.items()}
-    tables = {split: _leave_out_unlabelled(table, columns[split], task, split) for split, table in tables.items()}
+    columns = {key: _choose(table, roles, task, settings, key) for key, table in tables.items()}
+    tables = {key: _leave_out_unlabelled(table, columns[key], task, key) for key, table in tables.items()}
     notes = [note for table in tables.values() for note in table.notes]
-    notes.append(describe_columns(tables["train"], columns["train"]))
+    notes.append(describe_columns(tables[TRAIN], columns[TRAIN]))
     labels = _find_labels(task, roles, tables, columns)
     reading = ReadOptions(labels, settings.fix_answers, task.unanswerable)
-    rows: dict[str, Rows] = {}
-    for split, table in tables.items():
-        if (
-            split not in ("train", "dev")
-            and not split.startswith((IN, MORE, FEW))
-            and is_hidden(table, columns[split], roles, labels)
-        ):
+    rows: dict[SplitKey, Rows] = {}
+    for key, table in tables.items():
+        if key.kind in ("test", "extra") and is_hidden(table, columns[key], roles, labels):
             notes.append(f"{table.origin}: its labels are hidden, so nothing is reported on it")
             continue
-        named = columns[split].get("tags", columns[split].get("label"))
+        named = columns[key].get("tags", columns[key].get("label"))
         if named is not None and labels is not None:
             order = compare_names(table, named, task.labels)
-            notes.extend(order if split == "train" else [])
-        rows[split], said = read_rows(table, columns[split], reading, train=_is_learnt_from(split))
+            notes.extend(order if key == TRAIN else [])
+        rows[key], said = read_rows(table, columns[key], reading, train=key.is_trained_on)
         notes.extend(said)
     notes.extend(_describe_labels(task, rows, labels))
     rows = _cut(rows, settings, notes, LANGUAGES_DEV_FRACTION if languages else DEV_FRACTION)
-    rows["train"] = _draw_train(rows["train"], settings, notes)
+    rows[TRAIN] = _draw_train(rows[TRAIN], settings, notes)
     if languages is not None:
         rows = settle(rows, languages, settings, tables, notes)
     extra_splits, target_languages = (
-        {split.removeprefix(prefix): each for split, each in rows.items() if split.startswith(prefix)}
-        for prefix in (ALSO, IN)
+        {key.name: each for key, each in rows.items() if key.kind == kind} for kind in ("extra", "target")
     )
     source = None if languages is None else languages.source
     return Splits(
-        rows["train"], rows["dev"], rows.get("test"), extra_splits, target_languages, source, notes, _fingerprint(rows)
+        rows[TRAIN], rows[DEV], rows.get(TEST), extra_splits, target_languages, source, notes, _fingerprint(rows)
     )
 
 
-def _read_tables(task: Task, settings: Settings, languages: Languages | None) -> dict[str, Table]:
-    """{'train', 'dev', 'test', 'also ...', 'in ...': table}, those there are; test only where weights are chosen."""
+def _read_tables(task: Task, settings: Settings, languages: Languages | None) -> dict[SplitKey, Table]:
+    """The tables that there are; test only where weights are chosen."""
     data = task.data if languages is None else data_of(task, languages.source)
-    more = {f"{ALSO}{name}": split for name, split in data.extra_splits.items()}
+    more = {SplitKey("extra", name): split for name, split in data.extra_splits.items()}
     if settings.chooses_on_dev:
-        more["test"] = data.test or "test"
+        more[TEST] = data.test or "test"
     if settings.data == "hub":
         tables = read_hub(task.name, data, more)
     else:
@@ -114,51 +107,42 @@ def _read_tables(task: Task, settings: Settings, languages: Languages | None) ->
     return tables
 
 
-def _pick_tables(task: Task, settings: Settings, given: Mapping[str, Table]) -> dict[str, Table]:
+def _pick_tables(task: Task, settings: Settings, given: Mapping[str, Table]) -> dict[SplitKey, Table]:
     """As `_read_tables`, of tables that are there already."""
     data = task.data
-    names = {"train": [data.train, "train"], "dev": [data.dev, *DEV_NAMES]}
-    names |= {f"{ALSO}{name}": [split] for name, split in data.extra_splits.items()}
+    names = {TRAIN: [data.train, "train"], DEV: [data.dev, *DEV_NAMES]}
+    names |= {SplitKey("extra", name): [split] for name, split in data.extra_splits.items()}
     if settings.chooses_on_dev:
-        names["test"] = [data.test or "test"]
+        names[TEST] = [data.test or "test"]
     tables = {}
-    for split, known in names.items():
+    for key, known in names.items():
         if there := [name for name in known if name in given]:
-            tables[split] = given[there[0]]
-    if "train" not in tables:
+            tables[key] = given[there[0]]
+    if TRAIN not in tables:
         raise InputError(
             expected=f"rows to learn from: {data.train}", found=", ".join(given), change="name the split to learn from"
         )
     return tables
 
 
-def _refuse_empty(tables: Mapping[str, Table]) -> None:
+def _refuse_empty(tables: Mapping[SplitKey, Table]) -> None:
     for table in tables.values():
         if not len(table):
             raise InputError(expected="rows", found=f"{table.origin}: no rows", change="give a split with rows in it")
 
 
-def _choose(table: Table, roles: Mapping[str, str], task: Task, settings: Settings, split: str) -> dict[str, str]:
+def _choose(table: Table, roles: Mapping[str, str], task: Task, settings: Settings, key: SplitKey) -> dict[str, str]:
     """{role: column} of one split."""
-    not_needed: tuple[str, ...] = () if _is_learnt_from(split) else (WEIGHT,)
-    if split != "dev" and not split.startswith(IN) and not _is_learnt_from(split):
+    not_needed: tuple[str, ...] = () if key.is_trained_on else (WEIGHT,)
+    if key.kind in ("test", "extra"):
         not_needed += ASKED
-    original = data_of(task, _language_of(split, task)).original_columns
+    original = data_of(task, key.language or task.language).original_columns
     return choose_columns(table, roles, settings.columns_by_role(), original, not_needed=(PROMPT, *not_needed))
 
 
-def _is_learnt_from(split: str) -> bool:
-    return split == "train" or split.startswith((MORE, FEW))
-
-
-def _language_of(split: str, task: Task) -> str:
-    """That of a table whose name says it; else the task's own."""
-    return split.partition(" ")[2] if split.startswith((IN, MORE, FEW)) else task.language
-
-
-def _leave_out_unlabelled(table: Table, columns: Mapping[str, str], task: Task, split: str) -> Table:
+def _leave_out_unlabelled(table: Table, columns: Mapping[str, str], task: Task, key: SplitKey) -> Table:
     """The table without its rows that have no label, where that is how the set is."""
-    if not data_of(task, _language_of(split, task)).partly_labelled or "label" not in columns:
+    if not data_of(task, key.language or task.language).partly_labelled or "label" not in columns:
         return table
     values = table.values(columns["label"])
     stay = [place for place, value in enumerate(values) if not is_missing(value, task.labels)]
@@ -168,7 +152,10 @@ def _leave_out_unlabelled(table: Table, columns: Mapping[str, str], task: Task, 
 
 
 def _find_labels(
-    task: Task, roles: Mapping[str, str], tables: Mapping[str, Table], columns: Mapping[str, Mapping[str, str]]
+    task: Task,
+    roles: Mapping[str, str],
+    tables: Mapping[SplitKey, Table],
+    columns: Mapping[SplitKey, Mapping[str, str]],
 ) -> Labels:
     """The task's labels or, where it names none, those in the data; None where the answer is no label.
 
@@ -176,21 +163,21 @@ def _find_labels(
     languages, which must not change what is learnt.
     """
     if "tags" in roles:
-        known = [split for split in tables if "tags" in columns[split] and not split.startswith((IN, FEW))]
-        tagged = [(tables[split], columns[split]["tags"]) for split in known]
+        known = [key for key in tables if "tags" in columns[key] and key.kind not in ("target", "few")]
+        tagged = [(tables[key], columns[key]["tags"]) for key in known]
         return task.labels if task.labels is not None else find_tags(tagged)
     if "label" not in roles or "endings" in roles:
         return None
-    return task.labels if task.labels is not None else find_names(tables["train"], columns["train"]["label"])
+    return task.labels if task.labels is not None else find_names(tables[TRAIN], columns[TRAIN]["label"])
 
 
-def _describe_labels(task: Task, rows: Mapping[str, Rows], labels: Labels) -> list[str]:
+def _describe_labels(task: Task, rows: Mapping[SplitKey, Rows], labels: Labels) -> list[str]:
     """Notes on the labels or tags of all splits, after the check that there is something to learn.
 
     Raises:
         InputError: all train rows have the same label, or all words the same tag.
     """
-    train = rows["train"]
+    train = rows[TRAIN]
     if not isinstance(labels, tuple):
         return []
     if "tags" in train.columns:
@@ -201,8 +188,8 @@ def _describe_labels(task: Task, rows: Mapping[str, Rows], labels: Labels) -> li
     return [f"labels found in {train.origin}: {count_names(train.columns['label'], labels)}"]
 
 
-def _describe_tags(task: Task, rows: Mapping[str, Rows], labels: tuple[str, ...]) -> list[str]:
-    train = rows["train"]
+def _describe_tags(task: Task, rows: Mapping[SplitKey, Rows], labels: tuple[str, ...]) -> list[str]:
+    train = rows[TRAIN]
     there = {tag for tags in train.columns["tags"] for tag in tags}
     _refuse_one_label(there, train, labels)
     notes = []
@@ -212,8 +199,8 @@ def _describe_tags(task: Task, rows: Mapping[str, Rows], labels: tuple[str, ...]
             notes.append(f"tags that no row of {train.origin} has, so that they cannot be learnt: {', '.join(unknown)}")
     known = find_scheme([labels[tag] for tag in tags] for tags in train.columns["tags"])
     notes += describe_tags(train)
-    for split in [split for split in rows if split != "train"]:
-        notes += describe_tags(rows[split], only_faults=True, known=known)
+    for each in [each for key, each in rows.items() if key != TRAIN]:
+        notes += describe_tags(each, only_faults=True, known=known)
     return notes
 
 
@@ -233,20 +220,20 @@ def _name_answer(answer: Any, names: tuple[str, ...]) -> str:
     return ", ".join(names[index] for index in indices) or "without any label"
 
 
-def _cut(rows: dict[str, Rows], settings: Settings, notes: list[str], fraction: float) -> dict[str, Rows]:
+def _cut(rows: dict[SplitKey, Rows], settings: Settings, notes: list[str], fraction: float) -> dict[SplitKey, Rows]:
     """Adds the splits that the source does not have: dev, and where weights are chosen rows to choose on."""
-    if "dev" not in rows:
-        rows = rows | dict(zip(("train", "dev"), _cut_off(rows["train"], settings, DEV, fraction), strict=True))
-        notes.append(f"dev: {len(rows['dev']):,} rows cut from {rows['train'].origin}, seed {settings.seed}")
+    if DEV not in rows:
+        rows = rows | dict(zip((TRAIN, DEV), _cut_off(rows[TRAIN], settings, FOR_DEV, fraction), strict=True))
+        notes.append(f"dev: {len(rows[DEV]):,} rows cut from {rows[TRAIN].origin}, seed {settings.seed}")
     if settings.chooses_on_dev:
-        if "test" not in rows:
-            train, chosen_on = _cut_off(rows["train"], settings, CHOICE, DEV_FRACTION)
+        if TEST not in rows:
+            train, chosen_on = _cut_off(rows[TRAIN], settings, FOR_CHOICE, DEV_FRACTION)
             notes.append(
                 f"no labelled test split: weights are chosen on {len(chosen_on):,} rows cut from {train.origin}"
-                f" (seed {settings.seed}) and reported on the {len(rows['dev']):,} dev rows"
+                f" (seed {settings.seed}) and reported on the {len(rows[DEV]):,} dev rows"
             )
-            return {**rows, "train": train, "dev": chosen_on, "test": rows["dev"]}
-        notes.append(f"weights are chosen on {rows['dev'].origin} and reported on {rows['test'].origin}")
+            return {**rows, TRAIN: train, DEV: chosen_on, TEST: rows[DEV]}
+        notes.append(f"weights are chosen on {rows[DEV].origin} and reported on {rows[TEST].origin}")
     return rows
 
 
@@ -287,17 +274,19 @@ def _draw_train(train: Rows, settings: Settings, notes: list[str]) -> Rows:
             found=f"--train-rows {settings.train_rows:,}",
             change="the number, or leave --train-rows out to take all",
         )
-    drawn = draw_rows(strata_of(train), settings.train_rows, settings.seed, TRAIN)
+    drawn = draw_rows(strata_of(train), settings.train_rows, settings.seed, FOR_TRAIN)
     notes.append(f"train: {len(drawn):,} of {len(train):,} rows drawn, seed {settings.seed}")
     return train.select(drawn)
 
 
-def _fingerprint(rows: dict[str, Rows]) -> str:
+def _fingerprint(rows: dict[SplitKey, Rows]) -> str:
     """16 hexadecimal digits over the values and label names of all splits, whatever files they came from."""
     digest = hashlib.sha256()
-    for split in sorted(rows):
-        part = rows[split]
+    for key in sorted(rows):
+        part = rows[key]
         for role in sorted(part.columns):
-            text = json.dumps([split, role, part.labels, part.columns[role]], ensure_ascii=False)
+            text = json.dumps(
+                [f"{key.kind} {key.name}".strip(), role, part.labels, part.columns[role]], ensure_ascii=False
+            )
             digest.update(text.encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]
