@@ -10,16 +10,18 @@ import runpy
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from tlnlp.data import load_splits
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.recipe import Recipe
-from tlnlp.runs.setup import PreparedRun, find_source, prepare
+from tlnlp.runs.checks import check_run
+from tlnlp.runs.request import Request
+from tlnlp.runs.setup import PreparedRun, prepare
 from tlnlp.training.distributed import start_accelerator
 from tlnlp.training.loop import train
 
@@ -32,11 +34,9 @@ def main() -> None:
     quiet_libraries()
     recipe: Recipe = runpy.run_path(str(Path(__file__).parents[1] / "recipes" / "sst2.py"))["recipe"]
     settings = recipe.parse(sys.argv[1:], __doc__ or "")
-    accelerator = start_accelerator(settings)
-    splits = load_splits(recipe.task, settings)
     with tempfile.TemporaryDirectory() as folder:
-        source = find_source(recipe, settings, splits)
-        work = prepare(recipe, settings, splits, source, Path(folder), accelerator)
+        request = replace(Request.of(recipe, settings), folder=Path(folder))
+        work = prepare(check_run(request), start_accelerator(settings.precision))
     with _named_parts(work):
         steps = train(work.training)
         for _ in range(WARM_UP_UPDATES):

@@ -114,10 +114,10 @@ def show_memory(encoded: EncodedDataset, rows: Rows, tokenizer: Any) -> None:
     for number in (FEW_ROWS, len(rows)):
         some, of_them = first_rows(encoded, rows, number)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        predict(RandomNetwork(), some, of_them, TASK, tokenizer, SETTINGS, accelerator)
+        predict(RandomNetwork(), some, of_them, TASK, tokenizer, SETTINGS.max_tokens, accelerator)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         tracemalloc.start()
-        answers = predict(RandomNetwork(), some, of_them, TASK, tokenizer, SETTINGS, accelerator)
+        answers = predict(RandomNetwork(), some, of_them, TASK, tokenizer, SETTINGS.max_tokens, accelerator)
         kept, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         print(

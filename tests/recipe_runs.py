@@ -16,14 +16,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tlnlp.data import load_splits
 from tlnlp.experiments.workers import PRELOADED
-from tlnlp.models.validation import find_source, follow_labels
 from tlnlp.recipe import Recipe
+from tlnlp.runs.checks import check_run
+from tlnlp.runs.request import Request
 from tlnlp.runs.setup import PreparedRun, prepare
 from tlnlp.training.distributed import start_accelerator
 
@@ -48,10 +48,8 @@ def begin(recipe: str, folder: Path, **settings: Any) -> PreparedRun:
     """
     declared = load_recipe(recipe)
     asked = declared.settings(**({"batch_size": 16, "max_length": 32, "epochs": 2, "strategy": "full"} | settings))
-    splits = load_splits(declared.task, asked)
-    source = find_source(declared, asked, splits)
-    accelerator = start_accelerator(asked)
-    return prepare(declared, asked, follow_labels(splits, source.labels), source, folder, accelerator)
+    request = replace(Request.of(declared, asked), folder=folder)
+    return prepare(check_run(request), start_accelerator(asked.precision))
 
 
 @dataclass

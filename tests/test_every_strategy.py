@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tlnlp.errors import InputError
 from tlnlp.models.task_file import load_network
 from tlnlp.recipe import Recipe
 from tlnlp.run import run_once
+from tlnlp.runs.request import Request
 from tlnlp.settings import Settings
 from tlnlp.training.distributed import start_accelerator
 from tlnlp.transfer.adapter_strategies import ADAPTERS, MERGEABLE
@@ -64,7 +66,8 @@ def settings_of(
 
 
 def run(recipe: Recipe, settings: Settings, folder: Path) -> dict[str, Any]:
-    return run_once(recipe, settings, folder, start_accelerator(settings), RunConsole(speaks=False, quiet=True))
+    request = replace(Request.of(recipe, settings), folder=folder)
+    return run_once(request, start_accelerator(), RunConsole(speaks=False, quiet=True))
 
 
 def saved_files(folder: Path) -> set[str]:

@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import tyro
 import yaml
 
-from tlnlp.errors import InputError, did_you_mean, say_error
+from tlnlp.errors import InputError, did_you_mean
 from tlnlp.lazy import lazy_module
 from tlnlp.settings import NOT_OF_THE_RUN, SMALL_DATA, Settings, UncheckedSettings, changed_settings
 from tlnlp.task import Task
@@ -137,14 +137,7 @@ class Recipe:
         """
         arguments = sys.argv[1:] if arguments is None else arguments
         said = description or sys._getframe(1).f_globals.get("__doc__") or self.task.name
-        try:
-            settings = self.parse(arguments, self._describe(said))
-            # The first seed's rows: what is wrong with them is said before torch and transformers are there.
-            splits = lazy_module("tlnlp.data").load_splits(self.task, settings)
-        except InputError as error:
-            say_error(error)
-            sys.exit(2)
-        sys.exit(lazy_module("tlnlp.run").run_command(self, settings, splits))
+        sys.exit(lazy_module("tlnlp.commands.recipe_file").main(self, arguments, self._describe(said)))
 
     def _describe(self, said: str) -> str:
         """The recipe file's docstring, then what its own defaults are and where they come from."""

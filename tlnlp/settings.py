@@ -10,6 +10,9 @@ import tyro
 
 from tlnlp.errors import InputError, did_you_mean
 
+# Arithmetic of a network.
+Precision = Literal["fp32", "bf16", "fp16"]
+
 
 def _flag(unit: str, text: str) -> Any:
     return tyro.conf.arg(metavar=unit, help=text)
@@ -100,9 +103,9 @@ class Settings:
     micro_batches: Annotated[
         int, _flag("COUNT", "Each update is cut in at least so many, to be shared by as many processes.")
     ] = 1
-    precision: Annotated[
-        Literal["fp32", "bf16", "fp16"], _flag("fp32|bf16|fp16", "Arithmetic of the network; weights stay in fp32.")
-    ] = "fp32"
+    precision: Annotated[Precision, _flag("fp32|bf16|fp16", "Arithmetic of the network; weights stay in fp32.")] = (
+        "fp32"
+    )
     seed: Annotated[int, _flag("SEED", "Everything random follows from it: head, order, dropout, splits.")] = 0
     seeds: Annotated[int, _flag("COUNT", "Run seeds 0 to COUNT-1 and report mean, spread and degenerate runs.")] = 1
     train_rows: Annotated[

@@ -15,11 +15,11 @@ import torch
 
 from gpu_parts.bench import REPOSITORY, Bench, Window, bytes_of, start_afresh
 from tlnlp.acceleration.padding_free import PaddingFree
-from tlnlp.data import load_splits
 from tlnlp.display.console import ProgressBar, RunConsole
 from tlnlp.evaluation.scoring import measure
-from tlnlp.models.validation import find_source, follow_labels
 from tlnlp.recipe import Recipe
+from tlnlp.runs.checks import check_run
+from tlnlp.runs.request import Request
 from tlnlp.runs.setup import PreparedRun, prepare
 from tlnlp.runs.trainer import Trainer
 from tlnlp.training.distributed import start_accelerator
@@ -37,12 +37,10 @@ def begin(name: str, folder: Path, **settings: Any) -> PreparedRun:
     start_afresh()
     recipe = load_recipe(name)
     asked = recipe.settings(**settings)
-    splits = load_splits(recipe.task, asked)
-    source = find_source(recipe, asked, splits)
+    run = check_run(replace(Request.of(recipe, asked), folder=folder))
     folder.mkdir(parents=True, exist_ok=True)
-    splits = follow_labels(splits, source.labels)
     with patch("tlnlp.runs.setup.describe_data", return_value=None):
-        return prepare(recipe, asked, splits, source, folder, start_accelerator(asked))
+        return prepare(run, start_accelerator(asked.precision))
 
 
 def learn(work: PreparedRun) -> dict[str, float]:
@@ -130,7 +128,7 @@ class OursArm:
         start_afresh()
         training = self.work.training
         training.settings = replace(training.settings, batch_size=batch_size, precision=self.precision)
-        training.accelerator = start_accelerator(training.settings)
+        training.accelerator = start_accelerator(self.precision)
         learner = _Timed(self.work, self.folder, "", RunConsole(speaks=False, quiet=True), 0.0)
         learner.window = window
         torch.backends.cuda.enable_cudnn_sdp(self.cudnn)

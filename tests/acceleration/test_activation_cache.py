@@ -93,7 +93,7 @@ def test_what_is_learnt_is_what_is_learnt_when_frozen_layers_run_each_time(
     answers = [
         predict(
             work.training.model, work.encoded_eval, work.eval_rows, work.training.task, work.training.tokenizer,
-            work.training.settings, work.training.accelerator, frozen=work.training.frozen,
+            work.training.settings.max_tokens, work.training.accelerator, frozen=work.training.frozen,
         )
         for work in (kept, plain)
     ]  # fmt: skip

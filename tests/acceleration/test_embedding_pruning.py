@@ -9,7 +9,6 @@ import torch
 import transformers
 
 from tlnlp.acceleration.embedding_pruning import PrunedEmbedding, pieces_used
-from tlnlp.settings import Settings
 from tlnlp.training.optimizer import build_optimizer
 from tlnlp.transfer.groups import layer_groups
 
@@ -26,7 +25,7 @@ def build(config: Any) -> Any:
 
 
 def take_updates(model: Any, ids: torch.Tensor, groups: Any) -> None:
-    optimizer = build_optimizer(model, groups, Settings(weight_decay=0.1))
+    optimizer = build_optimizer(model, groups, weight_decay=0.1)
     for group in optimizer.param_groups:
         group["lr"] = 1e-2
     for _ in range(5):

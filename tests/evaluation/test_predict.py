@@ -21,7 +21,8 @@ def answer(work: PreparedRun, **changes: Any) -> list[dict[str, Any]]:
     training = work.training
     asked = {
         "model": training.model, "encoded": work.encoded_eval, "rows": work.eval_rows, "task": training.task,
-        "tokenizer": training.tokenizer, "settings": training.settings, "accelerator": training.accelerator, **changes,
+        "tokenizer": training.tokenizer, "max_tokens": training.settings.max_tokens,
+        "accelerator": training.accelerator, **changes,
     }  # fmt: skip
     return predict(**asked)
 

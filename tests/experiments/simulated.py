@@ -11,6 +11,7 @@ from tlnlp.experiments.comparison import judge
 from tlnlp.experiments.grid import Arm
 from tlnlp.experiments.results import CellRuns, Table
 from tlnlp.experiments.verdicts import find_verdicts
+from tlnlp.transfer.parse_strategy import find_strategy
 
 SIZES = (64, 256, 1024)
 # Accuracy in the long run at each size.
@@ -22,7 +23,7 @@ def simulate(
 ) -> dict[str, Any]:
     """What `compare.json` would hold of strategies with these accuracies, in so far as it follows from scores."""
     draw = np.random.default_rng(seed)
-    arms = [Arm("mini", name, "mini", name) for name in truth]
+    arms = [Arm("mini", find_strategy(name), "mini", name) for name in truth]
     easy = draw.normal(0, 0.1, dev_rows)  # the same rows for all
     cells = {}
     for arm, accuracies in zip(arms, truth.values(), strict=True):
@@ -51,9 +52,9 @@ def simulate(
 def _result(arm: Arm, size: int, seed: int) -> dict[str, Any]:
     return {
         "is_constant": False,
-        "parameters": {"trainable": 66_562 if arm.strategy == "head_only" else 4_343_810},
+        "parameters": {"trainable": 66_562 if arm.strategy.text == "head_only" else 4_343_810},
         "seconds": {"train": size / 100, "evaluate": 1.0},
         "peak_mib": 700.0,
         "saved_bytes": 18_000_000,
-        "output": str(Path("runs") / arm.strategy / f"{size}-rows" / f"seed{seed}"),
+        "output": str(Path("runs") / arm.strategy.text / f"{size}-rows" / f"seed{seed}"),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ from tlnlp.data import Splits, load_splits
 from tlnlp.errors import InputError
 from tlnlp.evaluation.predict import predict
 from tlnlp.models import checkpoint, loading, saving
-from tlnlp.models.validation import find_source, follow_labels
 from tlnlp.recipe import Recipe
+from tlnlp.runs.checks import check_length, check_run
+from tlnlp.runs.request import Request
 from tlnlp.settings import Settings
 from tlnlp.transfer.groups import layer_groups
 
@@ -53,10 +55,14 @@ def save_classifier(folder: Path, tokenizer_from: Path, labels: tuple[str, ...])
 
 def load(recipe: Recipe, settings: Settings, splits: Splits) -> tuple[Any, Any, Splits]:
     """Network, tokenizer and rows as a run has them."""
-    source = find_source(recipe, settings, splits)
-    tokenizer = loading.load_tokenizer(source.place, settings.model)
-    model = loading.load_model(source.place, source.config, recipe.task, settings, source.labels, tokenizer)
-    return model.eval(), tokenizer, follow_labels(splits, source.labels)
+    request = replace(Request.of(recipe, settings), splits=splits)
+    run = check_run(request)
+    tokenizer = loading.load_tokenizer(run.checkpoint.place, settings.model)
+    model = loading.load_model(
+        run.checkpoint, recipe.task, tokenizer, seed=settings.seed, new_head=settings.new_head,
+        new_weights=request.strategy.is_from_scratch,
+    )  # fmt: skip
+    return model.eval(), tokenizer, run.splits
 
 
 def refusal(recipe: Recipe, reviews: Path, folder: Path | str, **changes: Any) -> str:
@@ -208,7 +214,7 @@ def test_labels_travel_by_name_whatever_their_order_in_the_checkpoint(
         named = [OWN[i] for i in before.columns["label"]]
         assert [(after.labels or ())[i] for i in after.columns["label"]] == named
     encoded = sst2.task.head.encode(followed.dev, sst2.task, tokenizer, settings)
-    answers = predict(model, encoded, followed.dev, sst2.task, tokenizer, settings, Accelerator())
+    answers = predict(model, encoded, followed.dev, sst2.task, tokenizer, settings.max_tokens, Accelerator())
     ask = transformers.pipeline("text-classification", model=theirs, tokenizer=tokenizer, device="cpu")
     expected = ask(followed.dev.columns["text"])
     assert [each["prediction"] for each in answers] == [each["label"] for each in expected]
@@ -310,6 +316,6 @@ def test_another_checkpoint_has_another_fingerprint(bert: Path, copy: Path) -> N
 def test_a_length_beyond_the_networks_positions_is_refused_with_the_most_it_reads(kind: str, positions: int) -> None:
     config = transformers.AutoConfig.for_model(kind, pad_token_id=1)
     config.max_position_embeddings = 512
-    checkpoint.check_length(config, Settings(max_length=positions))
+    check_length(config, positions, kind)
     with pytest.raises(InputError, match=f"at most {positions},"):
-        checkpoint.check_length(config, Settings(max_length=positions + 1))
+        check_length(config, positions + 1, kind)

@@ -40,7 +40,7 @@ def train_in_float64(recipe: str, folder: Path, phased: bool, settings: dict[str
         losses = [step.loss.item() for step in train(training)]
         answers = predict(
             training.model, work.encoded_eval, work.eval_rows, training.task, training.tokenizer,
-            training.settings, accelerator,
+            training.settings.max_tokens, accelerator,
         )  # fmt: skip
     count, rank = accelerator.num_processes, accelerator.process_index
     (folder / f"answers {count} {rank}.json").write_text(json.dumps(answers))

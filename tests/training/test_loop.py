@@ -67,7 +67,9 @@ def load_plainly(work: PreparedRun, folder: Path) -> Any:
     """The network before its first update, as transformers made it: nothing cut, packed or hooked; no dropout."""
     training = work.training
     config = checkpoint.read_config(str(folder), str(folder))
-    model = loading.load_model(str(folder), config, training.task, training.settings, work.labels, training.tokenizer)
+    model = loading.load_model(
+        checkpoint.Checkpoint("", str(folder), config, work.labels, ""), training.task, training.tokenizer, seed=0
+    )
     without_dropout(model)
     return model
 

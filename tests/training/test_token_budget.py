@@ -117,7 +117,7 @@ def test_any_budget_gives_the_same_answers(
         answers.append(
             predict(
                 training.model, work.encoded_eval, work.eval_rows, training.task, training.tokenizer,
-                training.settings, training.accelerator,
+                training.settings.max_tokens, training.accelerator,
             )
         )  # fmt: skip
     for others in answers[1:]:

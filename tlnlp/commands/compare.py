@@ -89,7 +89,7 @@ def _report(
         "metric": table.metric,
         "lower_is_better": headline(recipe.task, grid.dev[0]).lower_is_better,
         "models": list(dict.fromkeys(arm.source for arm in grid.arms)),
-        "strategies": list(dict.fromkeys(arm.strategy for arm in grid.arms)),
+        "strategies": list(dict.fromkeys(arm.strategy.text for arm in grid.arms)),
         "sizes": list(grid.sizes),
         "seeds": list(grid.seeds),
         "dev_rows": table.dev_rows,

@@ -30,13 +30,14 @@ from tlnlp.experiments.workers import (
     make_runs,
     start_server,
 )
-from tlnlp.models.validation import find_source
 from tlnlp.recipe import Recipe, load_recipe
+from tlnlp.runs.checks import check_checkpoint
 from tlnlp.runs.folder import RESULT
 from tlnlp.runs.languages import is_above_chance, join_languages, score_of
 from tlnlp.runs.versions import versions_of
 from tlnlp.settings import NOT_OF_THE_RUN, Settings
 from tlnlp.training.files import locked, room_wanted, write_json, write_text
+from tlnlp.transfer.parse_strategy import find_strategy
 
 NAME = "matrix"
 # What runs of one matrix may differ in.
@@ -153,7 +154,9 @@ def plan_runs(asked: MatrixArguments, recipe: Recipe, settings: Settings, folder
             )
         rows[language], fingerprints[language] = len(splits.train), splits.fingerprint
         models = {
-            source: find_source(recipe, replace(settings, model=model, strategy=CONTROL), splits).fingerprint
+            source: check_checkpoint(
+                recipe, replace(settings, model=model), find_strategy(CONTROL), splits.train
+            ).fingerprint
             for model, source in sources.items()
         }
     keep_one_kind(folder, recipe, settings, VARIED, models=models, languages=fingerprints)

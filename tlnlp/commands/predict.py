@@ -19,8 +19,8 @@ from tlnlp.data.files import read_file
 from tlnlp.data.json_files import table_of_lines
 from tlnlp.data.table import Table
 from tlnlp.display.quiet import quiet_libraries
-from tlnlp.inference.predictor import Precision, Predictor
-from tlnlp.settings import Settings
+from tlnlp.inference.predictor import Predictor
+from tlnlp.settings import Precision, Settings
 from tlnlp.task import Task
 
 # Rows answered at once: what standard input waits for, and all that is held in memory of it.

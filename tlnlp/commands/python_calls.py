@@ -17,14 +17,15 @@ from tlnlp.display.console import RunConsole
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.errors import InputError, Interrupted, did_you_mean
 from tlnlp.evaluation.predictions import Prediction
-from tlnlp.inference.predictor import Precision, Predictor
+from tlnlp.inference.predictor import Predictor
 from tlnlp.lazy import path_of
 from tlnlp.recipe import Recipe, load_recipe
 from tlnlp.reporting.page import save_page
-from tlnlp.run import Call, default_folder, run_seeds
+from tlnlp.run import run_seeds
 from tlnlp.runs import folder as folders
+from tlnlp.runs.request import Request
 from tlnlp.runs.result import place_of_model
-from tlnlp.settings import Settings
+from tlnlp.settings import Precision, Settings
 from tlnlp.task import Task
 from tlnlp.training.distributed import start_accelerator
 from tlnlp.training.files import write_text
@@ -88,12 +89,13 @@ def train(
     quiet_libraries()
     declared = recipe_of(recipe)
     asked, tables = ask(declared, data, columns, model, output_dir, resume=resume, **settings)
-    folder = asked.output_dir or default_folder(declared, asked)
-    accelerator = start_accelerator(asked, folder / "tracker")
+    call = call_text(declared, asked, tables is not None)
+    request = replace(Request.of(declared, asked, call, began), tables=tables)
+    folder = request.folder
+    accelerator = start_accelerator(asked.precision, asked.tracker, folder / "tracker")
     screen = RunConsole(speaks=accelerator.is_main_process and not quiet, quiet=quiet)
-    call = Call(call_text(declared, asked, tables is not None), tables, began)
     try:
-        result = run_seeds(declared, asked, folder, accelerator, screen, call)
+        result = run_seeds(request, accelerator, screen)
     except Interrupted as stop:
         raise Interrupted(stop.done, stop.whole, stop.unit, "the same call with resume=True goes on") from None
     if not asked.no_report and accelerator.is_main_process:

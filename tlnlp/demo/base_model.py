@@ -11,7 +11,7 @@ from tlnlp.inference.predictor import Predictor
 from tlnlp.models import checkpoint, loading
 from tlnlp.recipe import NEW
 from tlnlp.runs.folder import RESULT
-from tlnlp.settings import Settings
+from tlnlp.transfer.parse_strategy import find_strategy
 
 
 def load_before(answerer: Predictor, folder: Path) -> Predictor:
@@ -32,14 +32,15 @@ def load_before(answerer: Predictor, folder: Path) -> Predictor:
             found=f"strategy {given['strategy']}, model {given['model']}",
             change="a run with another strategy",
         )
-    begun = {name: given[name] for name in ("model", "strategy", "seed", "new_head", "max_length")}
-    settings = Settings(**begun, max_tokens=answerer.settings.max_tokens)
-    task = answerer.task
-    place = checkpoint.find_checkpoint(settings.model, weights_needed=settings.strategy != "from_scratch")
-    config = checkpoint.read_config(place, settings.model)
+    task, new_weights = answerer.task, find_strategy(given["strategy"]).is_from_scratch
+    place = checkpoint.find_checkpoint(given["model"], weights_needed=not new_weights)
+    config = checkpoint.read_config(place, given["model"])
     labels = tuple(task.labels) if isinstance(task.labels, tuple) else ()
     before = copy.copy(answerer)
-    network = loading.load_model(place, config, task, settings, labels, answerer.tokenizer)
+    network = loading.load_model(
+        checkpoint.Checkpoint(given["model"], place, config, labels, ""), task, answerer.tokenizer,
+        seed=given["seed"], new_head=given["new_head"], new_weights=new_weights,
+    )  # fmt: skip
     before.model = network.eval().to(answerer.accelerator.device)
     before.temperature = before.threshold = None  # those were fitted on what it learnt
     before.packing = None

@@ -13,7 +13,6 @@ from torch import nn
 
 from tlnlp.data.rows import Rows
 from tlnlp.heads.encoded import EncodedDataset
-from tlnlp.settings import Settings
 from tlnlp.task import Task
 from tlnlp.training.layer_cache import LayerCache, use_cache
 from tlnlp.training.plan import cut, shard_micro_batches
@@ -25,7 +24,7 @@ def predict(
     rows: Rows,
     task: Task,
     tokenizer: Any,
-    settings: Settings,
+    max_tokens: int,
     accelerator: Accelerator,
     advance: Callable[[int], None] = lambda items: None,
     frozen: LayerCache | None = None,
@@ -35,10 +34,11 @@ def predict(
     The cut into micro-batches does not depend on the number of processes, so that neither do the answers.
 
     Args:
+        max_tokens: of a micro-batch.
         advance: told the number of items after each micro-batch, for a progress bar.
         frozen: answers for the frozen layers, where they need not run again.
     """
-    micro_batches = cut(np.arange(len(encoded)), encoded.lengths, settings.max_tokens)
+    micro_batches = cut(np.arange(len(encoded)), encoded.lengths, max_tokens)
     found: list[tuple[int, np.ndarray]] = []
     model.eval()
     if frozen is not None:

@@ -38,7 +38,7 @@ def _curve(table: Table, arm: Arm, sizes: Sequence[int]) -> dict[str, Any]:
     return {
         "arm": arm.label,
         "model": arm.model,
-        "strategy": arm.strategy,
+        "strategy": arm.strategy.text,
         "points": [_point(table, arm, size) for size in sizes if (arm, size) in table.cells],
     }
 

@@ -13,12 +13,13 @@ from typing import Any
 from tlnlp.data import Rows, load_splits
 from tlnlp.errors import InputError
 from tlnlp.experiments.arguments import CONTROL, CompareArguments
-from tlnlp.models.validation import find_source
 from tlnlp.recipe import Recipe
+from tlnlp.runs.checks import check_checkpoint
 from tlnlp.runs.folder import plain
 from tlnlp.settings import NOT_OF_THE_RUN, Settings
 from tlnlp.training.files import room_wanted, write_json
-from tlnlp.transfer.parse_strategy import find_strategy
+from tlnlp.transfer.parse_strategy import StrategyChoice, find_strategy
+from tlnlp.transfer.strategies import shallow
 
 FRACTIONS = (0.1, 0.3, 1.0)
 GRID = "grid.json"  # in the folder of the comparison: what all its runs have in common
@@ -38,14 +39,14 @@ class Arm:
     """
 
     model: str
-    strategy: str
+    strategy: StrategyChoice
     source: str
     label: str
 
     @property
     def is_control(self) -> bool:
         """Whether it knows nothing of the checkpoint but its architecture."""
-        return self.strategy.partition(":")[0] == CONTROL
+        return self.strategy.is_from_scratch
 
 
 @dataclass(frozen=True)
@@ -64,24 +65,24 @@ class Run:
 
     def flags(self, passed: Sequence[str]) -> list[str]:
         """Its command line after the recipe's name."""
-        passed = _heard_by(self.arm.strategy, passed)
+        passed = _heeded_by(self.arm.strategy, passed)
         model = [] if "--model" in {word.partition("=")[0] for word in passed} else ["--model", self.arm.model]
-        own = ["--strategy", self.arm.strategy, "--train-rows", str(self.rows), "--seed", str(self.seed)]
+        own = ["--strategy", self.arm.strategy.text, "--train-rows", str(self.rows), "--seed", str(self.seed)]
         return [*passed, *model, *own, "--output-dir", str(self.folder), "--resume"]
 
 
-def _heard_by(strategy: str, passed: Sequence[str]) -> list[str]:
+def _heeded_by(strategy: StrategyChoice, passed: Sequence[str]) -> list[str]:
     """The flags without those that say how many updates there are, where a strategy makes none: by itself it refuses
     them, beside others they are for these."""
-    if strategy.partition(":")[0] != "shallow":
+    if strategy.function is not shallow:
         return list(passed)
-    heard, is_heard = [], True
+    heeded, is_heeded = [], True
     for word in passed:
         if word.startswith("--"):
-            is_heard = word.partition("=")[0].replace("_", "-") not in OF_UPDATES
-        if is_heard:
-            heard.append(word)
-    return heard
+            is_heeded = word.partition("=")[0].replace("_", "-") not in OF_UPDATES
+        if is_heeded:
+            heeded.append(word)
+    return heeded
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,7 @@ def plan_grid(asked: CompareArguments, recipe: Recipe, settings: Settings) -> Gr
         InputError: an unknown strategy, a checkpoint or rows that cannot be used, a size that cannot be drawn, or a
             folder that holds runs of another kind.
     """
-    for strategy in asked.strategies:
-        find_strategy(strategy)
+    strategies = [find_strategy(text) for text in asked.strategies]
     # Every seed's rows: where the source has no dev split, each seed cuts its own from train.
     splits = [load_splits(recipe.task, replace(settings, seed=0))]
     for seed in range(1, max(asked.seeds)):
@@ -136,14 +136,16 @@ def plan_grid(asked: CompareArguments, recipe: Recipe, settings: Settings) -> Gr
     models = asked.models or (settings.model,)
     # Weights are each run's own business: without them, from_scratch runs and the others are refused.
     fingerprints = {
-        model: find_source(recipe, replace(settings, model=model, strategy=CONTROL), splits[0]).fingerprint
+        model: check_checkpoint(
+            recipe, replace(settings, model=model), find_strategy(CONTROL), splits[0].train
+        ).fingerprint
         for model in models
     }
     all_rows = min(len(each.train) for each in splits)
     sizes = _find_sizes(asked, all_rows, splits[0].train)
     seeds = _seeds_at(sizes, asked)
     folder = asked.output_dir or default_folder(recipe, settings, "compare", VARIED)
-    arms = _name_arms(models, asked.strategies)
+    arms = _name_arms(models, strategies)
     runs = tuple(
         Run(arm, rows, seed, place_of(folder, arm, rows, seed))
         for seed in range(max(seeds))
@@ -158,7 +160,7 @@ def plan_grid(asked: CompareArguments, recipe: Recipe, settings: Settings) -> Gr
 
 def place_of(folder: Path, arm: Arm, rows: int, seed: int) -> Path:
     """FOLDER/MODEL/STRATEGY/64-rows/seed0."""
-    return folder / arm.source / arm.strategy.replace("/", "_") / f"{rows}-rows" / f"seed{seed}"
+    return folder / arm.source / arm.strategy.text.replace("/", "_") / f"{rows}-rows" / f"seed{seed}"
 
 
 def default_folder(recipe: Recipe, settings: Settings, command: str, varied: Sequence[str]) -> Path:
@@ -209,10 +211,10 @@ def name_sources(models: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _name_arms(models: Sequence[str], strategies: Sequence[str]) -> tuple[Arm, ...]:
+def _name_arms(models: Sequence[str], strategies: Sequence[StrategyChoice]) -> tuple[Arm, ...]:
     sources = name_sources(models)
     return tuple(
-        Arm(model, strategy, sources[model], f"{sources[model]} {strategy}" if len(models) > 1 else strategy)
+        Arm(model, strategy, sources[model], f"{sources[model]} {strategy.text}" if len(models) > 1 else strategy.text)
         for model in models
         for strategy in strategies
     )

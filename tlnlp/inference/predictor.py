@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,14 +29,13 @@ from tlnlp.models.feature_classifier import FeatureClassifier
 from tlnlp.models.loading import load_tokenizer
 from tlnlp.models.task_file import load_network, read_task
 from tlnlp.runs.setup import pack
-from tlnlp.settings import Settings
+from tlnlp.settings import Precision, Settings
 from tlnlp.training.distributed import start_accelerator
 from tlnlp.training.plan import cut
 from tlnlp.transfer.groups import layer_stack
 
 # Rows in hand at once, where there may be any number.
 ROWS_AT_ONCE = 10_000
-Precision = Literal["fp32", "bf16", "fp16"]
 
 
 class Predictor:
@@ -49,7 +48,7 @@ class Predictor:
             max_tokens=max(max_tokens, settings.max_length),
             precision=precision,
         )
-        self.accelerator: Accelerator = start_accelerator(self.settings)
+        self.accelerator: Accelerator = start_accelerator(precision)
         head = self.task.head
         self.tokenizer = load_tokenizer(str(folder), str(folder), **head.tokenizer_options)
         self.model = load_network(folder, head).eval().to(self.accelerator.device)
@@ -132,7 +131,9 @@ class Predictor:
         encoded = head.encode(rows, task, self.tokenizer, self.settings)
         if self.packing is None and self.accelerator.device.type == "cpu":
             self.packing = pack(self.model, encoded, task, self.tokenizer)
-        answers = predict(self.model, encoded, rows, task, self.tokenizer, self.settings, self.accelerator, advance)
+        answers = predict(
+            self.model, encoded, rows, task, self.tokenizer, self.settings.max_tokens, self.accelerator, advance
+        )
         apply = getattr(head, "apply_threshold", None)
         if apply is not None and self.threshold is not None:
             answers = apply(answers, self.threshold)

@@ -1,24 +1,39 @@
-"""A checkpoint is found and its configuration checked against task and flags, before its weights are read."""
+"""A checkpoint is found and its configuration read; its weights are not."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import transformers
 
 from tlnlp.errors import InputError, did_you_mean
-from tlnlp.settings import Settings
-from tlnlp.task import Head
 
-# Networks whose first position is that after the padding piece's number: RoBERTa's 514 positions hold 512 tokens.
-COUNTS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "mpnet")
 BUNDLED = Path(__file__).parents[1] / "bundled"
 # What peft calls the weights of an adapter, and all that a run of one writes in place of whole weights.
 ADAPTER_FILE = "adapter_model.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that has been found and checked, and not yet loaded.
+
+    Args:
+        name: what `--model` says.
+        place: folder or Hub id; NEW for a network that is made here.
+        config: its configuration.
+        labels: label names in the order to work in.
+        fingerprint: digest of its files, or the Hub's revision.
+    """
+
+    name: str
+    place: str
+    config: Any
+    labels: tuple[str, ...]
+    fingerprint: str
 
 
 def bundled_models() -> dict[str, Path]:
@@ -89,81 +104,6 @@ def not_readable(model: str, error: Exception) -> InputError:
         expected=f"a checkpoint that transformers {transformers.__version__} reads",
         found=f"--model {model}{hint}: {str(error).strip().splitlines()[0][:200]}",
         change="the name after --model; for a Hub id also the network (HF_ENDPOINT, HF_TOKEN)",
-    )
-
-
-def check_length(config: Any, settings: Settings, *, added: int = 0) -> None:
-    """Refuses rows that are longer than the network has positions for.
-
-    Args:
-        added: positions that a prompt or a prefix takes.
-
-    Raises:
-        InputError: `--max-length` is above what the checkpoint can read.
-    """
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is None:
-        return
-    if config.model_type in COUNTS_FROM_PADDING:
-        positions -= (config.pad_token_id or 0) + 1
-    room = positions - added
-    if settings.max_length > room:
-        without = f" without the {added} of --strategy {settings.strategy}" if added else ""
-        raise InputError(
-            expected=f"--max-length of at most {room}, the positions of {settings.model}{without}",
-            found=f"--max-length {settings.max_length}",
-            change=f"--max-length {room}, or a checkpoint that reads longer rows",
-        )
-
-
-def check_architecture(config: Any, head: Head, settings: Settings) -> None:
-    """Refuses a network that has no such head, or that reads in another direction than the head needs.
-
-    Raises:
-        InputError: what is wrong, and which checkpoints would do.
-    """
-    if type(config) not in getattr(transformers, head.auto_class)._model_mapping:
-        raise InputError(
-            expected=f"a checkpoint for which transformers has an {head.auto_class}",
-            found=f"{settings.model}, a {config.model_type}",
-            change="another --model, or a recipe with another head (for GPT checkpoints: those that begin with gpt_)",
-        )
-    if not head.causal:
-        return
-    if type(config) in transformers.AutoModelForMaskedLM._model_mapping:
-        raise InputError(
-            expected="a checkpoint that reads from left to right (GPT-2 and its kin)",
-            found=f"{settings.model}, a {config.model_type}, which reads in both directions",
-            change="another --model, or a recipe with another head",
-        )
-    own_output = head.auto_class.endswith("CausalLM")
-    if settings.lm_weight > 0 and not own_output and not config.tie_word_embeddings:
-        raise InputError(
-            expected="a checkpoint whose piece table is its output too (GPT-2), for the language-model loss",
-            found=f"{settings.model}: tie_word_embeddings is false",
-            change="--lm-weight 0, or another --model",
-        )
-
-
-def match_labels(config: Any, head: Head, labels: Sequence[str], settings: Settings) -> tuple[str, ...]:
-    """The label order to work in: the checkpoint's own where it already has a head for these names.
-
-    A checkpoint that was fine-tuned for such a head knows its labels by name. The same names in another order are
-    taken over (the rows' labels follow); other names are refused, since a head would answer with the wrong words.
-
-    Raises:
-        InputError: names that disagree, unless `--new-head` says that a new head is wanted.
-    """
-    trained = any(kind.endswith(head.auto_class.removeprefix("AutoModel")) for kind in config.architectures or [])
-    if not trained or not labels or settings.new_head or settings.strategy == "from_scratch":
-        return tuple(labels)
-    own = tuple(config.id2label[i] for i in sorted(config.id2label))
-    if sorted(own) == sorted(labels):
-        return own
-    raise InputError(
-        expected=f"a checkpoint without a head, or one with the labels {', '.join(labels)}",
-        found=f"{settings.model}, trained to answer {', '.join(own[:8])}",
-        change="id2label in its config.json if only the names differ, or --new-head to begin with a new head",
     )
 
 

@@ -16,15 +16,11 @@ from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from tlnlp.acceleration.padding_free import unpacked
-from tlnlp.errors import InputError
 from tlnlp.lazy import path_of
-from tlnlp.settings import Settings
-from tlnlp.task import Regression, Task
+from tlnlp.task import Task
 from tlnlp.transfer.groups import Group, layer_stack
 from tlnlp.transfer.linear_probe import Classifier
-from tlnlp.transfer.parse_strategy import find_strategy, options_of
 from tlnlp.transfer.phases import CLASSIFIER, FeatureClassifierConfig
-from tlnlp.transfer.strategies import shallow
 
 FILE, WEIGHTS = "classifier.json", "classifier.safetensors"
 # The heads whose answers are those of a classifier: one for each row, or for each word.
@@ -149,7 +145,7 @@ def with_feature_classifier(
 ) -> tuple[FeatureClassifier, list[Group]]:
     """`network` read by a classifier that is still to be fitted, in place of its head; and its groups."""
     outputs, body = network.config.num_labels, network.base_model
-    reader = FeatureClassifier(body, fit.layers, fit.pooling if _head_of(task) in OF_ROWS else None, outputs)
+    reader = FeatureClassifier(body, fit.layers, fit.pooling if head_name(task) in OF_ROWS else None, outputs)
     name_of = {parameter: name for name, parameter in reader.named_parameters()}
     named = dict(network.named_parameters())
     kept = []
@@ -162,62 +158,6 @@ def with_feature_classifier(
     return reader, [*kept, Group(CLASSIFIER, ("weight", "bias"), size)]
 
 
-def _head_of(task: Task) -> str:
+def head_name(task: Task) -> str:
+    """The name of the module of the task's head."""
     return path_of(task.head).rpartition(".")[2]
-
-
-def check_shallow(task: Task, settings: Settings) -> None:
-    """Refuses `--strategy shallow` for tasks without such a classifier, and with flags that would go unheard.
-
-    Raises:
-        InputError: in words, before anything is loaded.
-    """
-    chosen = find_strategy(settings.strategy)
-    if chosen.strategy is not shallow:
-        return
-    options = {name: each.default for name, each in options_of(shallow).items()} | chosen.options
-    if _head_of(task) not in (*OF_ROWS, *OF_WORDS) or "endings" in task.columns.by_role():
-        raise InputError(
-            expected="--strategy shallow where each row has a label, several or a score, or each word a tag",
-            found=f"{task.name}, whose answers are no labels (head {_head_of(task)})",
-            change="another --strategy; head_only is the nearest",
-        )
-    if isinstance(task.labels, Regression) and options["classifier"] != "logistic_regression":
-        raise InputError(
-            expected="no classifier: a score is found by ridge regression",
-            found=f"classifier={options['classifier']} for {task.name}",
-            change="leave classifier out",
-        )
-    if _head_of(task) in OF_WORDS and options["pooling"] != "mean":
-        raise InputError(
-            expected="no pooling: a word is read at its first piece",
-            found=f"pooling={options['pooling']} for {task.name}",
-            change="leave pooling out",
-        )
-    unheard = {
-        "--keep best": settings.keep == "best",
-        "--patience": settings.patience is not None,
-        "--least-updates": settings.least_updates is not None,
-        "--small-data": settings.small_data,
-    }
-    for flag in (flag for flag, given in unheard.items() if given):
-        raise InputError(
-            expected="--strategy shallow without what steers updates: it makes none, and has one result",
-            found=flag,
-            change=f"leave {flag.split()[0]} out, or another --strategy",
-        )
-
-
-def check_pooling(config: Any, fit: FeatureClassifierConfig) -> None:
-    """Refuses to read the first token where it sees no other.
-
-    Raises:
-        InputError: in words.
-    """
-    both_ways = type(config) in transformers.AutoModelForMaskedLM._model_mapping
-    if fit.pooling == "first" and not both_ways and type(config) in transformers.AutoModelForCausalLM._model_mapping:
-        raise InputError(
-            expected="pooling=last or mean for a network that reads from left to right: its first token sees no other",
-            found=f"shallow:pooling=first on a {config.model_type}",
-            change="pooling",
-        )

@@ -13,11 +13,10 @@ from torch import nn
 
 from tlnlp.acceleration.embedding_pruning import PrunedEmbedding
 from tlnlp.errors import InputError
-from tlnlp.models.checkpoint import not_readable
+from tlnlp.models.checkpoint import Checkpoint, not_readable
 from tlnlp.models.feature_classifier import FILE as READER_FILE
 from tlnlp.models.feature_classifier import FeatureClassifier
 from tlnlp.recipe import NEW
-from tlnlp.settings import Settings
 from tlnlp.task import Head, Task
 
 
@@ -38,54 +37,62 @@ def load_tokenizer(source: str, model: str, **options: Any) -> Any:
     return tokenizer
 
 
-def load_model(source: str, config: Any, task: Task, settings: Settings, labels: Sequence[str], tokenizer: Any) -> Any:
-    """The network with this task's head, in fp32 on the CPU; a new head is drawn from `--seed`.
+def load_model(
+    checkpoint: Checkpoint, task: Task, tokenizer: Any, *, seed: int, new_head: bool = False, new_weights: bool = False
+) -> Any:
+    """The network with this task's head, in fp32 on the CPU.
+
+    Args:
+        seed: what new weights are drawn from.
+        new_head: the checkpoint's own head, if it has one, is replaced.
+        new_weights: no weights of the checkpoint are read.
 
     Raises:
         InputError: weights are missing that no new head explains.
     """
+    config = checkpoint.config
     new_tokens = task.head.tokenizer_options.get("extra_special_tokens", ())
     if len(tokenizer) > config.vocab_size + len(new_tokens):
         raise InputError(
             expected=f"a tokenizer with at most the network's {config.vocab_size:,} pieces",
-            found=f"{settings.model}: {len(tokenizer):,} pieces",
+            found=f"{checkpoint.name}: {len(tokenizer):,} pieces",
             change="the checkpoint: its tokenizer belongs to another network",
         )
-    changes = task.head.config_changes(task, labels)
+    changes = task.head.config_changes(task, checkpoint.labels)
     for name, value in changes.items():
         setattr(config, name, value)
     config.pad_token_id = tokenizer.pad_token_id
     auto = getattr(transformers, task.head.auto_class)
-    torch.manual_seed(settings.seed)
-    if settings.strategy == "from_scratch" or settings.model == NEW:
+    torch.manual_seed(seed)
+    if new_weights or checkpoint.place == NEW:
         config.vocab_size = max(config.vocab_size, len(tokenizer))
         return auto.from_config(config, dtype=torch.float32)
     try:
         model, report = auto.from_pretrained(
-            source,
+            checkpoint.place,
             config=config,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
-            ignore_mismatched_sizes=settings.new_head,
+            ignore_mismatched_sizes=new_head,
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise not_readable(settings.model, error) from error
+        raise not_readable(checkpoint.name, error) from error
     if len(tokenizer) > model.config.vocab_size:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    if settings.new_head:
+    if new_head:
         # A head of the right size comes with the checkpoint: its weights are replaced too.
         own = set(model.base_model.parameters())
         head = [name for name, parameter in model.named_parameters() if parameter not in own]
-        reinitialize(model, head, task.head.auto_class, settings.seed, None)
+        reinitialize(model, head, task.head.auto_class, seed, None)
     body = {name for name, _ in model.base_model.named_parameters(prefix=model.base_model_prefix)}
     # A pooler is part of the body by name, yet many checkpoints come without: it belongs to the head.
     lost = sorted(name for name in report["missing_keys"] if name in body and ".pooler." not in name)
     if lost:
         raise InputError(
             expected=f"the weights of a {type(model).__name__}",
-            found=f"{settings.model} without {', '.join(lost[:3])}{' ...' if len(lost) > 3 else ''}",
+            found=f"{checkpoint.name} without {', '.join(lost[:3])}{' ...' if len(lost) > 3 else ''}",
             change="the checkpoint, or --strategy from_scratch",
         )
     return model

@@ -143,8 +143,8 @@ class FeatureTrainer:
     def _answer(self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar) -> list[dict[str, Any]]:
         training, began = self.training, time.perf_counter()
         answers = predict(
-            training.model, encoded, rows, training.task, training.tokenizer, self.settings, self.accelerator,
-            bar.advance,
+            training.model, encoded, rows, training.task, training.tokenizer, self.settings.max_tokens,
+            self.accelerator, bar.advance,
         )  # fmt: skip
         self.record.evaluate_seconds += time.perf_counter() - began
         return answers

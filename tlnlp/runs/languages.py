@@ -38,7 +38,7 @@ def answer_languages(work: PreparedRun, screen: RunConsole) -> dict[str, Answers
         for language, (encoded, rows) in work.target_languages.items():
             bar.say(f"answering in {language}")
             found[language] = predict(
-                training.model, encoded, rows, training.task, training.tokenizer, training.settings,
+                training.model, encoded, rows, training.task, training.tokenizer, training.settings.max_tokens,
                 training.accelerator, bar.advance,
             )  # fmt: skip
     return found

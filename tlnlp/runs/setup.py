@@ -16,15 +16,16 @@ from tlnlp.acceleration.activation_cache import ActivationCache, frozen_layers
 from tlnlp.acceleration.embedding_pruning import PrunedEmbedding, pieces_used
 from tlnlp.acceleration.fast_dropout import FastDropout
 from tlnlp.acceleration.padding_free import PaddingFree
-from tlnlp.data.rows import Rows, Splits
+from tlnlp.data.rows import Rows
 from tlnlp.evaluation.data_profile import describe_data
 from tlnlp.heads.encoded import EncodedDataset, model_inputs
 from tlnlp.models import loading
 from tlnlp.models.adapter_files import AdapterFiles
+from tlnlp.models.checkpoint import Checkpoint
 from tlnlp.models.feature_classifier import with_feature_classifier
-from tlnlp.models.validation import Checkpoint
 from tlnlp.models.vocabulary import train_vocabulary
 from tlnlp.recipe import NEW, Recipe
+from tlnlp.runs.checks import CheckedRun
 from tlnlp.runs.folder import FROZEN
 from tlnlp.settings import Settings
 from tlnlp.task import Task
@@ -34,7 +35,6 @@ from tlnlp.training.optimizer import build_optimizer
 from tlnlp.training.plan import padded_places, updates_per_epoch
 from tlnlp.transfer import adapters
 from tlnlp.transfer.groups import Group, layer_groups
-from tlnlp.transfer.parse_strategy import find_strategy
 from tlnlp.transfer.phases import AdapterSpec, Phase
 
 
@@ -73,10 +73,12 @@ class PreparedRun:
     facts: dict[str, Any] | None
 
 
-def prepare(
-    recipe: Recipe, settings: Settings, splits: Splits, source: Checkpoint, folder: Path, accelerator: Accelerator
-) -> PreparedRun:
+def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     """Reads the tokenizer and the weights, encodes the rows, cuts the network into groups, plans the phases."""
+    recipe, settings, strategy, folder = (
+        run.request.recipe, run.request.settings, run.request.strategy, run.request.folder,
+    )  # fmt: skip
+    splits, source = run.splits, run.checkpoint
     task, place = recipe.task, source.place
     if place == NEW:
         place = str(folder / "tokenizer")
@@ -92,12 +94,15 @@ def prepare(
     everything = (encoded, encoded_dev, encoded_eval, *(each for each, _ in extra_splits.values()))
     special = [*tokenizer.all_special_ids, tokenizer.pad_token_id]
     pieces = source.config.vocab_size
-    network = loading.load_model(place, source.config, task, settings, source.labels, tokenizer)
+    network = loading.load_model(
+        replace(source, place=place), task, tokenizer, seed=settings.seed, new_head=settings.new_head,
+        new_weights=strategy.is_from_scratch or source.place == NEW,
+    )  # fmt: skip
     ask_once = _ask(encoded, np.arange(1), task, tokenizer)
     groups = layer_groups(network, ask_once)
     # Few rows make few updates: as many epochs as `--least-updates` asks for.
     epochs = math.ceil((settings.least_updates or 0) / updates_per_epoch(len(encoded), settings.batch_size))
-    phases = find_strategy(settings.strategy).plan(groups, replace(settings, epochs=max(settings.epochs, epochs)))
+    phases = strategy.plan(groups, replace(settings, epochs=max(settings.epochs, epochs)))
     adapted = None
     if (adapter := phases[0].adapter) is not None:
         # Before all that tries the network out: compact vocabulary, packing.
@@ -128,7 +133,12 @@ def prepare(
         task=task,
         head=task.head,
         model=network,
-        optimizer=build_optimizer(network, groups, settings, biases_apart=any(phase.only_biases for phase in phases)),
+        optimizer=build_optimizer(
+            network,
+            groups,
+            weight_decay=settings.weight_decay,
+            biases_apart=any(phase.only_biases for phase in phases),
+        ),
         encoded=encoded,
         tokenizer=tokenizer,
         phases=phases,

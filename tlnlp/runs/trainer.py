@@ -230,8 +230,8 @@ class Trainer:
     def _answer(self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar) -> list[dict[str, Any]]:
         training, began = self.training, time.perf_counter()
         answers = predict(
-            training.model, encoded, rows, training.task, training.tokenizer, self.settings, self.accelerator,
-            bar.advance, training.frozen,
+            training.model, encoded, rows, training.task, training.tokenizer, self.settings.max_tokens,
+            self.accelerator, bar.advance, training.frozen,
         )  # fmt: skip
         training.set_trainable()  # the epochs that follow learn on
         self.record.evaluate_seconds += time.perf_counter() - began

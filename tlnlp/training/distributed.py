@@ -15,7 +15,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import broadcast_object_list
 
 from tlnlp.errors import InputError
-from tlnlp.settings import Settings
+from tlnlp.settings import Precision
 
 # Parameters of glibc's mallopt(3): how many blocks mmap may give; how much free memory is kept (-1: all).
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
@@ -43,13 +43,19 @@ class PreciseAccelerator(Accelerator):
         return torch.autocast(self.device.type, DTYPES[self.own_precision])
 
 
-def start_accelerator(settings: Settings, tracker_folder: Path | None = None) -> Accelerator:
-    """The Accelerator for these settings, on the machine and processes that the launcher gave.
+def start_accelerator(
+    precision: Precision = "fp32", tracker: str | None = None, tracker_folder: Path | None = None
+) -> Accelerator:
+    """The Accelerator on the machine and processes that the launcher gave.
+
+    Args:
+        precision: of the network's arithmetic; weights stay in fp32.
+        tracker: name of an Accelerate tracker to log to, which writes to `tracker_folder`.
 
     Raises:
         InputError: a precision that this machine cannot compute in, or a tracker that is not there.
     """
-    if settings.precision == "fp16" and not torch.cuda.is_available():
+    if precision == "fp16" and not torch.cuda.is_available():
         raise InputError(
             expected="--precision fp32 or bf16 where there is no GPU",
             found="--precision fp16",
@@ -61,8 +67,8 @@ def start_accelerator(settings: Settings, tracker_folder: Path | None = None) ->
         accelerator = PreciseAccelerator(
             # Processes without a GPU share the training only where accelerate is told that this is meant.
             cpu=not torch.accelerator.is_available(),
-            mixed_precision=MIXED[settings.precision],
-            log_with=settings.tracker,
+            mixed_precision=MIXED[precision],
+            log_with=tracker,
             project_dir=tracker_folder,
         )
     except ValueError as error:
@@ -71,11 +77,11 @@ def start_accelerator(settings: Settings, tracker_folder: Path | None = None) ->
             found=str(error).strip().splitlines()[0],
             change="--tracker or --precision, or install the tracker's package",
         ) from error
-    if settings.tracker and not accelerator.log_with:
+    if tracker and not accelerator.log_with:
         raise InputError(
             expected="a tracker that is installed",
-            found=f"--tracker {settings.tracker}, whose package is not there",
-            change=f"pip install {settings.tracker}, or leave --tracker out",
+            found=f"--tracker {tracker}, whose package is not there",
+            change=f"pip install {tracker}, or leave --tracker out",
         )
     if accelerator.device.type == "cpu":
         # Those this process may run on; only Linux tells.

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import nn
 
-from tlnlp.settings import Settings
 from tlnlp.transfer.groups import ADAPTER, Group
 
 # Highest rate over lowest in slanted triangles: Howard and Ruder 2018, section 3.2.
@@ -16,13 +15,14 @@ SLANTED_RATIO = 32
 
 
 def build_optimizer(
-    model: nn.Module, groups: Sequence[Group], settings: Settings, *, biases_apart: bool = False
+    model: nn.Module, groups: Sequence[Group], *, weight_decay: float, biases_apart: bool = False
 ) -> torch.optim.AdamW:
     """AdamW (Loshchilov and Hutter 2019) with two parameter groups for each layer group: matrices, which decay, and
     vectors (biases, norms) and lookup tables, which do not: a word that the train rows lack must not fade. Found by
     structure, not by name. `group` in each says whose it is, `biases` whether it holds nothing else.
 
     Args:
+        weight_decay: of the matrices.
         biases_apart: a third one for biases, which may learn where the rest stays.
     """
     parameters = dict(model.named_parameters())
@@ -36,7 +36,7 @@ def build_optimizer(
         if group.name == ADAPTER:  # the vectors of IA3 have two dimensions, and would fade from one to nothing
             matrices = {p for p in matrices if min(p.shape) > 1}
         for decay, of_kind in (
-            (settings.weight_decay, [p for p in rest if p in matrices]),
+            (weight_decay, [p for p in rest if p in matrices]),
             (0.0, [p for p in rest if p not in matrices]),
             (0.0, [p for p in members if p in biases]),
         ):

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import nn
+from tlnlp.lazy import lazy_module
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+else:  # a strategy's name is checked before torch is there
+    torch, nn = lazy_module("torch"), lazy_module("torch.nn")
 
 
 @dataclass(frozen=True)

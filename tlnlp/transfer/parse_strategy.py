@@ -15,16 +15,34 @@ from tlnlp.lazy import find_object
 from tlnlp.settings import Settings
 from tlnlp.transfer.groups import Group
 from tlnlp.transfer.phases import Phase
-from tlnlp.transfer.strategies import STRATEGIES, Strategy
+from tlnlp.transfer.strategies import STRATEGIES, Strategy, from_scratch
 
 
 @dataclass(frozen=True)
 class StrategyChoice:
-    """A strategy and the options that were given for it."""
+    """A strategy and the options that were given for it.
 
+    Args:
+        text: what `--strategy` says.
+        name: the part of it before the options.
+        function: from layer groups and settings to phases.
+        options: those that were given, in the types that the function declares.
+    """
+
+    text: str
     name: str
-    strategy: Strategy
+    function: Strategy
     options: dict[str, Any]
+
+    @property
+    def is_from_scratch(self) -> bool:
+        """Whether nothing of the checkpoint but its architecture is used: the control."""
+        return self.function is from_scratch
+
+    @property
+    def all_options(self) -> dict[str, Any]:
+        """The options, those that were not given at their defaults."""
+        return {name: each.default for name, each in options_of(self.function).items()} | self.options
 
     def plan(self, groups: Sequence[Group], settings: Settings) -> list[Phase]:
         """The phases for this network.
@@ -32,7 +50,7 @@ class StrategyChoice:
         Raises:
             InputError: options that this network or these settings cannot have.
         """
-        phases = self.strategy(groups, settings, **self.options)
+        phases = self.function(groups, settings, **self.options)
         if "." in self.name:
             _check_phases(self.name, phases, [group.name for group in groups])
         return phases
@@ -44,16 +62,16 @@ def find_strategy(text: str) -> StrategyChoice:
     Raises:
         InputError: there is none of that name, or it has no such option, or the value is of another type.
     """
-    name, _, rest = text.partition(":")
+    name = text.partition(":")[0]
     if "." in name:
-        return _read_options(name, _own_strategy(name), rest)
+        return _read_options(text, _own_strategy(name))
     if name not in STRATEGIES:
         raise InputError(
             expected=f"--strategy {' | '.join(STRATEGIES)}",
             found=f"{name}{did_you_mean(name, STRATEGIES)}",
             change="the name of the strategy",
         )
-    return _read_options(name, STRATEGIES[name], rest)
+    return _read_options(text, STRATEGIES[name])
 
 
 def _check_phases(path: str, phases: Any, groups: Sequence[str]) -> None:
@@ -90,7 +108,8 @@ def _own_strategy(path: str) -> Strategy:
     return strategy
 
 
-def _read_options(name: str, strategy: Strategy, rest: str) -> StrategyChoice:
+def _read_options(text: str, strategy: Strategy) -> StrategyChoice:
+    name, _, rest = text.partition(":")
     known = options_of(strategy)
     options: dict[str, Any] = {}
     for each in filter(None, rest.split(",")):
@@ -103,7 +122,7 @@ def _read_options(name: str, strategy: Strategy, rest: str) -> StrategyChoice:
                 change=f"what stands after {name}:",
             )
         options[option] = _read(name, option, value, known[option].annotation)
-    return StrategyChoice(name, strategy, options)
+    return StrategyChoice(text, name, strategy, options)
 
 
 def options_of(strategy: Strategy) -> dict[str, inspect.Parameter]:

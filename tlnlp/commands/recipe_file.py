@@ -1,0 +1,30 @@
+"""The command line of a recipe: `python recipes/sst2.py ...`, and `tlnlp run sst2 ...`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import psutil
+
+from tlnlp.data import load_splits
+from tlnlp.errors import InputError, say_error
+from tlnlp.lazy import lazy_module
+from tlnlp.recipe import Recipe
+from tlnlp.runs.request import Request, this_command
+
+
+def main(recipe: Recipe, arguments: Sequence[str], description: str) -> int:
+    """Reads the command line and runs the recipe; returns the exit status of the process.
+
+    Flags, strategy and rows are checked before torch and transformers are imported, which takes seconds.
+    """
+    try:
+        settings = recipe.parse(arguments, description)
+        # The run has waited for the imports, too.
+        request = Request.of(recipe, settings, this_command(), psutil.Process().create_time())
+        request = replace(request, splits=load_splits(recipe.task, settings))
+    except InputError as error:
+        say_error(error)
+        return 2
+    return int(lazy_module("tlnlp.run").run_command(request))

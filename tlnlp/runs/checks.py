@@ -1,0 +1,286 @@
+"""What a run refuses before weights are read: flags, checkpoint or strategy that do not fit task, rows or network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+import transformers
+
+from tlnlp.data import load_splits
+from tlnlp.data.rows import Rows, Splits
+from tlnlp.errors import InputError, did_you_mean
+from tlnlp.evaluation.scoring import check_metrics, try_metrics
+from tlnlp.models import checkpoint
+from tlnlp.models.checkpoint import Checkpoint
+from tlnlp.models.feature_classifier import OF_ROWS, OF_WORDS, head_name
+from tlnlp.recipe import NEW, Recipe
+from tlnlp.runs.folder import identity_of
+from tlnlp.runs.request import Request
+from tlnlp.settings import Settings
+from tlnlp.task import Head, Regression, Task
+from tlnlp.transfer import adapters
+from tlnlp.transfer.adapter_strategies import ADAPTERS, MERGEABLE
+from tlnlp.transfer.groups import layer_groups
+from tlnlp.transfer.parse_strategy import StrategyChoice
+from tlnlp.transfer.phases import FeatureClassifierConfig
+from tlnlp.transfer.strategies import shallow
+
+# Networks whose first position is that after the padding token's number: RoBERTa's 514 positions hold 512 tokens.
+COUNTS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "mpnet")
+
+
+@dataclass(frozen=True)
+class CheckedRun:
+    """A run that nothing is known to stand in the way of. No weights have been read.
+
+    Args:
+        splits: its rows, labels numbered in the checkpoint's order.
+    """
+
+    request: Request
+    splits: Splits
+    checkpoint: Checkpoint
+
+    @cached_property
+    def identity(self) -> str:
+        """Digest of all that decides the result: the same identity, the same weights."""
+        request = self.request
+        return identity_of(
+            request.recipe.task.name, request.settings, self.splits.fingerprint, self.checkpoint.fingerprint
+        )
+
+
+def check_run(request: Request) -> CheckedRun:
+    """Reads the rows, where they have not been read, and the checkpoint's configuration.
+
+    Raises:
+        InputError: whatever is wrong with the rows, the flags, the checkpoint, or any of them beside the others.
+    """
+    task = request.recipe.task
+    check_metrics(task)
+    splits = request.splits or load_splits(task, request.settings, request.tables)
+    try_metrics(task, splits.train, splits.dev)
+    found = check_checkpoint(request.recipe, request.settings, request.strategy, splits.train)
+    return CheckedRun(request, follow_labels(splits, found.labels), found)
+
+
+def check_checkpoint(recipe: Recipe, settings: Settings, strategy: StrategyChoice, train: Rows) -> Checkpoint:
+    """The checkpoint that `--model` names, after all checks that need no weights.
+
+    Args:
+        train: the rows to learn from: their roles and labels are what flags and checkpoint must fit.
+
+    Raises:
+        InputError: what does not fit, in words.
+    """
+    task, head, labels = recipe.task, recipe.task.head, train.labels or ()
+    _refuse_unused_flags(task, settings, train)
+    if settings.merge and strategy.name not in MERGEABLE:
+        raise InputError(
+            expected=f"--merge with --strategy {' or '.join(MERGEABLE)}, whose weights are added to the network's own",
+            found=f"--merge with --strategy {settings.strategy}",
+            change="leave --merge out",
+        )
+    if strategy.function is shallow:
+        _check_shallow(task, settings, strategy)
+    if recipe.new_model is not None and settings.model == NEW:
+        new = recipe.new_model
+        _refuse_adapter_of_new(strategy)
+        config = transformers.AutoConfig.for_model(new.architecture, **new.config, vocab_size=new.vocab_size)
+        return Checkpoint(NEW, NEW, config, labels, repr(new))
+    place = checkpoint.find_checkpoint(settings.model, weights_needed=not strategy.is_from_scratch)
+    config = checkpoint.read_config(place, settings.model)
+    _check_architecture(config, head, settings)
+    check_length(config, settings.max_length, settings.model)
+    _check_strategy(config, head, settings, strategy)
+    if not settings.new_head and not strategy.is_from_scratch:
+        labels = _match_labels(config, head, labels, settings.model)
+    return Checkpoint(settings.model, place, config, labels, checkpoint.fingerprint(place, config))
+
+
+def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
+    """A flag that this task would ignore is a mistake."""
+    cut = [role for role in ("text", "text_pair", "endings") if role in rows.columns and "label" in rows.columns]
+    for role, side in settings.truncation_by_role().items():
+        if role not in cut:
+            raise InputError(
+                expected=f"--truncate of {', '.join(cut)}" if cut else "no --truncate: here nothing is cut off rows",
+                found=f"--truncate {role}={side}{did_you_mean(role, cut)}",
+                change="the name before the equals sign" if cut else "leave --truncate out",
+            )
+    if settings.class_weights != "none" and ("label" not in rows.columns or "endings" in rows.columns):
+        raise InputError(
+            expected="--class-weights where each row has one of a few labels",
+            found=f"--class-weights {settings.class_weights} for {task.name}",
+            change="leave --class-weights out",
+        )
+
+
+def _refuse_adapter_of_new(strategy: StrategyChoice) -> None:
+    """An adapter is saved without the network around it, which must then be found elsewhere."""
+    if strategy.name in ADAPTERS:
+        raise InputError(
+            expected=f"--strategy {strategy.text} on a checkpoint that has learnt something",
+            found=f"--model {NEW}, whose weights are drawn at random",
+            change="--strategy full, or --model to a checkpoint",
+        )
+
+
+def _check_shallow(task: Task, settings: Settings, strategy: StrategyChoice) -> None:
+    """Refuses `--strategy shallow` for tasks without such a classifier, and with flags that it would ignore."""
+    options = strategy.all_options
+    if head_name(task) not in (*OF_ROWS, *OF_WORDS) or "endings" in task.columns.by_role():
+        raise InputError(
+            expected="--strategy shallow where each row has a label, several or a score, or each word a tag",
+            found=f"{task.name}, whose answers are no labels (head {head_name(task)})",
+            change="another --strategy; head_only is the nearest",
+        )
+    if isinstance(task.labels, Regression) and options["classifier"] != "logistic_regression":
+        raise InputError(
+            expected="no classifier: a score is found by ridge regression",
+            found=f"classifier={options['classifier']} for {task.name}",
+            change="leave classifier out",
+        )
+    if head_name(task) in OF_WORDS and options["pooling"] != "mean":
+        raise InputError(
+            expected="no pooling: a word is read at its first piece",
+            found=f"pooling={options['pooling']} for {task.name}",
+            change="leave pooling out",
+        )
+    ignored = {
+        "--keep best": settings.keep == "best",
+        "--patience": settings.patience is not None,
+        "--least-updates": settings.least_updates is not None,
+        "--small-data": settings.small_data,
+    }
+    for flag in (flag for flag, is_given in ignored.items() if is_given):
+        raise InputError(
+            expected="--strategy shallow without what steers updates: it makes none, and has one result",
+            found=flag,
+            change=f"leave {flag.split()[0]} out, or another --strategy",
+        )
+
+
+def _check_architecture(config: Any, head: Head, settings: Settings) -> None:
+    """Refuses a network that has no such head, or that reads in another direction than the head needs."""
+    if type(config) not in getattr(transformers, head.auto_class)._model_mapping:
+        raise InputError(
+            expected=f"a checkpoint for which transformers has an {head.auto_class}",
+            found=f"{settings.model}, a {config.model_type}",
+            change="another --model, or a recipe with another head (for GPT checkpoints: those that begin with gpt_)",
+        )
+    if not head.causal:
+        return
+    if type(config) in transformers.AutoModelForMaskedLM._model_mapping:
+        raise InputError(
+            expected="a checkpoint that reads from left to right (GPT-2 and its kin)",
+            found=f"{settings.model}, a {config.model_type}, which reads in both directions",
+            change="another --model, or a recipe with another head",
+        )
+    own_output = head.auto_class.endswith("CausalLM")
+    if settings.lm_weight > 0 and not own_output and not config.tie_word_embeddings:
+        raise InputError(
+            expected="a checkpoint whose piece table is its output too (GPT-2), for the language-model loss",
+            found=f"{settings.model}: tie_word_embeddings is false",
+            change="--lm-weight 0, or another --model",
+        )
+
+
+def check_length(config: Any, max_length: int, model: str, *, added: int = 0, strategy: str = "") -> None:
+    """Refuses rows that are longer than the network has positions for.
+
+    Args:
+        max_length: in tokens.
+        model: what `--model` says.
+        added: positions that a prompt or a prefix of `strategy` takes.
+
+    Raises:
+        InputError: `--max-length` is above what the checkpoint can read.
+    """
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None:
+        return
+    if config.model_type in COUNTS_FROM_PADDING:
+        positions -= (config.pad_token_id or 0) + 1
+    room = positions - added
+    if max_length > room:
+        without = f" without the {added} of --strategy {strategy}" if added else ""
+        raise InputError(
+            expected=f"--max-length of at most {room}, the positions of {model}{without}",
+            found=f"--max-length {max_length}",
+            change=f"--max-length {room}, or a checkpoint that reads longer rows",
+        )
+
+
+def _check_strategy(config: Any, head: Head, settings: Settings, strategy: StrategyChoice) -> None:
+    """Refuses what the strategy cannot do with such a network, whose weights are not read for it."""
+    with torch.device("meta"):
+        network = getattr(transformers, head.auto_class).from_config(config)
+        try:
+            groups = layer_groups(network)
+        except RuntimeError:  # torch's, where a network needs numbers to run: it is tried once it is loaded
+            return
+    first = strategy.plan(groups, settings)[0]
+    if first.adapter is not None:
+        adapters.check(network, first.adapter)
+        added = adapters.tokens_added(first.adapter)
+        check_length(config, settings.max_length, settings.model, added=added, strategy=strategy.text)
+    if first.fit is not None:
+        _check_pooling(config, first.fit)
+
+
+def _check_pooling(config: Any, fit: FeatureClassifierConfig) -> None:
+    """Refuses to read the first token where it sees no other."""
+    both_ways = type(config) in transformers.AutoModelForMaskedLM._model_mapping
+    if fit.pooling == "first" and not both_ways and type(config) in transformers.AutoModelForCausalLM._model_mapping:
+        raise InputError(
+            expected="pooling=last or mean for a network that reads from left to right: its first token sees no other",
+            found=f"shallow:pooling=first on a {config.model_type}",
+            change="pooling",
+        )
+
+
+def _match_labels(config: Any, head: Head, labels: Sequence[str], model: str) -> tuple[str, ...]:
+    """The label order to work in: the checkpoint's own where it already has a head for these names.
+
+    A checkpoint that was fine-tuned for such a head knows its labels by name. The same names in another order are
+    taken over (the rows' labels follow); other names are refused, since a head would predict the wrong names.
+    """
+    trained = any(kind.endswith(head.auto_class.removeprefix("AutoModel")) for kind in config.architectures or [])
+    if not trained or not labels:
+        return tuple(labels)
+    own = tuple(config.id2label[i] for i in sorted(config.id2label))
+    if sorted(own) == sorted(labels):
+        return own
+    raise InputError(
+        expected=f"a checkpoint without a head, or one with the labels {', '.join(labels)}",
+        found=f"{model}, trained to answer {', '.join(own[:8])}",
+        change="id2label in its config.json if only the names differ, or --new-head to begin with a new head",
+    )
+
+
+def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:
+    """The splits with their label numbers in the order of `labels`, which a checkpoint may have set."""
+    if labels == (splits.train.labels or ()):
+        return splits
+    note = f"labels in the checkpoint's order: {', '.join(labels)}"
+    return replace(
+        splits,
+        train=_follow(splits.train, labels),
+        dev=_follow(splits.dev, labels),
+        test=splits.test and _follow(splits.test, labels),
+        extra_splits={name: _follow(rows, labels) for name, rows in splits.extra_splits.items()},
+        target_languages={name: _follow(rows, labels) for name, rows in splits.target_languages.items()},
+        notes=[*splits.notes, note],
+    )
+
+
+def _follow(rows: Rows, labels: tuple[str, ...]) -> Rows:
+    new = [labels.index(name) for name in rows.labels or ()]
+    role = "tags" if "tags" in rows.columns else "label"
+    values = [type(v)(new[i] for i in v) if isinstance(v, tuple | list) else new[v] for v in rows.columns[role]]
+    return replace(rows, columns={**rows.columns, role: values}, labels=labels)
