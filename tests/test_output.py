@@ -17,7 +17,8 @@ from huggingface_hub import ModelCard
 from tests.conftest import DEV_ROWS, TRAIN_ROWS
 from tests.offline import Offline, run_offline
 from tests.recipe_runs import ROOT, Ended, run_recipe
-from tlnlp.runs.result import summary
+from tlnlp.runs.result import RunResult
+from tlnlp.runs.summary import summary
 
 FLAGS = ("--epochs", 3, "--max-length", 48, "--batch-size", 8, "--learning-rate", "1e-3")
 NUMBERS = ("padding_fraction", "rows_per_second", "tokens_per_second", "updates")
@@ -183,8 +184,8 @@ def test_the_table_says_score_majority_control_and_speed(plain: tuple[Path, Offl
 
 
 def test_the_published_score_stands_beside_that_of_the_published_rows(plain: tuple[Path, Offline]) -> None:
-    result = {**read_result(plain[0]), "data": "hub"}
-    published = result["published"]
+    result = RunResult.of({**read_result(plain[0]), "data": "hub"})
+    published = result.published or {}
     assert (f"  published ({published['model']})", f"{published['score']['accuracy']:.4g}") in summary(result)
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Any
 
 from accelerate import Accelerator
 
@@ -16,12 +14,14 @@ from tlnlp.errors import InputError, Interrupted, say_error
 from tlnlp.models.hub import check_can_push, push
 from tlnlp.reporting.page import save_page
 from tlnlp.runs import folder as folders
-from tlnlp.runs import result as report
 from tlnlp.runs.checks import check_run
 from tlnlp.runs.feature_trainer import FeatureTrainer
-from tlnlp.runs.languages import answer_languages, describe_languages
+from tlnlp.runs.languages import answer_languages
+from tlnlp.runs.record import describe, write
 from tlnlp.runs.request import Request, resume_command
+from tlnlp.runs.result import RunResult, join_seeds
 from tlnlp.runs.setup import prepare
+from tlnlp.runs.summary import show
 from tlnlp.runs.trainer import Trainer
 from tlnlp.training import files
 from tlnlp.training.distributed import launch_advice, run_on_main, start_accelerator
@@ -44,7 +44,7 @@ def run_command(request: Request) -> int:
             save_page([folder], folder / folders.REPORT)
             screen.note(f"report: {folder / folders.REPORT}")
         if settings.push_to is not None and accelerator.is_main_process:
-            screen.always(f"pushed: {push(report.place_of_model(result), settings.push_to)}")
+            screen.always(f"pushed: {push(result.model_folder, settings.push_to)}")
         accelerator.end_training()  # parts the processes: nothing is shared after it
     except InputError as error:
         say_error(error)
@@ -55,47 +55,44 @@ def run_command(request: Request) -> int:
     return 0
 
 
-def run_seeds(request: Request, accelerator: Accelerator, screen: RunConsole) -> dict[str, Any]:
+def run_seeds(request: Request, accelerator: Accelerator, screen: RunConsole) -> RunResult:
     """One run; or one for each of `--seeds`, each in its own folder, and their joined result."""
     if request.settings.seeds == 1:
         result = run_once(request, accelerator, screen)
     else:
         seeds = [request.of_seed(seed) for seed in range(request.settings.seeds)]
-        result = report.join_seeds([run_once(each, accelerator, screen) for each in seeds], request.folder)
-        run_on_main(accelerator, lambda: files.write_json(request.folder / folders.RESULT, result))
+        result = join_seeds([run_once(each, accelerator, screen) for each in seeds], request.folder)
+        run_on_main(accelerator, lambda: files.write_json(request.folder / folders.RESULT, result.as_json()))
     if accelerator.is_local_main_process:
         shutil.rmtree(request.folder / folders.FROZEN, ignore_errors=True)
-    report.show(request.recipe, result, screen)
+    show(request.recipe, result, screen)
     return result
 
 
-def run_once(request: Request, accelerator: Accelerator, screen: RunConsole) -> dict[str, Any]:
+def run_once(request: Request, accelerator: Accelerator, screen: RunConsole) -> RunResult:
     """One run of one seed; returns its result. A run that is already there and finished is not repeated."""
     began = time.time() if request.began is None else request.began
     folder = request.folder
     run = check_run(request)
 
-    def write() -> None:
+    def save() -> RunResult:
         with files.room_wanted(folder):
-            report.write(work, result, answers, further, folder, request.command)
+            return write(work, result, answers, further)
 
     with ExitStack() as held:
         run_on_main(accelerator, lambda: held.enter_context(files.locked(folder)))
         finished = run_on_main(accelerator, lambda: folders.open_folder(folder, run.identity, request.settings))
         if finished is not None:
             screen.note(f"{folder}: this very run is there already (--overwrite runs it anew).")
-            return finished
+            return RunResult.of(finished)
         accelerator.init_trackers(request.recipe.task.name)
         work = prepare(run, accelerator)
         for note in work.notes:
             screen.note(note)
         screen.grid(strategy_table(request.strategy.text, work.groups, work.training.phases))
         by_updates = work.training.phases[0].fit is None
-        way = Trainer(work, folder, run.identity, screen, began) if by_updates else FeatureTrainer(work, screen, began)
-        record, answers, extra_splits = way.learn()
-        further: Mapping[str, Any] = answer_languages(work, screen)
-        result = report.describe(work, record, answers, extra_splits, folder, run.identity, run.splits.fingerprint)
-        result["languages"] = describe_languages(work, answers, further, record.history)
-        result["command"] = request.command
-        run_on_main(accelerator, write)
-        return result
+        way = Trainer(work, screen, began) if by_updates else FeatureTrainer(work, screen, began)
+        log, answers, extra_splits = way.learn()
+        further = answer_languages(work, screen)
+        result = describe(work, log, answers, extra_splits, further)
+        return run_on_main(accelerator, save)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import runpy
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from tlnlp.display.console import ProgressBar, RunConsole
 from tlnlp.evaluation.scoring import measure
 from tlnlp.recipe import Recipe
 from tlnlp.runs.checks import check_run
+from tlnlp.runs.folder import drop_checkpoints
 from tlnlp.runs.request import Request
 from tlnlp.runs.setup import PreparedRun, prepare
 from tlnlp.runs.trainer import Trainer
@@ -45,8 +45,8 @@ def begin(name: str, folder: Path, **settings: Any) -> PreparedRun:
 
 def learn(work: PreparedRun) -> dict[str, float]:
     """The metrics of a whole run, which leaves nothing on disk."""
-    with tempfile.TemporaryDirectory() as folder:
-        record, answers, _ = Trainer(work, Path(folder), "", RunConsole(speaks=False, quiet=True), 0.0).learn()
+    record, answers, _ = Trainer(work, RunConsole(speaks=False, quiet=True), 0.0).learn()
+    drop_checkpoints(work.run.request.folder)
     scores = measure(work.training.task, answers, work.eval_rows)
     return {**scores, "rows_per_second": record.rows_seen / record.train_seconds}
 
@@ -129,7 +129,7 @@ class OursArm:
         training = self.work.training
         training.settings = replace(training.settings, batch_size=batch_size, precision=self.precision)
         training.accelerator = start_accelerator(self.precision)
-        learner = _Timed(self.work, self.folder, "", RunConsole(speaks=False, quiet=True), 0.0)
+        learner = _Timed(self.work, RunConsole(speaks=False, quiet=True), 0.0)
         learner.window = window
         torch.backends.cuda.enable_cudnn_sdp(self.cudnn)
         try:

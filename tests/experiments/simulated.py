@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -49,12 +50,13 @@ def simulate(
     }
 
 
-def _result(arm: Arm, size: int, seed: int) -> dict[str, Any]:
-    return {
-        "is_constant": False,
-        "parameters": {"trainable": 66_562 if arm.strategy.text == "head_only" else 4_343_810},
-        "seconds": {"train": size / 100, "evaluate": 1.0},
-        "peak_mib": 700.0,
-        "saved_bytes": 18_000_000,
-        "output": str(Path("runs") / arm.strategy.text / f"{size}-rows" / f"seed{seed}"),
-    }
+def _result(arm: Arm, size: int, seed: int) -> Any:
+    """What a comparison reads of a result."""
+    return SimpleNamespace(
+        is_constant=False,
+        parameters={"trainable": 66_562 if arm.strategy.text == "head_only" else 4_343_810},
+        seconds={"train": size / 100, "evaluate": 1.0},
+        peak_mib=700.0,
+        saved_bytes=18_000_000,
+        output=str(Path("runs") / arm.strategy.text / f"{size}-rows" / f"seed{seed}"),
+    )

@@ -22,8 +22,9 @@ from tlnlp import cli
 from tlnlp.display.console import RunConsole
 from tlnlp.models.feature_classifier import FeatureClassifier
 from tlnlp.runs.feature_trainer import FeatureTrainer
-from tlnlp.runs.result import summary
+from tlnlp.runs.result import RunResult
 from tlnlp.runs.setup import PreparedRun
+from tlnlp.runs.summary import summary
 from tlnlp.transfer.linear_probe import fit_classifier
 
 
@@ -55,7 +56,7 @@ def test_the_result_has_what_those_of_other_runs_have(alone: Ended, bert: Path, 
     assert result["rows_per_second"] == pytest.approx(TRAIN_ROWS / result["seconds"]["train"])
     assert result["tokens_per_second"] > result["rows_per_second"]
     assert 0 <= result["padding_fraction"] < 1
-    assert summary(result)
+    assert summary(RunResult.of(result))
     words = " ".join(alone.output.split())
     assert "logistic regression on layer 2" in words
     assert "classifier 34 fitted" in words

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from tlnlp.data.json_files import table_of_lines
 from tlnlp.heads import sentence
 from tlnlp.inference.predictor import Predictor
 from tlnlp.models.task_file import load_network
-from tlnlp.runs.result import describe, write
+from tlnlp.runs.record import describe, write
 from tlnlp.runs.setup import PreparedRun
 from tlnlp.runs.trainer import TrainingLog
 from tlnlp.training.loop import train
@@ -29,11 +30,12 @@ from tlnlp.transfer.adapter_strategies import MERGEABLE
 
 def save(work: PreparedRun, folder: Path) -> Path:
     """Saves as a run does; the folder of the model."""
-    record = TrainingLog(train_seconds=1.0)
+    request = replace(work.run.request, folder=folder)
+    work = replace(work, run=replace(work.run, request=request))
     rows = work.eval_rows
     scores = {name: float(name == rows.labels[0]) for name in rows.labels}
     answers = [{"prediction": rows.labels[0], "score": 1.0, "scores": scores}] * len(rows)
-    write(work, describe(work, record, answers, {}, folder, "", ""), answers, {}, folder, "tests")
+    write(work, describe(work, TrainingLog(train_seconds=1.0), answers, {}, {}), answers, {})
     return folder / "model"
 
 

@@ -24,7 +24,7 @@ from tlnlp.reporting.page import save_page
 from tlnlp.run import run_seeds
 from tlnlp.runs import folder as folders
 from tlnlp.runs.request import Request
-from tlnlp.runs.result import place_of_model
+from tlnlp.runs.result import RunResult, read_result
 from tlnlp.settings import Precision, Settings
 from tlnlp.task import Task
 from tlnlp.training.distributed import start_accelerator
@@ -40,26 +40,26 @@ class Run:
 
     Args:
         folder: holds `model/`, `predictions.jsonl`, `result.json` and `report.html`.
-        result: the content of `result.json`; docs/result.md has its keys.
+        result: what `result.json` holds; docs/result.md says what each field is.
     """
 
     folder: Path
-    result: Mapping[str, Any]
+    result: RunResult
 
     @property
     def metrics(self) -> dict[str, float]:
         """{metric: value} on the dev rows (on test where dev was used to choose); of several seeds the mean."""
-        return dict(self.result["metrics"])
+        return dict(self.result.metrics)
 
     @cached_property
     def model(self) -> Predictor:
         """The trained model, ready to predict; of several seeds that of the first."""
-        return Predictor(place_of_model(dict(self.result)))
+        return Predictor(self.result.model_folder)
 
     @cached_property
     def predictions(self) -> list[Prediction]:
         """A prediction for each of the rows that the metrics are about; of several seeds those of the first."""
-        file = place_of_model(dict(self.result)).parent / folders.PREDICTIONS
+        file = self.result.model_folder.parent / folders.PREDICTIONS
         lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         return [Prediction.of(line) for line in lines]
 
@@ -70,7 +70,7 @@ class Run:
 
     def __repr__(self) -> str:
         scores = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
-        return f"Run({self.result['task']}: {scores}; {self.folder})"
+        return f"Run({self.result.task}: {scores}; {self.folder})"
 
 
 def train(
@@ -160,9 +160,7 @@ def load(folder: str | Path, *, precision: Precision = "fp32", max_tokens: int =
     quiet_libraries()
     place = Path(folder).expanduser()
     if (place / folders.RESULT).is_file():
-        place = place_of_model(
-            json.loads((place / folders.RESULT).read_text(encoding="utf-8")) | {"output": str(place)}
-        )
+        place = read_result(place).model_folder
     return Predictor(place, precision=precision, max_tokens=max_tokens)
 
 

@@ -32,15 +32,6 @@ def row_variance(task: Task, score: float, noise: np.ndarray, rows: Rows) -> flo
     return estimate(SeedScores(np.array([score]), noise[None], scale, len(rows))).row_variance
 
 
-def estimate_of(result: Mapping[str, Any]) -> Estimate | None:
-    """The first metric of a run, or of several seeds of it, with what it varies by; None where that is not known."""
-    if result.get("row_variance") is None:
-        return None
-    name = next(iter(result["metrics"]))
-    values = [run["metrics"][name] for run in result.get("runs", [result])]
-    return estimate_over(values, result["rows"]["dev"], result["row_variance"])
-
-
 def estimate_over(values: Sequence[float], rows: int, row_variance: float) -> Estimate:
     """The mean of the seeds' scores, with what it varies by."""
     # Over the seeds the variance of one run's score by rows stands for what all share: never too small.

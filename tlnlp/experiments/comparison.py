@@ -57,12 +57,12 @@ def _point(table: Table, arm: Arm, size: int) -> dict[str, Any]:
         "covers_seeds": found.covers_seeds,
         "seeds": sorted(cell.score),
         "scores": [cell.score[seed] for seed in sorted(cell.score)],
-        "constant_seeds": [seed for seed in sorted(cell.score) if cell.results[seed]["is_constant"]],
-        "trainable_parameters": results[0]["parameters"]["trainable"],
-        "seconds": statistics.fmean(each["seconds"]["train"] + each["seconds"]["evaluate"] for each in results),
-        "peak_mib": max(each["peak_mib"] for each in results),
-        "saved_bytes": results[0].get("saved_bytes"),
-        "folders": [each["output"] for each in results],
+        "constant_seeds": [seed for seed in sorted(cell.score) if cell.results[seed].is_constant],
+        "trainable_parameters": results[0].parameters["trainable"],
+        "seconds": statistics.fmean(each.seconds["train"] + each.seconds["evaluate"] for each in results),
+        "peak_mib": max(each.peak_mib for each in results),
+        "saved_bytes": results[0].saved_bytes,
+        "folders": [each.output for each in results],
     }
 
 

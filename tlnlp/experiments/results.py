@@ -16,6 +16,7 @@ from tlnlp.evaluation.scoring import headline, row_noise
 from tlnlp.evaluation.statistics import SeedScores, draw_rows
 from tlnlp.experiments.grid import Arm, Grid, Run
 from tlnlp.runs.folder import PREDICTIONS, RESULT
+from tlnlp.runs.result import RunResult
 from tlnlp.task import Task
 
 
@@ -24,13 +25,13 @@ class CellRuns:
     """The finished runs of one arm at one size.
 
     Args:
-        results: {seed: result.json}.
+        results: {seed: its result}.
         score: {seed: score}, in the metric's own direction.
         noise: {seed: what the score varies by with the dev rows}, see `statistics.Scores.draws`; turned so that higher
             is better. Empty where seeds do not share their dev rows.
     """
 
-    results: dict[int, dict[str, Any]]
+    results: dict[int, RunResult]
     score: dict[int, float]
     noise: dict[int, np.ndarray]
 
@@ -81,9 +82,9 @@ def score_runs(grid: Grid, runs: Sequence[Run], task: Task) -> Table:
     paired = grid.shares_dev
     name, answered = "", 0
     for run in runs:
-        result = json.loads((run.folder / RESULT).read_text())
+        result = RunResult.of(json.loads((run.folder / RESULT).read_text()))
         metric_inputs = _read_answers(run, grid.dev_of(run.seed), task)
-        name, score = next(iter(result["metrics"].items()))
+        name, score = result.headline
         again = metric.compute(metric_inputs["predictions"], metric_inputs["references"])
         if not math.isclose(again, score, rel_tol=1e-6, abs_tol=1e-6):
             raise InputError(

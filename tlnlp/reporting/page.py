@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,41 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from tlnlp.display.console import count_epochs
 from tlnlp.display.formatting import percent
-from tlnlp.errors import InputError
 from tlnlp.evaluation.data_profile import share_labels
-from tlnlp.evaluation.uncertainty import estimate_of
 from tlnlp.reporting.pictures import draw_learning, draw_reliability
 from tlnlp.reporting.predictions import describe_answers, read_predictions
-from tlnlp.runs.folder import RESULT
 from tlnlp.runs.languages import remarks_on, table_of
-from tlnlp.runs.result import find_control
+from tlnlp.runs.result import RunResult, find_control, read_result
 from tlnlp.training.files import room_wanted, write_text
-
-Result = Mapping[str, Any]
-
-
-def read_result(folder: Path) -> dict[str, Any]:
-    """The result in the folder of a run.
-
-    Raises:
-        InputError: there is none.
-    """
-    path = folder / RESULT
-    if not path.is_file():
-        there = ", ".join(sorted(each.name for each in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
-        raise InputError(
-            expected=f"the folder of a finished run, with {RESULT} in it",
-            found=f"{folder}: {there or 'empty'}",
-            change="the path: runs/TASK/NAME; an unfinished run goes on with --resume",
-        )
-    result = json.loads(path.read_text(encoding="utf-8"))
-    if "groups" not in result:
-        raise InputError(
-            expected="a run of this version, whose record has all that the page shows",
-            found=f"{path}: of tlnlp {result.get('versions', {}).get('tlnlp', '?')}, before there were pages",
-            change="run it again with --overwrite",
-        )
-    return result
 
 
 def save_page(runs: Sequence[Path], output: Path, pictures: Sequence[dict[str, Any]] = ()) -> None:
@@ -70,30 +40,30 @@ def write_page(folders: Sequence[Path], pictures: Sequence[Mapping[str, Any]] = 
     one = results[0] if len(results) == 1 else None
     return environment.get_template("page.html").render(
         title=_title(one) if one else "Runs side by side" if results else "Runs",
-        subtitle=None if one is None else f"{one['rows']['train']:,} rows learnt from, {one['rows']['dev']:,} answered",
+        subtitle=None if one is None else f"{one.rows['train']:,} rows learnt from, {one.rows['dev']:,} answered",
         beside=_side_by_side(results) if len(results) > 1 else None,
         beside_words="±: half of the 95 % interval over other rows, and seeds where there are several.",
         pictures=pictures,
         pages=[describe_run(result, folder) for result, folder in zip(results, folders, strict=True)],
-        closing=f"tlnlp {results[0]['versions']['tlnlp']}" if results else "tlnlp",
+        closing=f"tlnlp {results[0].versions['tlnlp']}" if results else "tlnlp",
     )
 
 
-def _title(result: Result) -> str:
-    return f"{result['task']}: {Path(result['model']).name}, {result['strategy']}"
+def _title(result: RunResult) -> str:
+    return f"{result.task}: {Path(result.model).name}, {result.strategy}"
 
 
-def describe_run(result: Result, folder: Path) -> dict[str, Any]:
+def describe_run(result: RunResult, folder: Path) -> dict[str, Any]:
     """What the template shows of one run, or of several seeds of it."""
-    place = folder / f"seed{result['seed'][0]}" if "runs" in result else folder
-    name, value = next(iter(result["metrics"].items()))
-    estimate = estimate_of(result)
+    place = folder / f"seed{result.seed[0]}" if isinstance(result.seed, list) else folder
+    name, value = result.headline
+    estimate = result.estimate()
     answers = describe_answers(read_predictions(place))
-    languages = result.get("languages")
+    languages = result.languages
     return {
         "title": _title(result),
         "score": f"{value:.4g}",
-        "score_name": f"{name} on {result['rows']['dev']:,} dev rows",
+        "score_name": f"{name} on {result.rows['dev']:,} dev rows",
         "interval": None if estimate is None else _interval(estimate),
         "beside": _beside(result),
         "warnings": _warnings(result),
@@ -101,20 +71,20 @@ def describe_run(result: Result, folder: Path) -> dict[str, Any]:
         "learning": draw_learning(result),
         "confusion": _shade(answers["confusion"]) if "confusion" in answers else None,
         "tables": _tables(answers),
-        "calibration": _calibration(result.get("calibration")),
+        "calibration": _calibration(result.calibration),
         "languages": table_of(languages) if languages else None,
         "language_remarks": remarks_on(languages) if languages else [],
-        "mistakes": [_mistake(each) for each in result.get("mistakes", [])],
+        "mistakes": [_mistake(each) for each in result.mistakes],
         "mistakes_words": _mistakes_words(result),
-        "data": _data(result.get("facts")),
-        "findings": (result.get("facts") or {}).get("findings", []),
-        "notes": result["notes"],
+        "data": _data(result.facts),
+        "findings": (result.facts or {}).get("findings", []),
+        "notes": result.notes,
         "groups": _groups(result),
         "cost": _cost(result),
         "about": _about(result),
-        "command": result["command"],
-        "usage": "\n".join(result.get("usage", [])),
-        "settings": [(name, "-" if each is None else each) for name, each in result["settings"].items()],
+        "command": result.command,
+        "usage": "\n".join(result.usage),
+        "settings": [(name, "-" if each is None else each) for name, each in result.settings.items()],
     }
 
 
@@ -124,37 +94,37 @@ def _interval(estimate: Any) -> str:
     return f"{low:.4g} to {high:.4g} in 95 % of repetitions with {over}"
 
 
-def _beside(result: Result) -> list[str]:
+def _beside(result: RunResult) -> list[str]:
     """What the score is to be held against."""
-    name = next(iter(result["metrics"]))
+    name = result.headline[0]
     lines = []
-    if name in result["majority"]:
-        lines.append(f"{result['majority'][name]:.4g} by giving one answer to all rows")
-    control = find_control(dict(result)) if result["strategy"] != "from_scratch" else None
-    if control is not None and name in control["metrics"]:
-        lines.append(f"{control['metrics'][name]:.4g} by the same network from scratch")
-    published = result["published"]
+    if name in result.majority:
+        lines.append(f"{result.majority[name]:.4g} by giving one answer to all rows")
+    control = find_control(result) if result.strategy != "from_scratch" else None
+    if control is not None and name in control.metrics:
+        lines.append(f"{control.metrics[name]:.4g} by the same network from scratch")
+    published = result.published
     if published and name in published["score"]:
-        where = "" if result["data"] == "hub" else ", on other rows"
+        where = "" if result.data == "hub" else ", on other rows"
         lines.append(f"{published['score'][name]:.4g} published for {published['model']}{where}")
     return lines
 
 
-def _warnings(result: Result) -> list[str]:
+def _warnings(result: RunResult) -> list[str]:
     lines = []
-    if result.get("degenerate"):
-        lines.append(f"Seeds {', '.join(map(str, result['degenerate']))} give one answer to all rows.")
-    elif result["is_constant"] and "runs" not in result:
+    if result.degenerate:
+        lines.append(f"Seeds {', '.join(map(str, result.degenerate))} give one answer to all rows.")
+    elif result.is_constant and result.runs is None:
         lines.append("The same answer is given to all rows: nothing was learnt.")
     return lines
 
 
-def _scores(result: Result) -> list[list[str]]:
-    seeds = [run["seed"] for run in result.get("runs", [])]
+def _scores(result: RunResult) -> list[list[str]]:
+    seeds = [run["seed"] for run in result.runs or []]
     lines = [["metric", "value", *(f"seed {seed}" for seed in seeds)]]
-    for name, value in result["metrics"].items():
-        lines.append([name, f"{value:.4f}", *(f"{run['metrics'][name]:.4f}" for run in result.get("runs", []))])
-    for split, other in result["extra_splits"].items():
+    for name, value in result.metrics.items():
+        lines.append([name, f"{value:.4f}", *(f"{run['metrics'][name]:.4f}" for run in result.runs or [])])
+    for split, other in result.extra_splits.items():
         lines += [[f"{name}, {other['rows']:,} {split} rows", f"{value:.4f}"] + [""] * len(seeds)
                   for name, value in other["metrics"].items()]  # fmt: skip
     return lines
@@ -231,8 +201,8 @@ def _plain(answer: Any) -> str:
     return f"{answer:.3g}" if isinstance(answer, float) else str(answer) if answer != "" else "none"
 
 
-def _mistakes_words(result: Result) -> str:
-    seed = f" of seed {result['seed'][0]}" if "runs" in result else ""
+def _mistakes_words(result: RunResult) -> str:
+    seed = f" of seed {result.seed[0]}" if isinstance(result.seed, list) else ""
     of_which = "of wrong answers those with most confidence, of tags most words, of numbers the farthest"
     return f"The rows{seed} that are most wrong: {of_which}."
 
@@ -259,10 +229,10 @@ def _data(facts: Mapping[str, Any] | None) -> list[list[str]] | None:
     return lines
 
 
-def _groups(result: Result) -> list[list[str]]:
-    phases = result["phases"]
+def _groups(result: RunResult) -> list[list[str]]:
+    phases = result.phases
     lines = [["layer group", "weights", *(f"{each['name']} ({count_epochs(each['epochs'])})" for each in phases)]]
-    for group in result["groups"]:
+    for group in result.groups:
         learning_rates = [
             "frozen" if rate is None else rate if isinstance(rate, str) else f"{rate:.3g}" for rate in group["rates"]
         ]
@@ -270,47 +240,47 @@ def _groups(result: Result) -> list[list[str]]:
     return lines
 
 
-def _cost(result: Result) -> list[tuple[str, str]]:
-    seconds, parameters = result["seconds"], result["parameters"]
+def _cost(result: RunResult) -> list[tuple[str, str]]:
+    seconds, parameters = result.seconds, result.parameters
     share = parameters["trainable"] / parameters["total"]
     return [
-        ("training", f"{seconds['train']:,.1f} s, {result['rows_per_second']:,.0f} rows a second"),
+        ("training", f"{seconds['train']:,.1f} s, {result.rows_per_second:,.0f} rows a second"),
         ("evaluating", f"{seconds['evaluate']:,.1f} s"),
         ("weights that learnt", f"{parameters['trainable']:,} of {parameters['total']:,} ({percent(share)})"),
-        ("memory", f"{result['peak_mib']:,.0f} MiB at most"),
-        ("saved", f"{result['saved_bytes'] / 1e6:,.1f} MB"),
-        ("padding", f"{percent(result['padding_fraction'])} of all places"),
+        ("memory", f"{result.peak_mib:,.0f} MiB at most"),
+        ("saved", f"{result.saved_bytes / 1e6:,.1f} MB"),
+        ("padding", f"{percent(result.padding_fraction)} of all places"),
     ]
 
 
-def _about(result: Result) -> list[tuple[str, str]]:
-    seeds = result["seed"]
+def _about(result: RunResult) -> list[tuple[str, str]]:
+    seeds = result.seed
     return [
-        ("task", result["task"]),
-        ("checkpoint", result["model"]),
-        ("strategy", result["strategy"]),
-        ("data", f"{result['data']} (fingerprint {result['data_fingerprint']})"),
+        ("task", result.task),
+        ("checkpoint", result.model),
+        ("strategy", result.strategy),
+        ("data", f"{result.data} (fingerprint {result.data_fingerprint})"),
         ("seed", ", ".join(map(str, seeds)) if isinstance(seeds, list) else str(seeds)),
-        ("device", f"{result['device']}, {result['processes']} process" + "es" * (result["processes"] > 1)),
-        ("versions", ", ".join(f"{name} {number}" for name, number in result["versions"].items())),
-        ("folder", result["output"]),
+        ("device", f"{result.device}, {result.processes} process" + "es" * (result.processes > 1)),
+        ("versions", ", ".join(f"{name} {number}" for name, number in result.versions.items())),
+        ("folder", result.output),
     ]
 
 
-def _side_by_side(results: Sequence[Result]) -> list[list[str]]:
-    names = list(dict.fromkeys(name for result in results for name in result["metrics"]))
+def _side_by_side(results: Sequence[RunResult]) -> list[list[str]]:
+    names = list(dict.fromkeys(name for result in results for name in result.metrics))
     lines = [["run", *names, "±", "rows", "learning", "seconds", "saved MB"]]
     for result in results:
-        estimate = estimate_of(result)
+        estimate = result.estimate()
         lines.append(
             [
                 f"{_title(result)}",
-                *(f"{result['metrics'][name]:.4f}" if name in result["metrics"] else "" for name in names),
+                *(f"{result.metrics[name]:.4f}" if name in result.metrics else "" for name in names),
                 "" if estimate is None else f"{estimate.half_width():.4f}",
-                f"{result['rows']['train']:,}",
-                f"{result['parameters']['trainable']:,}",
-                f"{result['seconds']['train']:,.1f}",
-                f"{result['saved_bytes'] / 1e6:,.1f}",
+                f"{result.rows['train']:,}",
+                f"{result.parameters['trainable']:,}",
+                f"{result.seconds['train']:,.1f}",
+                f"{result.saved_bytes / 1e6:,.1f}",
             ]
         )
     return lines

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tlnlp.display.plotting import plt
+from tlnlp.runs.result import RunResult
 
 # A colour that nothing is drawn in: it becomes the colour of the page's text.
 INK = "#010203"
@@ -47,9 +48,9 @@ def _label(axes: Any, x: str, y: str) -> None:
     axes.set_ylabel(y, color=INK, fontsize=9.5)
 
 
-def draw_learning(result: Mapping[str, Any]) -> str | None:
+def draw_learning(result: RunResult) -> str | None:
     """The loss of the updates, and beside it the dev score after each epoch; None where there is neither."""
-    curve, history = result.get("curve") or [], result["history"]
+    curve, history = result.curve or [], result.history
     if len(curve) < 2:
         curve = [[entry["updates"], entry["loss"]] for entry in history]
     if len(curve) < 2:
@@ -60,9 +61,9 @@ def draw_learning(result: Mapping[str, Any]) -> str | None:
     axes.yaxis.label.set_color(BLUE)
     scored = [entry for entry in history if "metrics" in entry]
     if scored:
-        name = next(iter(result["metrics"]))
+        name = result.headline[0]
         points = [(entry["updates"], entry["metrics"][name]) for entry in scored]
-        points.append((history[-1]["updates"], result["metrics"][name]))
+        points.append((history[-1]["updates"], result.metrics[name]))
         other = axes.twinx()
         other.plot(*zip(*points, strict=True), color=ORANGE, marker="o", markersize=5, linewidth=1.6)
         other.set_ylabel(f"dev {name}", color=ORANGE, fontsize=9.5)

@@ -8,9 +8,9 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from tlnlp.evaluation.uncertainty import estimate_of
 from tlnlp.recipe import NEW
 from tlnlp.runs.languages import remarks_on, table_of
+from tlnlp.runs.result import RunResult
 from tlnlp.task import Task
 
 # What the Hub calls each kind of network.
@@ -25,13 +25,13 @@ PIPELINES = {
 FINDINGS_SHOWN = 5
 
 
-def write_card(result: dict[str, Any], task: Task, labels: Sequence[str], command: str) -> str:
+def write_card(result: RunResult, task: Task, labels: Sequence[str]) -> str:
     """The model card."""
-    settings = result["settings"]
+    settings = result.settings
     return f"""---
 {_metadata(result, task)}
 ---
-# {result["task"]}, from {Path(result["model"]).name}
+# {result.task}, from {Path(result.model).name}
 
 {_purpose(result, task, labels)}
 
@@ -39,52 +39,52 @@ def write_card(result: dict[str, Any], task: Task, labels: Sequence[str], comman
 
 ## How good it is
 
-{_table([(name, f"{value:.4f}") for name, value in result["metrics"].items()], ("metric on the dev rows", "value"))}
+{_table([(name, f"{value:.4f}") for name, value in result.metrics.items()], ("metric on the dev rows", "value"))}
 
 {" ".join(_limits(result))}
 {_languages(result)}
 ## How to use it
 
-{_indented(result["usage"])}
+{_indented(result.usage)}
 
 ## How it was made
 
-{_indented([command])}
+{_indented([result.command])}
 
 Rows longer than {settings["max_length"]} tokens are cut or read in windows. {_cost(result)}
 
-Versions: {", ".join(f"{name} {number}" for name, number in result["versions"].items())}.
+Versions: {", ".join(f"{name} {number}" for name, number in result.versions.items())}.
 """
 
 
-def _metadata(result: Mapping[str, Any], task: Task) -> str:
+def _metadata(result: RunResult, task: Task) -> str:
     """What the Hub reads: sorted into lists there, with the scores beside other models'."""
     kind = PIPELINES[task.head.auto_class]
-    is_on_hub = "/" in result["model"] and not Path(result["model"]).exists()
-    data = task.data.hub if result["data"] == "hub" and task.data.hub else None
+    is_on_hub = "/" in result.model and not Path(result.model).exists()
+    data = task.data.hub if result.data == "hub" and task.data.hub else None
     scores = [
         EvalResult(
             task_type=kind,
             dataset_type=data or "local",
-            dataset_name=data or Path(result["data"]).name,
+            dataset_name=data or Path(result.data).name,
             dataset_config=task.data.subset if data else None,
             dataset_split=task.data.dev if data else None,
             metric_type=name,
             metric_value=round(value, 4),
         )
-        for name, value in result["metrics"].items()
+        for name, value in result.metrics.items()
     ]
-    languages = result.get("languages")
+    languages = result.languages
     spoken = [task.language] if languages is None else [each["language"] for each in _parts(languages)]
     return ModelCardData(
-        library_name="peft" if result["adapter"] else "transformers",
+        library_name="peft" if result.adapter else "transformers",
         pipeline_tag=kind,
-        base_model=result["model"] if is_on_hub else None,
+        base_model=result.model if is_on_hub else None,
         datasets=[data] if data else None,
         language=spoken if data or languages else None,
-        metrics=list(result["metrics"]),
-        tags=["tlnlp", f"tlnlp-{result['strategy'].partition(':')[0]}"],
-        model_name=f"{result['task']}, from {Path(result['model']).name}",
+        metrics=list(result.metrics),
+        tags=["tlnlp", f"tlnlp-{result.strategy.partition(':')[0]}"],
+        model_name=f"{result.task}, from {Path(result.model).name}",
         eval_results=scores,
         ignore_metadata_errors=False,
     ).to_yaml()
@@ -94,7 +94,7 @@ def _parts(languages: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [languages["source"], *languages["targets"]]
 
 
-def _purpose(result: Mapping[str, Any], task: Task, labels: Sequence[str]) -> str:
+def _purpose(result: RunResult, task: Task, labels: Sequence[str]) -> str:
     how = {
         "AutoModelForSequenceClassification": "Gives a text "
         + (f"one of {len(labels)} labels" if labels else "a score"),
@@ -104,65 +104,65 @@ def _purpose(result: Mapping[str, Any], task: Task, labels: Sequence[str]) -> st
         "AutoModelForMaskedLM": "Says which words are likely in a gap",
         "AutoModelForCausalLM": "Says which words are likely to come next",
     }[task.head.auto_class]
-    begun = "a new network" if result["model"] == NEW else result["model"]
-    if result["strategy"] == "from_scratch":
+    begun = "a new network" if result.model == NEW else result.model
+    if result.strategy == "from_scratch":
         begun = f"random weights in the shape of {begun}"
-    return f"{how}. Learnt from {result['rows']['train']:,} rows of {result['data']}, starting from {begun}."
+    return f"{how}. Learnt from {result.rows['train']:,} rows of {result.data}, starting from {begun}."
 
 
-def _facts(result: Mapping[str, Any], labels: Sequence[str]) -> list[tuple[str, str]]:
-    settings = result["settings"]
+def _facts(result: RunResult, labels: Sequence[str]) -> list[tuple[str, str]]:
+    settings = result.settings
     updates = f"{settings['epochs']} epochs, batch {settings['batch_size']}, rate {settings['learning_rate']:g}, "
     return [
-        ("task", result["task"]),
-        ("started from", f"{result['model']}, strategy {result['strategy']}"),
-        ("rows", f"{result['rows']['train']:,} train, {result['rows']['dev']:,} dev, from {result['data']}"),
+        ("task", result.task),
+        ("started from", f"{result.model}, strategy {result.strategy}"),
+        ("rows", f"{result.rows['train']:,} train, {result.rows['dev']:,} dev, from {result.data}"),
         ("labels", ", ".join(labels) or "none"),
         (
             "hyperparameters",
-            (updates if result["updates"] else "")
-            + f"length {settings['max_length']}, {settings['precision']}, seed {result['seed']}",
+            (updates if result.updates else "")
+            + f"length {settings['max_length']}, {settings['precision']}, seed {result.seed}",
         ),
-        ("weights", f"{result['parameters']['total']:,}, of which {result['parameters']['trainable']:,} learnt"),
+        ("weights", f"{result.parameters['total']:,}, of which {result.parameters['trainable']:,} learnt"),
     ]
 
 
-def _limits(result: Mapping[str, Any]) -> list[str]:
+def _limits(result: RunResult) -> list[str]:
     """What a reader should know before trusting the numbers."""
     said = []
-    name = next(iter(result["metrics"]))
-    if (estimate := estimate_of(result)) is not None:
+    name = result.headline[0]
+    if (estimate := result.estimate()) is not None:
         low, high = estimate.interval()
         said.append(f"On other rows of this kind {name} lies between {low:.3f} and {high:.3f} (95 %; one seed).")
-    if name in result["majority"]:
-        said.append(f"One answer for all rows has {result['majority'][name]:.3f}.")
-    if calibration := result.get("calibration"):
+    if name in result.majority:
+        said.append(f"One answer for all rows has {result.majority[name]:.3f}.")
+    if calibration := result.calibration:
         said.append(f"Its confidence is off by {calibration['error']:.3f} (expected calibration error)")
         said[-1] += (
             f", {calibration['error_after']:.3f} with the temperature {calibration['temperature']:.2f} that "
             "`tlnlp predict` applies." if "temperature" in calibration else "."
         )  # fmt: skip
-    findings = (result.get("facts") or {}).get("findings", [])
+    findings = (result.facts or {}).get("findings", [])
     if findings:
         said.append("In the rows: " + "; ".join(findings[:FINDINGS_SHOWN]) + ".")
-    if result["is_constant"]:
+    if result.is_constant:
         said.append("It gives the same answer to all rows: nothing was learnt.")
     said.append("Other texts than those of the rows it learnt from, other languages and other times were not tried.")
     return said
 
 
-def _cost(result: Mapping[str, Any]) -> str:
-    seconds = result["seconds"]["train"]
-    return f"Training took {seconds:,.0f} s on {result['device']} and {result['peak_mib']:,.0f} MiB of memory at most."
+def _cost(result: RunResult) -> str:
+    seconds = result.seconds["train"]
+    return f"Training took {seconds:,.0f} s on {result.device} and {result.peak_mib:,.0f} MiB of memory at most."
 
 
-def _languages(result: dict[str, Any]) -> str:
+def _languages(result: RunResult) -> str:
     """The table of languages, where there are several."""
-    if not result.get("languages"):
+    if not result.languages:
         return ""
-    header, *lines = table_of(result["languages"])
+    header, *lines = table_of(result.languages)
     table = _table([tuple(line) for line in lines], ("language", *header[1:]), right=True)
-    return f"\n{table}\n\n{' '.join(remarks_on(result['languages']))}\n"
+    return f"\n{table}\n\n{' '.join(remarks_on(result.languages))}\n"
 
 
 def _table(lines: Sequence[Sequence[str]], header: Sequence[str] = ("", ""), *, right: bool = False) -> str:

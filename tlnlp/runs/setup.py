@@ -54,7 +54,7 @@ class PreparedRun:
         facts: what there is to know of the rows (`describe_data`); None of plain text.
     """
 
-    recipe: Recipe
+    run: CheckedRun
     training: TrainingState
     groups: list[Group]
     train_rows: Rows
@@ -154,7 +154,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     found = facts["findings"] if facts else []
     noted = (*everything, *(each for each, _ in target_languages.values()))
     work = PreparedRun(
-        recipe=recipe,
+        run=run,
         training=training,
         groups=groups,
         train_rows=splits.train,

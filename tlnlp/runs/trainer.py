@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -74,10 +73,10 @@ class TrainingLog:
 class Trainer:
     """A run under way in `folder`, which was set about at the time `began`, in seconds of `time.time()`."""
 
-    def __init__(self, work: PreparedRun, folder: Path, identity: str, screen: RunConsole, began: float) -> None:
+    def __init__(self, work: PreparedRun, screen: RunConsole, began: float) -> None:
         self.began = began
         self.work, self.training, self.settings = work, work.training, work.training.settings
-        self.folder, self.identity, self.screen = folder / CHECKPOINTS, identity, screen
+        self.folder, self.identity, self.screen = work.run.request.folder / CHECKPOINTS, work.run.identity, screen
         self.accelerator = self.training.accelerator
         self.record = TrainingLog()
         self._saved_at, self._saved_updates = time.monotonic(), -1

@@ -1,0 +1,197 @@
+"""A finished run is described and written: model, predictions, result."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from tlnlp.data.rows import Rows
+from tlnlp.evaluation.calibration import describe_calibration
+from tlnlp.evaluation.error_analysis import find_mistakes
+from tlnlp.evaluation.metrics.squad import score_answer_or_none
+from tlnlp.evaluation.predictions import lines_of
+from tlnlp.evaluation.scoring import measure
+from tlnlp.evaluation.uncertainty import noise_of, row_variance
+from tlnlp.heads.span import tune_threshold
+from tlnlp.models import saving
+from tlnlp.models.task_file import load_network, write_task
+from tlnlp.runs import folder as folders
+from tlnlp.runs.languages import describe_languages
+from tlnlp.runs.model_card import write_card
+from tlnlp.runs.result import RunResult
+from tlnlp.runs.setup import PreparedRun, sample_batch
+from tlnlp.runs.summary import usage
+from tlnlp.runs.trainer import TrainingLog
+from tlnlp.runs.versions import versions_of
+from tlnlp.task import Task
+from tlnlp.training import files
+from tlnlp.transfer.groups import Group
+from tlnlp.transfer.phases import CLASSIFIER, Phase
+
+LIBRARIES = ("tlnlp", "torch", "transformers", "datasets", "accelerate", "evaluate", "tokenizers", "numpy")
+
+
+def describe(
+    work: PreparedRun,
+    log: TrainingLog,
+    answers: list[dict[str, Any]],
+    extra_splits: Mapping[str, list[dict[str, Any]]],
+    further: Mapping[str, list[dict[str, Any]]],
+) -> RunResult:
+    """The result of a run.
+
+    Args:
+        answers: to the rows that the result is about.
+        extra_splits, further: those to further splits, and to rows in further languages, by name.
+    """
+    training, task, settings, run = work.training, work.training.task, work.training.settings, work.run
+    rows, published, folder = work.eval_rows, run.request.recipe.published, run.request.folder
+    metrics = measure(task, answers, rows)
+    adapter = None if work.adapted is None or settings.merge else work.adapted.installed.adapter.kind
+    return RunResult(
+        task=task.name,
+        model=settings.model,
+        data=settings.data,
+        strategy=settings.strategy,
+        adapter=adapter,
+        seed=settings.seed,
+        metrics=metrics,
+        row_variance=_vary(task, next(iter(metrics.values())), answers, rows),
+        extra_splits={
+            name: {"metrics": measure(task, each, work.extra_splits[name][1]), "rows": len(work.extra_splits[name][1])}
+            for name, each in extra_splits.items()
+        },
+        null_threshold=_tune_threshold(task, answers, rows),
+        calibration=_calibrate(task, answers, rows),
+        majority=measure(task, task.head.majority_baseline(work.train_rows, rows, task), rows),
+        published=None if published is None else {**vars(published), "settings": dict(published.settings)},
+        is_constant=_is_one_answer(answers),
+        rows={"train": len(work.train_rows), "dev": len(rows)},
+        groups=[
+            {"name": each.name, "weights": each.size, "rates": [_rate(each, phase) for phase in training.phases]}
+            for each in work.groups
+        ],
+        phases=[{"name": each.name, "epochs": each.epochs} for each in training.phases],
+        parameters={
+            "total": sum(group.size for group in work.groups),
+            "trainable": learning_weights(work.groups, training.phases),
+        },
+        seconds={"startup": log.startup_seconds, "train": log.train_seconds, "evaluate": log.evaluate_seconds},
+        rows_per_second=log.rows_seen / log.train_seconds,
+        tokens_per_second=log.tokens / log.train_seconds,
+        padding_fraction=log.padding_fraction,
+        frozen_bytes=log.frozen_bytes,
+        peak_mib=_peak_mib(),
+        updates=log.updates_taken,
+        history=log.history,
+        curve=log.curve,
+        best=log.best,
+        resumed=log.resumed,
+        processes=training.accelerator.num_processes,
+        device=str(training.accelerator.device),
+        notes=work.notes,
+        mistakes=find_mistakes(task, answers, rows),
+        facts=work.facts,
+        settings=folders.plain(settings),
+        versions=versions_of(*LIBRARIES),
+        data_fingerprint=run.splits.fingerprint,
+        identity=run.identity,
+        output=str(folder),
+        languages=describe_languages(work, answers, further, log.history),
+        command=run.request.command,
+        usage=usage(task, folder / folders.MODEL, is_whole=adapter is None and training.phases[0].fit is None),
+    )
+
+
+def learning_weights(groups: Sequence[Group], phases: Sequence[Phase]) -> int:
+    """Weights that learn in any of the phases."""
+    whole = {name for phase in phases for name in phase.learning_rates if name not in phase.only_biases}
+    whole |= {CLASSIFIER for phase in phases if phase.fit}
+    biases = {name for phase in phases for name in phase.only_biases} - whole
+    return sum(g.size if g.name in whole else g.bias_size if g.name in biases else 0 for g in groups)
+
+
+def _is_one_answer(answers: list[dict[str, Any]]) -> bool:
+    """Whether the same is said to all rows; of tags and several labels: whether only one ever occurs."""
+    said = [answer["prediction"] for answer in answers]
+    each = [part for whole in said for part in whole] if isinstance(said[0], list) else said
+    return len(set(each)) <= 1
+
+
+def _peak_mib() -> float:
+    """The most memory that this process has held, of the CPU's, in MiB."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes, Linux KiB
+
+
+def _tune_threshold(task: Task, answers: list[dict[str, Any]], rows: Rows) -> dict[str, float] | None:
+    """Of questions that may have no answer: above which odds "there is none" is best on the dev rows. `predict` uses
+    it; the metrics reported do not, since it was found on the very rows that they are reported on."""
+    if not task.unanswerable:
+        return None
+    threshold, f1, exact = tune_threshold(answers, rows, score_answer_or_none)
+    return {"threshold": threshold, "best_f1": f1, "best_exact_match": exact}
+
+
+def _rate(group: Group, phase: Phase) -> float | str | None:
+    """The peak rate at which a group learns; "fitted" of a classifier without updates; None: frozen."""
+    if phase.fit is not None and group.name == CLASSIFIER:
+        return "fitted"
+    return phase.learning_rates.get(group.name)
+
+
+def _vary(task: Task, score: float, answers: list[dict[str, Any]], rows: Rows) -> float | None:
+    """The variance of the first metric over rows; None of plain text, whose sequences are no rows."""
+    if len(answers) != len(rows):
+        return None
+    return row_variance(task, score, noise_of(task, task.head.metric_inputs(answers, rows, task), rows), rows)
+
+
+def _calibrate(task: Task, answers: list[dict[str, Any]], rows: Rows) -> dict[str, Any] | None:
+    found = task.head.confidences(answers, rows, task)
+    return None if found is None or not len(found.correct) else describe_calibration(found)
+
+
+def write(
+    work: PreparedRun,
+    result: RunResult,
+    answers: list[dict[str, Any]],
+    further: Mapping[str, list[dict[str, Any]]],
+) -> RunResult:
+    """Writes model, predictions and result, in this order: a result says that all else is there and was read back.
+    Returns the result with the model's size."""
+    training, folder = work.training, work.run.request.folder
+    if work.compact is not None:
+        work.compact.restore()
+    place = folder / folders.MODEL
+    adapted, head = work.adapted, training.head
+    if adapted is not None and training.settings.merge:
+        adapted.installed.merge()
+        adapted = None
+    write_network = (
+        None if adapted is None else partial(adapted.write, model=training.model, auto_class=head.auto_class)
+    )
+    saving.save_model(
+        place, training.model, training.tokenizer, write_card(result, training.task, work.labels), write_network
+    )
+    threshold = None if result.null_threshold is None else result.null_threshold["threshold"]
+    write_task(
+        place, training.task, work.labels, training.settings, threshold,
+        None if adapted is None else adapted.record(), (result.calibration or {}).get("temperature"),
+    )  # fmt: skip
+    saving.check_saved(place, training.model, head, sample_batch(work), load_network)
+    files.write_text(folder / folders.PREDICTIONS, lines_of(work.eval_rows, answers))
+    for language, each in further.items():
+        (folder / folders.LANGUAGES).mkdir(exist_ok=True)
+        files.write_text(
+            folder / folders.LANGUAGES / f"{language}.jsonl", lines_of(work.target_languages[language][1], each)
+        )
+    saved_bytes = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+    result = replace(result, saved_bytes=saved_bytes)
+    files.write_json(folder / folders.RESULT, result.as_json())
+    folders.drop_checkpoints(folder)
+    return result

@@ -1,0 +1,90 @@
+"""What a person sees of a result: its table, and lines that use the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tlnlp.display.console import RunConsole
+from tlnlp.display.formatting import percent
+from tlnlp.recipe import Recipe
+from tlnlp.runs.languages import remarks_on, table_of
+from tlnlp.runs.model_card import PIPELINES
+from tlnlp.runs.result import RunResult, find_control
+from tlnlp.task import Task
+
+# What to give the pipelines that transformers has.
+EXAMPLES = {
+    "text-classification": '"A film to see twice."',
+    "token-classification": '"Anna Keller flew to Oslo."',
+    "fill-mask": 'f"Berlin is the {ask.tokenizer.mask_token} of Germany."',
+    "text-generation": '"The largest city"',
+}
+
+
+def show(recipe: Recipe, result: RunResult, screen: RunConsole) -> None:
+    """The result's table and two lines that use the model."""
+    folder, model = Path(result.output), result.model_folder
+    scores = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
+    screen.result(f"{recipe.task.name}: {result.model}, strategy {result.strategy}", summary(result))
+    if result.languages:
+        screen.table("\nlanguages", table_of(result.languages), remarks_on(result.languages))
+    screen.note(f"\nmodel: {model}\n")
+    for line in result.usage:
+        screen.note(f"  {line}")
+    screen.when_quiet(f"{scores}  {folder}")
+
+
+def summary(result: RunResult) -> list[tuple[str, str]]:
+    """What the result's table says, line by line."""
+    lines: list[tuple[str, str]] = []
+    spread = result.spread or {}
+    control = find_control(result) if result.strategy != "from_scratch" else None
+    for name, value in result.metrics.items():
+        lines.append((f"{name}, {result.rows['dev']:,} dev rows", _number(value, spread.get(name))))
+        if name == result.headline[0] and (estimate := result.estimate()) is not None:
+            over = "other rows and seeds" if estimate.covers_seeds else "other rows"
+            low, high = estimate.interval()
+            lines.append((f"  95 % interval, {over}", f"{low:.4g} to {high:.4g}"))
+        if name in result.majority:
+            lines.append(("  majority class", f"{result.majority[name]:.4g}"))
+        if control is not None and name in control.metrics:
+            theirs = _number(control.metrics[name], (control.spread or {}).get(name))
+            lines.append(("  same network from scratch", theirs))
+        elif result.strategy != "from_scratch":
+            lines.append(("  same network from scratch", "not run yet: add --strategy from_scratch"))
+        published = result.published
+        # Only the published rows can be compared with the published score.
+        if published and result.data == "hub" and name in published["score"]:
+            lines.append((f"  published ({published['model']})", f"{published['score'][name]:.4g}"))
+    for split, other in result.extra_splits.items():
+        for name, value in other["metrics"].items():
+            lines.append((f"{name}, {other['rows']:,} {split} rows", _number(value, None)))
+    if result.degenerate:
+        lines.append(("degenerate runs", f"seeds {', '.join(map(str, result.degenerate))}: one answer for all rows"))
+    lines.append(("rows per second", f"{result.rows_per_second:,.0f}, padding {percent(result.padding_fraction)}"))
+    if result.frozen_bytes:
+        lines.append(("frozen layers", f"ran once, {result.frozen_bytes / 2**20:,.1f} MiB on disk meanwhile"))
+    seconds = result.seconds
+    lines.append(("seconds", f"{seconds['train']:.1f} training, {seconds['evaluate']:.1f} evaluating"))
+    return lines
+
+
+def _number(value: float, spread: dict[str, float] | None) -> str:
+    if not spread:
+        return f"{value:.4g}"
+    return (
+        f"{value:.4g} +- {spread['std']:.3g} over {spread['runs']} seeds ({spread['min']:.4g} to {spread['max']:.4g})"
+    )
+
+
+def usage(task: Task, folder: Path, *, is_whole: bool) -> list[str]:
+    """Lines that use the model: transformers' pipeline for it where there is one, and our own command.
+
+    Args:
+        is_whole: whether transformers finds the network there: not an adapter alone, nor a classifier beside it.
+    """
+    kind = PIPELINES[task.head.auto_class]
+    if not is_whole or kind not in EXAMPLES or "extra_special_tokens" in task.head.tokenizer_options:
+        return [f"tlnlp predict {folder} rows.jsonl"]
+    example = EXAMPLES[kind] if "text_pair" not in task.columns.by_role() else 'dict(text="Hello.", text_pair="Hi.")'
+    return [f'from transformers import pipeline; ask = pipeline("{kind}", "{folder}")', f"ask({example})"]
