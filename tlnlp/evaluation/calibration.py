@@ -58,7 +58,7 @@ def reliability(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, A
 
 
 def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
-    """Returns the expected calibration error: the mean difference of confidence and accuracy (Guo et al. 2017, eq. 3)."""
+    """Returns the expected calibration error: mean difference of confidence and accuracy (Guo et al. 2017, eq. 3)."""
     rows = sum(each["rows"] for each in bins)
     return sum(each["rows"] / rows * abs(each["confidence"] - each["accuracy"]) for each in bins)
 

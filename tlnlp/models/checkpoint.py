@@ -1,4 +1,4 @@
-"""A checkpoint is found and its configuration checked against task and flags, before its weights are read."""
+"""Finds a checkpoint and checks its configuration against the task and the flags, before its weights are loaded."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from tlnlp.errors import InputError, did_you_mean
 from tlnlp.settings import Settings
 from tlnlp.task import Head
 
-# Networks whose first position is that after the padding piece's number: RoBERTa's 514 positions hold 512 tokens.
+# Networks whose positions start after the padding index: RoBERTa has 514 positions for 512 tokens.
 COUNTS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "mpnet")
 BUNDLED = Path(__file__).parents[1] / "bundled"
-# What peft calls the weights of an adapter, and all that a run of one writes in place of whole weights.
+# peft's file of adapter weights, the only weights that a run with an adapter saves.
 ADAPTER_FILE = "adapter_model.safetensors"
 
 
 def bundled_models() -> dict[str, Path]:
-    """Name to folder of the checkpoints that ship with the package."""
+    """Returns {name: folder} of the bundled checkpoints."""
     return {path.parent.name: path.parent for path in sorted(BUNDLED.glob("*/config.json"))}
 
 
 def find_checkpoint(name: str, *, weights_needed: bool = True) -> str:
-    """The folder, or the Hub id, that `--model name` means.
+    """Resolves `--model name` to a folder or a Hub id.
 
     Raises:
-        InputError: a folder that is not there or holds no weights that can be read.
+        InputError: the folder does not exist, or has no readable weights.
     """
     bundled = bundled_models()
     if name in bundled:
@@ -72,10 +72,10 @@ def _check_folder(folder: Path, weights_needed: bool) -> None:
 
 
 def read_config(source: str, model: str) -> Any:
-    """The checkpoint's configuration.
+    """Loads the checkpoint's configuration.
 
     Raises:
-        InputError: it cannot be had, in words.
+        InputError: it cannot be loaded.
     """
     try:
         return transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
@@ -93,13 +93,13 @@ def not_readable(model: str, error: Exception) -> InputError:
 
 
 def check_length(config: Any, settings: Settings, *, added: int = 0) -> None:
-    """Refuses rows that are longer than the network has positions for.
+    """Checks that the network has enough positions for `--max-length`.
 
     Args:
-        added: positions that a prompt or a prefix takes.
+        added: number of positions used by a prompt or a prefix.
 
     Raises:
-        InputError: `--max-length` is above what the checkpoint can read.
+        InputError: `--max-length` is above the checkpoint's limit.
     """
     positions = getattr(config, "max_position_embeddings", None)
     if positions is None:
@@ -117,10 +117,10 @@ def check_length(config: Any, settings: Settings, *, added: int = 0) -> None:
 
 
 def check_architecture(config: Any, head: Head, settings: Settings) -> None:
-    """Refuses a network that has no such head, or that reads in another direction than the head needs.
+    """Checks that the architecture has the head's model class and, if the head needs it, is causal (or not).
 
     Raises:
-        InputError: what is wrong, and which checkpoints would do.
+        InputError: it does not fit; the message says which checkpoints do.
     """
     if type(config) not in getattr(transformers, head.auto_class)._model_mapping:
         raise InputError(
@@ -146,13 +146,13 @@ def check_architecture(config: Any, head: Head, settings: Settings) -> None:
 
 
 def match_labels(config: Any, head: Head, labels: Sequence[str], settings: Settings) -> tuple[str, ...]:
-    """The label order to work in: the checkpoint's own where it already has a head for these names.
+    """Returns the label order of the run: the checkpoint's order if it already has a head with these labels.
 
-    A checkpoint that was fine-tuned for such a head knows its labels by name. The same names in another order are
-    taken over (the rows' labels follow); other names are refused, since a head would answer with the wrong words.
+    A fine-tuned checkpoint has named labels. If it has the same names in another order, its order is used (the labels
+    of the rows are mapped). Other names are an error, since the head would predict the wrong labels.
 
     Raises:
-        InputError: names that disagree, unless `--new-head` says that a new head is wanted.
+        InputError: the names differ, and `--new-head` is not set.
     """
     trained = any(kind.endswith(head.auto_class.removeprefix("AutoModel")) for kind in config.architectures or [])
     if not trained or not labels or settings.new_head or settings.strategy == "from_scratch":
@@ -168,7 +168,7 @@ def match_labels(config: Any, head: Head, labels: Sequence[str], settings: Setti
 
 
 def fingerprint(source: str, config: Any) -> str:
-    """Digest of a local checkpoint's weights and configuration; the revision of one from the Hub."""
+    """Returns a digest of a local checkpoint's weights and configuration, or the revision of one from the Hub."""
     folder = Path(source)
     if not folder.is_dir():
         return f"{source}@{getattr(config, '_commit_hash', None)}"

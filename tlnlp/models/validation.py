@@ -1,4 +1,4 @@
-"""The checkpoint that a run starts from: found, and checked against task and flags before its weights are read."""
+"""Finds the checkpoint of a run and checks it against the task and the flags, before its weights are loaded."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tlnlp.transfer.parse_strategy import find_strategy
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint that has been found and checked, and not yet loaded.
+    """A checkpoint that has been found and checked, but not loaded.
 
     Args:
-        place: folder or Hub id; NEW for a network that is made here.
-        labels: label names in the order to work in.
-        fingerprint: digest of its files, or the Hub's revision.
+        place: folder or Hub id; NEW for a network that is created by the run.
+        labels: label names in the order of the run.
+        fingerprint: digest of its files, or the revision on the Hub.
     """
 
     place: str
@@ -38,7 +38,7 @@ class Checkpoint:
 
 
 def find_source(recipe: Recipe, settings: Settings, splits: Splits) -> Checkpoint:
-    """The checkpoint that the settings name, checked against the task's labels; its weights are not read yet."""
+    """Returns the checkpoint that the settings name, checked against the task's labels; its weights are not loaded."""
     labels = splits.train.labels or ()
     _refuse_merge(settings)
     _refuse_unused_flags(recipe.task, settings, splits.train)
@@ -58,7 +58,7 @@ def find_source(recipe: Recipe, settings: Settings, splits: Splits) -> Checkpoin
 
 
 def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
-    """A flag that this task would leave unheard is a mistake, and no wish."""
+    """Raises an error for flags that this task would ignore."""
     cut = [role for role in ("text", "text_pair", "endings") if role in rows.columns and "label" in rows.columns]
     for role in settings.truncation_by_role():
         if role not in cut:
@@ -85,7 +85,7 @@ def _refuse_merge(settings: Settings) -> None:
 
 
 def _refuse_adapter_of_new(settings: Settings) -> None:
-    """An adapter is saved without the network around it, which must then be found elsewhere."""
+    """Raises an error for an adapter on a new network: adapters are saved without the base model, which must exist."""
     if find_strategy(settings.strategy).name in ADAPTERS:
         raise InputError(
             expected=f"--strategy {settings.strategy} on a checkpoint that has learnt something",
@@ -95,12 +95,12 @@ def _refuse_adapter_of_new(settings: Settings) -> None:
 
 
 def _check_strategy(config: Any, task: Task, settings: Settings) -> None:
-    """Refuses what the strategy cannot do with such a network, whose weights are not read for it."""
+    """Checks that the strategy supports this network, without loading its weights."""
     with torch.device("meta"):
         network = getattr(transformers, task.head.auto_class).from_config(config)
         try:
             groups = layer_groups(network)
-        except RuntimeError:  # torch's, where a network must look at numbers to run: it is asked once it is loaded
+        except RuntimeError:  # torch's, if the network depends on values: checked after loading
             return
     phases = find_strategy(settings.strategy).plan(groups, settings)
     if (adapter := phases[0].adapter) is not None:
@@ -111,7 +111,7 @@ def _check_strategy(config: Any, task: Task, settings: Settings) -> None:
 
 
 def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:
-    """The splits with their label numbers in the order of `labels`, which a checkpoint may have set."""
+    """Returns the splits with label indices in the order of `labels`, which a checkpoint may have set."""
     if labels == (splits.train.labels or ()):
         return splits
     note = f"labels in the checkpoint's order: {', '.join(labels)}"
