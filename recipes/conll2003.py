@@ -1,11 +1,11 @@
-"""CoNLL-2003: which words of the news name persons, places, organisations? (Tjong Kim Sang and De Meulder 2003)
+"""CoNLL-2003: which words in news texts name persons, places, organisations? (Tjong Kim Sang and De Meulder 2003)
 
     accelerate launch recipes/conll2003.py                          # offline: bundled model, bundled sample
     accelerate launch recipes/conll2003.py --data $DATA/conll2003 --model FOLDER --keep best  # on test
     accelerate launch recipes/conll2003.py --full                  # the published run, from the Hub
 
-Scored as conlleval does: an entity counts where its type and all of its words are right. --data also takes the folder
-with the original files eng.train, eng.testa and eng.testb.
+Scored like conlleval: an entity counts as correct if its type and all of its words are right. --data also takes a
+folder with the original files eng.train, eng.testa and eng.testb.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -22,8 +22,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(2e-3, "of 5e-4, 1e-3 and 2e-3, on rows cut from the sample; larger networks want less"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(2e-3, "best of 5e-4, 1e-3, 2e-3 on held-out sample rows; larger networks need less"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

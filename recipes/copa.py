@@ -3,7 +3,7 @@
     accelerate launch recipes/copa.py                               # offline: bundled model, bundled sample
     accelerate launch recipes/copa.py --full                  # the published run, from the Hub
 
-400 train rows: run several seeds. "cause" or "effect" stands before each alternative.
+There are only 400 train rows: run several seeds. "cause" or "effect" is inserted before each alternative.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -19,8 +19,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
     ),
     published=Published(
         model="google-bert/bert-large-cased",

@@ -1,10 +1,10 @@
-"""COPA as the GPT paper reads choices: context, delimiter, answer, extract; each answer scored (Radford et al. 2018)
+"""COPA with the GPT paper's multiple-choice input: context, delimiter, answer, extract token (Radford et al. 2018)
 
     accelerate launch recipes/gpt_copa.py                           # offline: bundled GPT-2 and sample
     accelerate launch recipes/gpt_copa.py --lm-weight 0             # its ablation: no language-model loss
     accelerate launch recipes/gpt_copa.py --full                    # the published run, from the Hub
 
-The paper has no COPA; its Story Cloze, likewise two endings, reached 0.865 (table 3).
+The paper does not evaluate COPA; on Story Cloze, which also has two endings, it reports 0.865 (table 3).
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -20,9 +20,9 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        model=Default("mini-gpt", "the bundled GPT-2; --model gpt2 for one that has read more"),
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        model=Default("mini-gpt", "the bundled GPT-2; --model gpt2 for one with more pre-training"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
     ),
     published=Published(
         model="openai-community/openai-gpt",

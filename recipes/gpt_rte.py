@@ -1,10 +1,10 @@
-"""RTE as in the GPT paper: premise, delimiter, hypothesis, extract (Radford et al. 2018, section 3.3, entailment)
+"""RTE as in the GPT paper: premise, delimiter, hypothesis, extract token (Radford et al. 2018, section 3.3, entailment)
 
     accelerate launch recipes/gpt_rte.py                            # offline: bundled GPT-2 and sample
     accelerate launch recipes/gpt_rte.py --lm-weight 0              # its ablation: no language-model loss
     accelerate launch recipes/gpt_rte.py --full                     # the published run, from the Hub
 
-For pairs whose order says nothing (Task.symmetric, as in recipes/stsb.py) the gpt head reads both orders.
+If the order of a pair does not matter (Task.pair_is_symmetric, see recipes/stsb.py), the gpt head reads both orders.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -21,9 +21,9 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        model=Default("mini-gpt", "the bundled GPT-2; --model gpt2 for one that has read more"),
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        model=Default("mini-gpt", "the bundled GPT-2; --model gpt2 for one with more pre-training"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
     ),
     published=Published(
         model="openai-community/openai-gpt",

@@ -1,11 +1,11 @@
-"""SST-2 as in the GPT paper: start and extract tokens, the language model learns on (Radford et al. 2018, 3.3)
+"""SST-2 as in the GPT paper: start and extract tokens, and a language-model loss (Radford et al. 2018, 3.3)
 
     accelerate launch recipes/gpt_sst2.py                           # offline: bundled GPT-2 and sample
     accelerate launch recipes/gpt_sst2.py --lm-weight 0             # its ablation: no language-model loss
     accelerate launch recipes/gpt_sst2.py --strategy from_scratch   # its ablation: no pre-training
     accelerate launch recipes/gpt_sst2.py --full                    # the published run, from the Hub
 
-Any causal checkpoint: --model gpt2.
+Any causal checkpoint works, e.g. --model gpt2.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -22,9 +22,9 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        model=Default("mini-gpt", "the bundled GPT-2; --model gpt2 for one that has read more"),
-        epochs=Default(5, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(1e-3, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        model=Default("mini-gpt", "the bundled GPT-2; --model gpt2 for one with more pre-training"),
+        epochs=Default(5, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(1e-3, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
     ),
     published=Published(
         model="openai-community/openai-gpt",

@@ -3,7 +3,7 @@
     accelerate launch recipes/mnli.py                               # offline: bundled model, bundled sample
     accelerate launch recipes/mnli.py --full                  # the published run, from the Hub
 
-The headline is the matched dev split (the genres of the train rows); mismatched genres are reported beside it.
+The primary score is that of the matched dev split (genres of the train rows); the mismatched split is reported as well.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -24,8 +24,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

@@ -1,10 +1,10 @@
-"""MRPC: do two sentences of the news say the same? (Dolan and Brockett 2005, in GLUE: Wang et al. 2019)
+"""MRPC: do two sentences from the news mean the same? (Dolan and Brockett 2005, in GLUE: Wang et al. 2019)
 
     accelerate launch recipes/mrpc.py                               # offline: bundled model, bundled sample
     accelerate launch recipes/mrpc.py --data $DATA/mrpc --model FOLDER --seeds 3
     accelerate launch recipes/mrpc.py --full                  # the published run, from the Hub
 
-F1 of "equivalent" and accuracy. Few rows: run several seeds.
+Scored by F1 of "equivalent" and by accuracy. There are few rows: run several seeds.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -25,8 +25,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

@@ -1,9 +1,9 @@
-"""Your own tags: one for each word, for entities (IOB1, IOB2, IOBES: found, and said) or anything else.
+"""Tagging of your own data: a tag for each word, e.g. for entities (IOB1, IOB2, IOBES are detected).
 
     accelerate launch recipes/own_tagging.py --data corpus.conll       # .conllu, .bio; first column words, last tags
     accelerate launch recipes/own_tagging.py --data rows.jsonl --columns words=tokens tags=ner_tags
 
-Tag names are found in the rows, and said. Plain tags (parts of speech): look at word accuracy.
+Tag names are read from the rows and printed. For plain tags (parts of speech), look at word accuracy.
 """
 
 from tlnlp import Columns, Data, Default, Recipe, Task, heads, metrics
@@ -19,8 +19,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(2e-3, "of 5e-4, 1e-3 and 2e-3, on rows cut from the sample; larger networks want less"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(2e-3, "best of 5e-4, 1e-3, 2e-3 on held-out sample rows; larger networks need less"),
     ),
 )
 

@@ -1,10 +1,10 @@
-"""WikiANN: which words are names? Learnt from English, asked in others (Pan et al. 2017; split by Rahimi et al. 2019)
+"""WikiANN: which words are names? Zero-shot, trained on English (Pan et al. 2017; split by Rahimi et al. 2019)
 
     accelerate launch recipes/panx.py                               # offline: bundled model, bundled sample
     accelerate launch recipes/panx.py --data $DATA/panx --languages de fr es fa
     accelerate launch recipes/panx.py --full                  # the published run, from the Hub
 
-Scored as conlleval does: an entity counts where its type and all of its words are right.
+Scored like conlleval: an entity counts as correct if its type and all of its words are right.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics

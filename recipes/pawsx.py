@@ -1,10 +1,10 @@
-"""PAWS-X: do two sentences of the same words say the same? Learnt from English, asked in others (Yang et al. 2019)
+"""PAWS-X: do two sentences with the same words mean the same? Zero-shot, trained on English (Yang et al. 2019)
 
     accelerate launch recipes/pawsx.py                              # offline: bundled model, bundled sample
     accelerate launch recipes/pawsx.py --full                 # the published run, from the Hub
     accelerate launch recipes/pawsx.py --data hub --model FOLDER --train-language de     # translate-train
 
-Rows of the Hub's set have English train rows by people and machine-translated ones in the other languages.
+On the Hub, the English train rows are written by people; those of the other languages are machine translations.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics

@@ -1,9 +1,10 @@
-"""Pre-train a small masked-word encoder and its vocabulary on plain text (Devlin et al. 2019, section 3.1).
+"""Pre-train a small masked language model and its vocabulary on plain text (Devlin et al. 2019, section 3.1).
 
     python recipes/pretrain.py --data corpus.txt.xz --output-dir runs/pretrain/mine
     python recipes/pretrain.py --data reviews.txt --model runs/pretrain/mine/model --strategy full   # continued
 
-The bundled `mini` was made by this recipe: its README.md has the commands. ModernBERT layers (Warner et al. 2024).
+The bundled `mini` was made with this recipe; its README.md has the commands. The layers are those of ModernBERT (Warner
+et al. 2024).
 """
 
 from tlnlp import Columns, Data, Default, NewModel, Recipe, Task, heads, metrics
@@ -27,9 +28,9 @@ recipe = Recipe(
         character_map={"ي": "ی", "ك": "ک"},
     ),
     defaults=dict(
-        model=Default("new", "the network above, with a vocabulary learnt from the rows"),
-        strategy=Default("from_scratch", "there is nothing to transfer from yet"),
-        epochs=Default(1, "more text rather than more passes"),
+        model=Default("new", "the network above, with a vocabulary trained on the rows"),
+        strategy=Default("from_scratch", "a new network has nothing to transfer"),
+        epochs=Default(1, "more text rather than more epochs"),
         learning_rate=Default(1e-3, "Warner et al. 2024, table 3 (8e-4 for a network of 149 M)"),
         mask_fraction=Default(0.3, "Warner et al. 2024, section 2.2; Wettig et al. 2023"),
     ),

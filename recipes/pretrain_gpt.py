@@ -1,9 +1,9 @@
-"""Pre-train a small GPT-2 and its vocabulary on plain text, or go on with one (Radford et al. 2018, section 3.1).
+"""Pre-train a small GPT-2 and its vocabulary on plain text, or continue with one (Radford et al. 2018, section 3.1).
 
     python recipes/pretrain_gpt.py --data corpus.txt.xz --output-dir runs/pretrain_gpt/mine
     python recipes/pretrain_gpt.py --data reviews.txt --model gpt2             # continued
 
-Each word is guessed from those before it. --data takes text files (a line a row), or a column `text`.
+The model predicts each token from those before it. --data takes text files (one row per line), or a column `text`.
 """
 
 from tlnlp import Columns, Data, Default, NewModel, Recipe, Task, heads, metrics
@@ -30,7 +30,7 @@ recipe = Recipe(
     defaults=dict(
         model=Default("new", "the network above, with a vocabulary learnt from the rows"),
         epochs=Default(1, "more text rather than more passes"),
-        learning_rate=Default(1e-3, "as in recipes/pretrain.py, whose network is of like size"),
+        learning_rate=Default(1e-3, "as in recipes/pretrain.py, whose network is of similar size"),
     ),
 )  # fmt: skip
 

@@ -1,10 +1,10 @@
-"""QNLI: does a sentence hold the answer to a question? (from SQuAD; in GLUE: Wang et al. 2019)
+"""QNLI: does a sentence contain the answer to a question? (from SQuAD; in GLUE: Wang et al. 2019)
 
     accelerate launch recipes/qnli.py                               # offline: bundled model, bundled sample
     accelerate launch recipes/qnli.py --model bert-base-uncased --data hub
     accelerate launch recipes/qnli.py --full                  # the published run, from the Hub
 
-Half of the rows are entailments. Where a row is too long, give the question whole: --truncate text=never.
+Half of the rows are entailments. To never truncate the question, pass --truncate text=never.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -21,8 +21,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

@@ -3,7 +3,7 @@
     accelerate launch recipes/qqp.py                                # offline: bundled model, bundled sample
     accelerate launch recipes/qqp.py --full                  # the published run, from the Hub
 
-F1 of "duplicate" and accuracy: GLUE reports both, since 63 % of the pairs are no duplicates.
+Scored by F1 of "duplicate" and by accuracy: GLUE reports both, since 63 % of the pairs are not duplicates.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -21,8 +21,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

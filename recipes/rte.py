@@ -4,7 +4,7 @@
     accelerate launch recipes/rte.py --data $DATA/rte --model FOLDER --seeds 3
     accelerate launch recipes/rte.py --full                  # the published run, from the Hub
 
-2,490 rows: small networks hardly rise above the majority class (0.527). Run several seeds.
+With 2,490 train rows, small models are hardly better than the majority baseline (0.527). Run several seeds.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -21,8 +21,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

@@ -1,11 +1,11 @@
-"""Sentiment across languages: learnt from English film reviews, asked in German, French, Spanish, Russian and Persian.
+"""Cross-lingual sentiment: trained on English reviews, evaluated in German, French, Spanish, Russian and Persian.
 
     accelerate launch recipes/sentiment_zero_shot.py                # offline: bundled model, bundled sample
     accelerate launch recipes/sentiment_zero_shot.py --data $DATA/xed --languages de fa
     accelerate launch recipes/sentiment_zero_shot.py --data $DATA/sst2 --transfer-data $DATA/xed
 
-No published set has all of these languages: bring your own (FOLDER/en/, FOLDER/de/, ...), or the subtitles of XED
-(Oehman et al. 2020). Rows without a feeling for or against are left out.
+No published data set has all of these languages: use your own (FOLDER/en/, FOLDER/de/, ...), or the subtitles of XED
+(Oehman et al. 2020). Rows that are neither positive nor negative are left out.
 """
 
 from tlnlp import Columns, Data, Default, Recipe, Task, heads, metrics

@@ -4,7 +4,7 @@
     accelerate launch recipes/squad.py --data $DATA/squad --model FOLDER --train-rows 20000 --max-length 384
     accelerate launch recipes/squad.py --full                  # the published run, from the Hub
 
-Passages longer than --max-length are read in windows that share --window-overlap tokens.
+Passages longer than --max-length are split into windows that overlap by --window-overlap tokens.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -20,9 +20,9 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
-        max_length=Default(384, "the code of Devlin et al. 2019, run_squad"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
+        max_length=Default(384, "Devlin et al. 2019, code (run_squad)"),
     ),
     published=Published(
         model="google-bert/bert-base-uncased",

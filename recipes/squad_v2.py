@@ -1,10 +1,10 @@
-"""SQuAD 2.0: which words of a passage answer a question, if any do? (Rajpurkar et al. 2018)
+"""SQuAD 2.0: which words of a passage answer a question, if any? (Rajpurkar et al. 2018)
 
     accelerate launch recipes/squad_v2.py                           # offline: bundled model, bundled sample
     accelerate launch recipes/squad_v2.py --data $DATA/squad_v2 --model FOLDER
     accelerate launch recipes/squad_v2.py --full                  # the published run, from the Hub
 
-"" is the answer where the first token scores higher than the best span.
+The prediction is "" (no answer) if the first token scores higher than the best span.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -21,9 +21,9 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
-        max_length=Default(384, "the code of Devlin et al. 2019, run_squad"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
+        max_length=Default(384, "Devlin et al. 2019, code (run_squad)"),
     ),
     published=Published(
         model="google-bert/bert-large-uncased",

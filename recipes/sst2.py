@@ -1,11 +1,11 @@
 """SST-2: is a sentence about a film positive or negative? (Socher et al. 2013, in GLUE: Wang et al. 2019)
 
     accelerate launch recipes/sst2.py                              # offline: bundled encoder, bundled reviews
-    accelerate launch recipes/sst2.py --strategy from_scratch      # the control: the same network, random weights
+    accelerate launch recipes/sst2.py --strategy from_scratch      # the baseline: the same network, random weights
     accelerate launch recipes/sst2.py --data reviews.csv --columns text=review label=stars --model bert-base-uncased
     accelerate launch recipes/sst2.py --full                       # the published run, from the Hub
 
-Labels of other data are mapped by name, or by number in the order below.
+Labels of other data are matched by name, or by number in the order below.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -22,8 +22,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(5, "of 5 and 10 at 3e-4, tried on rows cut from an earlier sample; no clear difference"),
-        learning_rate=Default(1e-3, "of 3e-4 and 1e-3, tried in the same way; larger networks want less"),
+        epochs=Default(5, "5 and 10 were tried at 3e-4 on rows held out of an earlier sample; no clear difference"),
+        learning_rate=Default(1e-3, "better of 3e-4 and 1e-3, tried in the same way; larger networks need less"),
     ),
     published=Published(
         model="google-bert/bert-base-uncased",

@@ -1,10 +1,10 @@
-"""STS-B: how near in meaning are two sentences, from 0 to 5? (Cer et al. 2017, in GLUE: Wang et al. 2019)
+"""STS-B: how similar in meaning are two sentences, from 0 to 5? (Cer et al. 2017, in GLUE: Wang et al. 2019)
 
     accelerate launch recipes/stsb.py                               # offline: bundled model, bundled sample
     accelerate launch recipes/stsb.py --data $DATA/stsb --model FOLDER
     accelerate launch recipes/stsb.py --full                  # the published run, from the Hub
 
-A score instead of a label: squared error is learnt, correlation is measured.
+A regression task: trained with squared error, scored by correlation.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Regression, Task, heads, metrics
@@ -22,8 +22,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(20, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(20, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

@@ -1,9 +1,9 @@
-"""SWAG: which of four endings goes on with what happens? (Zellers et al. 2018)
+"""SWAG: which of four endings continues a description of what happens? (Zellers et al. 2018)
 
     accelerate launch recipes/swag.py                               # offline: bundled model, bundled sample
     accelerate launch recipes/swag.py --full                  # the published run, from the Hub
 
-Other data: --columns endings=a,b,c names a column for each ending; rows may differ in how many they have.
+For other data, --columns endings=a,b,c names a column for each ending; the number of endings may differ between rows.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -19,8 +19,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
     ),
     published=Published(
         model="google-bert/bert-base-uncased",

@@ -4,7 +4,7 @@
     accelerate launch recipes/udpos.py --data $DATA/udpos/en --columns tags=upos --model FOLDER
     accelerate launch recipes/udpos.py --full                  # the published run, from the Hub
 
---data also takes a folder with CoNLL-U files, as the treebanks are published.
+--data also takes a folder with CoNLL-U files, the original format of the treebanks.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -20,8 +20,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(2e-3, "of 5e-4, 1e-3 and 2e-3, on rows cut from the sample; larger networks want less"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(2e-3, "best of 5e-4, 1e-3, 2e-3 on held-out sample rows; larger networks need less"),
     ),
     published=Published(
         model="google-bert/bert-base-multilingual-cased",

@@ -1,10 +1,10 @@
-"""UD parts of speech across languages: learnt from English, asked in others (XTREME: Hu et al. 2020, section 3.1)
+"""Cross-lingual UD parts of speech: one of 17 tags per word. Zero-shot, trained on English (Hu et al. 2020, 3.1)
 
     accelerate launch recipes/udpos_zero_shot.py                    # offline: bundled model, bundled sample
     accelerate launch recipes/udpos_zero_shot.py --data $DATA/udpos --columns tags=upos --languages de fa
     accelerate launch recipes/udpos_zero_shot.py --full             # the published run, from the Hub
 
---data takes a folder with one folder for each language. Scored by words that have the right one of 17 tags.
+--data takes a folder with one subfolder per language. Scored by the accuracy of 17 tags over words.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics

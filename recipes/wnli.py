@@ -1,11 +1,11 @@
-"""WNLI: does a sentence follow in which a pronoun was replaced? (Levesque et al. 2012, in GLUE)
+"""WNLI: does a sentence with its pronoun replaced follow from the original? (Levesque et al. 2012, in GLUE)
 
     accelerate launch recipes/wnli.py                               # offline: bundled model, bundled sample
     accelerate launch recipes/wnli.py --data $DATA/wnli --model FOLDER --seeds 3
     accelerate launch recipes/wnli.py --full                  # the published run, from the Hub
 
-Ill reputed: its dev rows share sentences with train rows, with the other label, so that what is learnt by heart is
-wrong there, and BERT's paper leaves it out. Below the majority class (0.563) is the usual result.
+Its dev rows share sentences with train rows but have the opposite label, so a model that memorises train rows gets them
+wrong. Scores below the majority baseline (0.563) are usual; the BERT paper leaves this task out.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -22,8 +22,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py, as small networks want more"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(5e-4, "not tuned; between the papers and recipes/sst2.py: small networks need more"),
     ),
     published=Published(
         model="google-bert/bert-base-cased",

@@ -1,10 +1,10 @@
-"""WNUT 2017: entities in social media that no train row has shown (Derczynski et al. 2017)
+"""WNUT 2017: entities in social media that do not occur in the train rows (Derczynski et al. 2017)
 
     accelerate launch recipes/wnut17.py                             # offline: bundled model, bundled sample
     accelerate launch recipes/wnut17.py --data wnut17/ --model bert-base-cased --keep best
     accelerate launch recipes/wnut17.py --full                  # the published run, from the Hub
 
-Tag names are found in the data; files may be in CoNLL form.
+Tag names are read from the data. Files may be in CoNLL format.
 The best system of the shared task reached 0.4186 on test (Derczynski et al. 2017).
 """
 
@@ -21,8 +21,8 @@ task = Task(
 recipe = Recipe(
     task=task,
     defaults=dict(
-        epochs=Default(10, "few rows: more passes than the papers make; not tuned"),
-        learning_rate=Default(2e-3, "as in recipes/conll2003.py, whose sample it shares"),
+        epochs=Default(10, "few rows: more epochs than in the papers; not tuned"),
+        learning_rate=Default(2e-3, "as in recipes/conll2003.py, which has the same sample"),
     ),
     published=Published(
         model="distilbert/distilbert-base-uncased",

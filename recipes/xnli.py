@@ -1,11 +1,11 @@
-"""XNLI: what does a sentence say of another? Learnt from English, asked in others (Conneau et al. 2018)
+"""XNLI: does a sentence follow from another, or contradict it? Zero-shot, trained on English (Conneau et al. 2018)
 
     accelerate launch recipes/xnli.py                               # offline: bundled model, bundled sample
-    accelerate launch recipes/xnli.py --data $DATA/xnli --languages de ru ar    # cut: see below
+    accelerate launch recipes/xnli.py --data $DATA/xnli --languages de ru ar    # may lack train rows: see below
     accelerate launch recipes/xnli.py --full                  # the published run, from the Hub
 
-Translate-train is another source of rows: --train-language de, or en de fr for all in one. Where a folder has no train
-rows, four fifths of the dev rows are learnt from, and no language is asked about a premise that was.
+For translate-train, pass --train-language de, or several, such as en de fr. If a folder has no train rows, four fifths
+of the dev rows are used for training, and no language is evaluated on a premise that was trained on.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics

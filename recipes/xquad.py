@@ -1,10 +1,10 @@
-"""XQuAD: where in a paragraph is the answer? Learnt from SQuAD in English, asked in others (Artetxe et al. 2020)
+"""XQuAD: which words of a paragraph answer a question? Zero-shot, trained on SQuAD (Artetxe et al. 2020)
 
     accelerate launch recipes/xquad.py                              # offline: bundled model, bundled sample
     accelerate launch recipes/xquad.py --data $DATA/squad --transfer-data $DATA/xquad --languages de
     accelerate launch recipes/xquad.py --full                 # the published run, from the Hub
 
-Scored as SQuAD is: F1 over the words of the answer, and exact match.
+Scored like SQuAD: F1 over the words of the answer, and exact match.
 """
 
 from tlnlp import Columns, Data, Default, Published, Recipe, Task, heads, metrics
@@ -25,7 +25,7 @@ recipe = Recipe(
     defaults=dict(
         epochs=Default(10, "as in recipes/squad.py"),
         learning_rate=Default(5e-4, "as in recipes/squad.py"),
-        max_length=Default(384, "Devlin et al. 2019, their code for SQuAD"),
+        max_length=Default(384, "Devlin et al. 2019, code (run_squad)"),
     ),
     published=Published(
         model="google-bert/bert-base-multilingual-cased",

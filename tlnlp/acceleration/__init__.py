@@ -1,4 +1,4 @@
-"""Speed-ups that change no result: padding-free layers, cached activations, pruned embeddings, fast dropout.
+"""Speed-ups that do not change the result: padding-free layers, cached activations, pruned embeddings, fast dropout.
 
-Blind to tasks and strategies.
+Independent of tasks and strategies.
 """

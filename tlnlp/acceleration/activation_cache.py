@@ -1,12 +1,12 @@
-"""Frozen layers run once: what they answer to each row is kept on disk, and the epochs that follow start from there.
+"""Frozen layers run once: their outputs are cached on disk, and later epochs start from the cache.
 
-While a phase freezes the lower part of a network, that part runs without dropout and answers a row the same each time.
-Its answers are computed in one pass, in large micro-batches, and read back where the last frozen layer would have given
-them. Where the head reads one token of a row and nothing else learns (feature extraction), that token's state is all
-that is kept: 1.5 KB a row in a network of width 384. Heads, loop and the network's own code stay as they are.
+While a phase freezes the lower part of a network, that part runs without dropout and gives the same output for a row
+each time. These outputs are computed in one pass, in large micro-batches, and then returned in place of the last frozen
+layer's. If only the head is trained and it reads a single token (feature extraction), only the state of that token is
+cached: 1.5 KB per row for a hidden size of 384. Heads, loop and the network's code remain unchanged.
 
-What is kept is named after all that it follows from (weights, token ids, precision, ...), so that nothing stale can be
-read; and the network is asked a few rows both ways before it is relied upon.
+The cache key is a digest of everything that determines the outputs (weights, token ids, precision, ...), so that stale
+outputs cannot be read. Before the cache is used, the network computes a few rows with and without it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from tlnlp.training.files import room_wanted
 from tlnlp.training.plan import cut, shard_micro_batches
 from tlnlp.transfer.groups import ADAPTER
 
-# More than this on disk is no longer a help; nor is a disk that is left fuller than this.
+# The maximum size of the cache, and the disk space that must remain free.
 MOST_BYTES, LEAST_FREE_BYTES = 64 << 30, 1 << 30
 
 Collate = Callable[[EncodedDataset, np.ndarray], dict[str, Any]]
@@ -43,12 +43,12 @@ Collate = Callable[[EncodedDataset, np.ndarray], dict[str, Any]]
 
 @dataclass(frozen=True)
 class CachedStates:
-    """What the last frozen layer answers: one line for each sequence, or for each of its tokens.
+    """The outputs of the last frozen layer: one line per sequence, or per token.
 
     Args:
         lines: [sequences or tokens, width], on disk.
-        offsets: [sequences + 1] each sequence's first line; None: one line each.
-        dtype: what the layer gave.
+        offsets: [sequences + 1] the first line of each sequence; None: one line per sequence.
+        dtype: the dtype of the layer's output.
     """
 
     lines: np.ndarray
@@ -56,7 +56,7 @@ class CachedStates:
     dtype: torch.dtype
 
     def read(self, sequences: np.ndarray) -> torch.Tensor:
-        """[sequences, longest or 1, width], zeros behind the shorter ones."""
+        """Returns the states [sequences, longest or 1, width], padded with zeros."""
         if self.offsets is None:
             return torch.from_numpy(self.lines[sequences]).to(self.dtype).unsqueeze(1)
         lengths = self.offsets[sequences + 1] - self.offsets[sequences]
@@ -67,13 +67,13 @@ class CachedStates:
 
 
 class ActivationCache:
-    """The lowest `count` layers of a network (and its embeddings), which a phase freezes.
+    """Cache for the lowest `count` layers of a network (and its embeddings), which a phase freezes.
 
     Args:
-        collate: the model inputs, and what the loss needs, of some items; the same each time.
-        ask: the loss of such a batch, summed.
-        whole: tables that are cut to the pieces in use, by parameter name, as they are when whole.
-        say: told how far the pass over all rows is.
+        collate: returns the batch (model inputs and targets) of some items; the same in each call.
+        ask: returns the summed loss of such a batch.
+        whole: the full embedding matrices by parameter name, if they are pruned.
+        say: called with the progress of the pass over all rows.
     """
 
     def __init__(
@@ -102,12 +102,12 @@ class ActivationCache:
         self._stores: dict[int, tuple[EncodedDataset, CachedStates]] = {}
         self._digest = self._digest_of_weights(whole)
 
-    # --- what there is to keep
+    # --- what is cached
 
     @classmethod
     def install(cls, network: Any, count: int, encoded: EncodedDataset, **how: Any) -> ActivationCache | None:
-        """Prepares `network`, or gives None where its frozen layers must run each time: the states would fill the disk,
-        or the network does not answer as before."""
+        """Prepares `network`. Returns None if the frozen layers must run in every epoch, since the states would fill
+        the disk, or the outputs with the cache differ."""
         frozen = cls(network, count, **how)
         some = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
         batch = frozen._collate(encoded, some)
@@ -121,13 +121,13 @@ class ActivationCache:
             states = frozen._states_kept(shortcut.answer(batch), encoded, some)
             with torch.no_grad(), shortcut.answering(states):
                 found = frozen._ask(frozen._shortened(batch, encoded, some))
-            # In the precision of the run, which rounds what is kept.
+            # In the precision of the run, which rounds the cached states.
             with frozen.accelerator.autocast():
                 frozen._dtype = shortcut.answer(batch).dtype
         finally:
             network.train(training)
         helps = frozen._has_room(encoded) and torch.allclose(expected, found, rtol=1e-4, atol=1e-5)
-        # All processes or none.
+        # Either all processes use the cache or none.
         if frozen.accelerator.reduce(torch.tensor(float(helps), device=expected.device), "mean") == 1:
             frozen.keep(encoded)
             return frozen
@@ -149,21 +149,21 @@ class ActivationCache:
     # --- the pass over all rows
 
     def keep(self, encoded: EncodedDataset) -> None:
-        """Sees to it that the states of `encoded` are at hand. To be called by all processes together."""
+        """Makes sure that the states of `encoded` are cached. All processes must call it."""
         if id(encoded) not in self._stores:
             self._stores[id(encoded)] = encoded, self._find_or_compute(encoded)
 
     def _find_or_compute(self, encoded: EncodedDataset) -> CachedStates:
-        """The states on disk, or computed now, each process of a machine its share."""
+        """Reads the states from disk, or computes them, with the rows divided among the processes of a machine."""
         path, shape = self._path(encoded), (self._lines(encoded), self._width())
         accelerator = self.accelerator
         offsets = encoded.features["input_ids"].offsets if self.reads == "all" else None
         aside = path.with_name(f".writing-{path.name}-{self._name_of_run()}")
-        accelerator.wait_for_everyone()  # all look at the same disk
+        accelerator.wait_for_everyone()  # all processes must see the same files
         present = path.is_file()
         if not present:
             if accelerator.is_local_main_process:
-                # Room is taken before: a mapped file for which there is none would end the process, without a word.
+                # Disk space is reserved first: writing to a memory-mapped file on a full disk kills the process.
                 with room_wanted(self.folder), aside.open("wb") as file:
                     os.posix_fallocate(file.fileno(), 0, self._bytes_of(encoded))
             accelerator.wait_for_everyone()
@@ -188,7 +188,7 @@ class ActivationCache:
         return self._lines(encoded) * self._width() * self._kept_as.itemsize
 
     def _name_of_run(self) -> str:
-        """The same for all processes of a run, and no other's: runs that share a folder write side by side."""
+        """Returns a name that all processes of a run share, but no other run: runs may write to the same folder."""
         name = [f"{socket.gethostname()}-{os.getpid()}"]
         if self.accelerator.num_processes > 1:
             broadcast_object_list(name)
@@ -215,38 +215,38 @@ class ActivationCache:
             self._say(f"frozen layers, once: {min(1.0, done / len(encoded)):.0%}")
 
     def _states_kept(self, states: torch.Tensor, encoded: EncodedDataset, items: np.ndarray) -> torch.Tensor:
-        """Those of the tokens that are read: [sequences, longest or 1, width]."""
+        """Returns the states of the tokens that the head reads: [sequences, longest or 1, width]."""
         if self.reads == "all":
             return states
         return states[torch.arange(len(states)), self._places(encoded, items)].unsqueeze(1)
 
     def _places(self, encoded: EncodedDataset, items: np.ndarray) -> torch.Tensor:
-        """[sequences] which token of each is read."""
+        """Returns the index of the token that is read in each sequence: [sequences]."""
         last = torch.from_numpy(encoded.sequence_lengths(items) - 1)
         return torch.zeros_like(last) if self.reads == "first" else last
 
-    # --- read back
+    # --- reading the cache
 
     @contextlib.contextmanager
     def instead(self, encoded: EncodedDataset, items: np.ndarray, batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """While it is open the frozen layers answer `items` from what was kept; gives the batch to be read then."""
+        """While it is open, the frozen layers return the cached outputs of `items`. Yields the batch to use."""
         states = self._stores[id(encoded)][1].read(encoded.sequences_of(items))
         with self.shortcut.answering(states.to(self.accelerator.device)):
             yield self._shortened(batch, encoded, items)
 
     def _shortened(self, batch: dict[str, Any], encoded: EncodedDataset, items: np.ndarray) -> dict[str, Any]:
-        """The batch with the token that is read and no other, where it is one."""
+        """Returns the batch reduced to the token that the head reads, if it reads only one."""
         if self.reads == "all":
             return batch
         places = self._places(encoded, items).unsqueeze(1)
         return {n: v.gather(1, places.to(v.device)) if n in MODEL_INPUTS else v for n, v in batch.items()}
 
     def remove(self) -> None:
-        """Gives the network its own layers back. What is on disk stays, for other runs and for a resume."""
+        """Restores the network's layers. The files remain, for other runs and for resuming."""
         self.shortcut.close()
         self._stores = {}
 
-    # --- its name
+    # --- the cache key
 
     def _digest_of_weights(self, whole: Mapping[str, torch.Tensor]) -> str:
         digest = hashlib.sha256(self.network.config.to_json_string(use_diff=False).encode())
@@ -262,7 +262,7 @@ class ActivationCache:
         return digest.hexdigest()
 
     def _frozen_weights(self) -> Sequence[tuple[str, torch.Tensor]]:
-        """All weights but those of the layers above: the head's play no part, but they are few and cannot harm."""
+        """Returns all weights except those of the layers above. The head's are not needed, but few and harmless."""
         above = {parameter for layer in self.shortcut.layers[self.count :] for parameter in layer.parameters()}
         return [(n, p) for n, p in self.network.named_parameters() if p not in above and not p.requires_grad]
 
@@ -278,11 +278,11 @@ class ActivationCache:
 
 
 def frozen_layers(names: Sequence[str], learning: Mapping[str, float]) -> int:
-    """How many of the lowest layers there are no weight of which learns: none if the embeddings do, or an adapter.
+    """Returns the number of lowest layers that are frozen: 0 if the embeddings or an adapter are trained.
 
     Args:
-        names: of all groups, from input to output: "embeddings", "layer 1", ..., "head".
-        learning: groups that learn.
+        names: names of all groups, from input to output: "embeddings", "layer 1", ..., "head".
+        learning: groups that are trained.
     """
     frozen = itertools.takewhile(lambda name: name not in learning and ADAPTER not in learning, names)
     return sum(name.startswith("layer ") for name in frozen)

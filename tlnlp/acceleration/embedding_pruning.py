@@ -1,8 +1,8 @@
-"""Only the pieces that occur: while a network learns, its table of word pieces holds the rows that its data use.
+"""Pruned embeddings: during training, the embedding matrix contains only the tokens that occur in the data.
 
-A vocabulary is wide (30,000 pieces in BERT, 250,000 in XLM-R: most of the network) and a data set uses few of them.
-The others get no gradient and would not move; carrying them through clipping and AdamW, with two moments each, costs
-time and memory for nothing. The table is whole again before the model is saved.
+Vocabularies are large (30,000 tokens in BERT, 250,000 in XLM-R: most of the network), and a data set uses a small part.
+The other embeddings get no gradient and do not change, but gradient clipping and AdamW, with two moments each, would
+still spend time and memory on them. The full matrix is restored before the model is saved.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ import numpy as np
 import torch
 from torch import nn
 
-# A table of which more than this is used is left as it is: little would be won.
+# If more than this fraction of the vocabulary is used, pruning would gain little.
 WORTHWHILE_FRACTION = 0.75
 
 
 class PrunedEmbedding:
-    """The piece table of a network, cut to `used` rows until `restore` is called."""
+    """The embedding matrix of a network, pruned to the `used` rows until `restore` is called."""
 
     def __init__(self, table: nn.Embedding, used: np.ndarray, parameter: str) -> None:
         self.table, self.used, self.parameter = table, torch.from_numpy(used), parameter
         self.whole = table.weight.detach().cpu().clone()
         self.padding_piece = table.padding_idx
-        # Pieces that are not used are nowhere in the data: -1 would be out of range, and be seen.
+        # Unused tokens do not occur in the data; -1 is out of range and would raise an error.
         self._row_of = torch.full((len(self.whole),), -1)
         self._row_of[self.used] = torch.arange(len(self.used))
         if self.padding_piece is not None:
@@ -34,10 +34,10 @@ class PrunedEmbedding:
 
     @classmethod
     def install(cls, model: Any, used: np.ndarray) -> PrunedEmbedding | None:
-        """Cuts the table of `model` to the pieces `used`; None where it also serves as output, or most are used.
+        """Prunes the embeddings of `model` to the tokens `used`; None if they are tied to the output, or most are used.
 
         Args:
-            used: numbers of the pieces, each once, in order.
+            used: token ids, sorted and unique.
         """
         table = model.get_input_embeddings()
         tied = model.get_output_embeddings() is not None
@@ -49,11 +49,11 @@ class PrunedEmbedding:
         return cls(table, used, name)
 
     def take(self, whole: torch.Tensor) -> torch.Tensor:
-        """The used rows of a whole table."""
+        """Returns the used rows of a full matrix."""
         return whole[self.used.to(whole.device)]
 
     def restore(self) -> None:
-        """Puts the whole table back, with what its used rows have learnt. Once is enough."""
+        """Restores the full matrix, with the trained values of the used rows. Repeated calls have no effect."""
         if self.table.num_embeddings == len(self.whole):
             return
         self.whole[self.used] = self.table.weight.detach().cpu()
@@ -71,5 +71,5 @@ class PrunedEmbedding:
 
 
 def pieces_used(*sequences: np.ndarray, always: list[int]) -> np.ndarray:
-    """The pieces in any of `sequences`, and those `always` needed (padding, special tokens): each once, in order."""
+    """Returns the sorted unique token ids in `sequences`, and those `always` needed (padding, special tokens)."""
     return np.unique(np.concatenate([*(np.unique(each) for each in sequences), np.asarray(always)])).astype(np.int64)

@@ -1,8 +1,8 @@
-"""Dropout that draws 16 random bits for a place instead of a floating-point number.
+"""Dropout that uses 16 random bits per element instead of a floating-point number.
 
-On a CPU torch draws dropout masks on one thread, one number at a time: a seventh of an update of BERT's kind on two
-cores. Cutting 64-bit numbers in four draws such a mask in a fifth of that time. The generator is torch's own, so that
-seeding works as always.
+On a CPU torch generates dropout masks on one thread, one number at a time, which takes a seventh of an update of a BERT
+model on two cores. Splitting 64-bit random numbers in four takes a fifth of that time. The generator is torch's own, so
+seeding works as usual.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ class _Drop(torch.autograd.Function):
 
 
 def drop(states: torch.Tensor, probability: float) -> torch.Tensor:
-    """Zeroes each place with `probability` and scales the others, so that the mean stays (Srivastava et al. 2014)."""
+    """Zeroes each element with `probability` and scales the others to keep the mean (Srivastava et al. 2014)."""
     if probability <= 0 or states.device.type != "cpu":
         return torch.dropout(states, probability, train=True)
     return _Drop.apply(states, probability)
 
 
 class FastDropout(nn.Dropout):
-    """`nn.Dropout` with `drop`'s masks."""
+    """`nn.Dropout` with the masks of `drop`."""
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """Any shape, kept."""
+        """Applies dropout to a tensor of any shape."""
         return drop(states, self.p) if self.training else states
 
     @staticmethod
     def install(model: nn.Module) -> None:
-        """Turns each `nn.Dropout` of `model` into this kind, where it stands."""
+        """Converts each `nn.Dropout` of `model` to this class, in place."""
         for module in model.modules():
             if type(module) is nn.Dropout and not module.inplace:
                 module.__class__ = FastDropout

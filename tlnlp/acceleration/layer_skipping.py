@@ -1,6 +1,6 @@
-"""A way around the lowest layers of a network: their answers are taken from elsewhere while some are at hand.
+"""Skips the lowest layers of a network while cached outputs are available: the layers return the cached states.
 
-The network's own code, its heads and all that hooks into it stay as they are: the layers give what was kept.
+The network's code, its heads and all hooks remain unchanged.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from tlnlp.acceleration.padding_free import packed, unpacked
 from tlnlp.heads.encoded import model_inputs
 from tlnlp.transfer.groups import layer_stack
 
-# Which tokens of a row what follows depends on.
+# The tokens of a row on which everything after the last layer depends.
 Reads = Literal["first", "last", "all"]
 
 
 class _Reached(Exception):
-    """The last frozen layer has answered: what follows need not run."""
+    """Raised when the last frozen layer has run, to skip the layers after it."""
 
 
 class LayerSkip:
-    """Around the embeddings and the lowest `count` layers of `network`."""
+    """Skips the embeddings and the lowest `count` layers of `network`."""
 
     def __init__(self, network: Any, count: int) -> None:
         self.network = network
@@ -36,10 +36,11 @@ class LayerSkip:
         self._patched: list[nn.Module] = []
 
     def tokens_read_by_head(self, ask: Callable[[], torch.Tensor], lengths: np.ndarray) -> Reads:
-        """Which tokens what follows the last layer reads: those on which the loss that `ask` gives depends.
+        """Returns which tokens' states the head reads: those of the last layer on which the loss depends.
 
         Args:
-            lengths: [sequences] in tokens, of those that `ask` runs the network on.
+            ask: runs the network on some sequences and returns the loss.
+            lengths: [sequences] in tokens, of these sequences.
         """
         leaf: list[torch.Tensor] = []
 
@@ -48,7 +49,7 @@ class LayerSkip:
             leaf.append(states.detach().requires_grad_())
             return (leaf[0], *output[1:]) if isinstance(output, tuple) else leaf[0]
 
-        # The last hook sees what the head sees, whatever ran packed below.
+        # A hook that is registered last sees the same states as the head, even if the layers run packed.
         hook = self.layers[-1].register_forward_hook(cut_off)
         try:
             with torch.enable_grad():
@@ -65,7 +66,7 @@ class LayerSkip:
         return "last" if not (read & (places != last)).any() else "all"
 
     def answer(self, batch: dict[str, Any]) -> torch.Tensor:
-        """What the last of the skipped layers answers to a padded batch: [sequences, longest, width]."""
+        """Returns the output of the last skipped layer for a padded batch: [sequences, longest, width]."""
         layer, found = self.skipped[-1], []
 
         def reach(module: nn.Module, arguments: Any, output: Any) -> None:
@@ -84,13 +85,14 @@ class LayerSkip:
         return found[0]
 
     def _inputs(self, batch: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """[sequences, longest] each."""
+        """Returns the model inputs on the network's device, [sequences, longest] each."""
         device = next(self.network.parameters()).device
         return {name: value.to(device) for name, value in model_inputs(batch).items()}
 
     @contextlib.contextmanager
     def answering(self, states: torch.Tensor) -> Iterator[None]:
-        """While it is open the skipped layers answer `states`, [sequences, longest, width], and nothing runs below."""
+        """While it is open, the skipped layers return `states` [sequences, longest, width] without computing
+        anything."""
         self._states = states
         try:
             yield
@@ -98,7 +100,7 @@ class LayerSkip:
             self._states = None
 
     def open(self, batch: dict[str, Any]) -> None:
-        """Lets the skipped layers, and what runs before them, answer without computing while states are at hand."""
+        """Patches the skipped layers and the embeddings to compute nothing while states are available."""
         for module, size in self._kinds_of_output(batch).items():
             self._patch_one(module, size, gives=module is self.skipped[-1])
 
@@ -119,8 +121,8 @@ class LayerSkip:
         self._patched.append(module)
 
     def _kinds_of_output(self, batch: dict[str, Any]) -> dict[nn.Module, int]:
-        """The modules to be patched, in order, and how many values each gives (0: no tuple): the skipped layers, and
-        the module that makes the first one's input, where there is one that holds weights."""
+        """Returns the modules to patch, in order, and how many values each returns (0: not a tuple): the skipped
+        layers, and the module with weights that computes the input of the first one, if there is one."""
         outputs: list[tuple[nn.Module, Any]] = []
         first: list[torch.Tensor] = []
 
@@ -131,7 +133,7 @@ class LayerSkip:
             module.register_forward_hook(lambda module, given, output: outputs.append((module, output)))
             for module in self.network.base_model.modules()
         ]
-        # Before the packing's own hook, which was there first.
+        # Runs before the hook of the padding-free layers, which was registered earlier.
         hooks.append(self.skipped[0].register_forward_pre_hook(note_input, with_kwargs=True, prepend=True))
         try:
             with torch.no_grad():
@@ -145,7 +147,7 @@ class LayerSkip:
         return {**dict.fromkeys(makers[-1:], 0), **kinds}
 
     def close(self) -> None:
-        """Gives the network its own layers back."""
+        """Restores the network's layers."""
         for module in self._patched:
             del module.forward
         self._patched = []

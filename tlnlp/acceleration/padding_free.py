@@ -1,11 +1,11 @@
-"""Padding-free layers: between the first layer and the last, a micro-batch is one row of real tokens.
+"""Padding-free layers: between the first and the last layer, a micro-batch is one packed row of real tokens.
 
-A padded micro-batch spends most of its arithmetic on places that hold no token (two thirds of it on random rows of
-SST-2). Linear layers, norms and dropout do not care which row a token belongs to, so they run on the tokens alone;
-attention, which does care, runs on groups of rows of similar length. Embeddings and the head see the padded rectangle
-as before, so that any head of transformers works as it is, and nothing of this is saved with the model.
+A padded micro-batch spends most of its arithmetic on padding (two thirds of it for random rows of SST-2). Linear
+layers, norms and dropout process each token independently, so they run on the real tokens only; attention runs on
+groups of rows of similar length. Embeddings and the head get padded tensors as before, so that every head of
+transformers works unchanged, and nothing of this is saved with the model.
 
-Uses transformers' own interface for attention functions, and hooks on the layers found by structure.
+It uses transformers' interface for attention functions, and hooks on the layers, which are found by structure.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from tlnlp.acceleration.fast_dropout import drop
 from tlnlp.transfer.groups import layer_stack
 
 ATTENTION = "tlnlp_packed"
-# Rows shorter than this share of the longest in their group begin a group of their own. Of 0.3 to 0.9 the fastest on
-# two cores; the result does not depend on it.
+# Rows shorter than this fraction of the longest row in their group start a new group. The fastest value from 0.3 to 0.9
+# on two cores; the result does not depend on it.
 SIMILAR_LENGTH_FRACTION = 0.5
-# oneDNN makes a kernel for each shape that it meets, and keeps it. So that few shapes occur, a packed row is filled up
-# to a multiple of its size's sixteenth (at least 32 tokens), a group's rectangle to a multiple of 8 places, and the
-# rows of a group are a power of two. Without this memory grew by two thirds, and updates took a sixth longer.
+# oneDNN compiles and caches a kernel for each shape. To limit the number of shapes, a packed row is filled up to a
+# multiple of a sixteenth of its size (at least 32 tokens), the padded length of a group to a multiple of 8, and the
+# number of rows in a group is a power of two. Without this, memory was two thirds higher and updates a sixth slower.
 LEAST_TOKENS_STEP, PLACES_STEP = 32, 8
 
 
@@ -42,9 +42,9 @@ class RowGroup:
     """Rows of similar length, for attention.
 
     Args:
-        tokens: how many they have together; they stand together in the packed row.
-        real: [tokens] the places of their rectangle [rows x longest] that hold a token, in order.
-        mask: [rows, 1, 1, longest] True where a token is; None where all rows are of one length.
+        tokens: their total number of tokens, which are consecutive in the packed row.
+        real: [tokens] the positions of the real tokens in the padded group [rows x longest], in order.
+        mask: [rows, 1, 1, longest] True at real tokens; None if all rows have the same length.
     """
 
     tokens: int
@@ -56,25 +56,25 @@ class RowGroup:
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """One micro-batch: [rows, longest] places, of which the `real` ones hold tokens, longest rows first."""
+    """One padded micro-batch [rows, longest] and the positions of its `real` tokens, longest rows first."""
 
     rows: int
     longest: int
-    real: torch.Tensor  # [tokens] flat place of each token
-    filling: int  # lines of zeros after the tokens: attention skips them, and `unpack` drops them
-    firsts: torch.Tensor  # [rows] which of the tokens begin a row
+    real: torch.Tensor  # [tokens] flat position of each token
+    filling: int  # number of zero rows after the tokens, which attention skips and `unpack` drops
+    firsts: torch.Tensor  # [rows] the first token of each row
     groups: list[RowGroup]
 
     def pack(self, states: torch.Tensor) -> torch.Tensor:
-        """[rows or 1, longest, width] -> [1, tokens + filling, width]"""
-        if len(states) == 1 and self.rows > 1:  # one for all rows, as rotary positions are
+        """Packs states [rows or 1, longest, width] to [1, tokens + filling, width]."""
+        if len(states) == 1 and self.rows > 1:  # shared by all rows, like rotary position embeddings
             packed = states[0].index_select(0, self.real % self.longest)
         else:
             packed = _Take.apply(states.flatten(0, 1), self.real)
         return pad(packed, (0, 0, 0, self.filling)).unsqueeze(0)
 
     def unpack(self, states: torch.Tensor) -> torch.Tensor:
-        """[1, tokens + filling or rows, width] -> [rows, longest, width], zeros where nothing is"""
+        """Unpacks states [1, tokens + filling or rows, width] to [rows, longest, width], with zeros at padding."""
         whole = states.shape[1] == len(self.real) + self.filling
         places = self.real if whole else self.real[self.firsts]
         padded = _Put.apply(states[0, : len(places)], places, self.rows * self.longest)
@@ -82,7 +82,7 @@ class PackedBatch:
 
 
 def describe_packing(attention_mask: torch.Tensor) -> PackedBatch | None:
-    """How to pack a padded micro-batch [rows, longest]; None where it has no padding to save."""
+    """Returns how to pack a padded micro-batch [rows, longest]; None if it has no padding."""
     rows, longest = attention_mask.shape
     lengths = attention_mask.sum(1).tolist()
     if min(lengths) == longest:
@@ -101,7 +101,7 @@ def describe_packing(attention_mask: torch.Tensor) -> PackedBatch | None:
 
 
 def filling_of(tokens: int) -> int:
-    """Lines of zeros that a packed row of `tokens` is filled up with."""
+    """Returns the number of zero rows that are appended to `tokens` packed tokens."""
     return -tokens % max(LEAST_TOKENS_STEP, 1 << max(0, tokens.bit_length() - 4))
 
 
@@ -114,7 +114,7 @@ def _describe_group(lengths: Sequence[int], device: torch.device) -> RowGroup:
 
 
 class _Take(torch.autograd.Function):
-    """The lines of a matrix that `places` names, each at most once: the gradient need not be added up."""
+    """Gathers the rows `places` of a matrix, which are unique, so that the gradient needs no accumulation."""
 
     @staticmethod
     def forward(context: Any, states: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
@@ -129,7 +129,7 @@ class _Take(torch.autograd.Function):
 
 
 class _Put(torch.autograd.Function):
-    """The opposite: lines put at `places` of a taller matrix, zeros elsewhere."""
+    """The inverse: scatters rows to `places` of a larger matrix, with zeros elsewhere."""
 
     @staticmethod
     def forward(context: Any, states: torch.Tensor, places: torch.Tensor, lines: int) -> torch.Tensor:
@@ -143,17 +143,17 @@ class _Put(torch.autograd.Function):
 
 
 class PaddingFree:
-    """Makes a network run padding-free, in ways that `install` has seen to give the same answers on this very network.
+    """Makes a network run padding-free, in a way that `install` has verified to give the same outputs on this network.
 
     Args:
-        firsts_only: the head reads the first token of each row and no other, so that the last layer's feed-forward part
-            need not be computed for the rest. Only where a layer's attention block holds its own residual (BERT and
-            its kin, not the pre-norm networks).
+        firsts_only: the head reads only the first token of each row, so that the last feed-forward block is computed
+            for these tokens only. Requires that the attention block includes its residual connection (BERT-like
+            networks, not pre-norm networks).
     """
 
     def __init__(self, model: nn.Module, *, firsts_only: bool) -> None:
         self.layers, self.firsts_only = layer_stack(model), firsts_only
-        # Attention here sees the whole row: a micro-batch with a row beyond a layer's window runs padded.
+        # Attention here is global: a micro-batch with a row longer than a layer's sliding window runs padded.
         windows = (getattr(module, "sliding_window", None) for module in model.modules())
         self.window = min((window for window in windows if window is not None), default=math.inf)
         self.now: PackedBatch | None = None
@@ -161,7 +161,7 @@ class PaddingFree:
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
-        """While it is open the network runs padded: for whoever reads what `firsts_only` leaves out."""
+        """While it is open, the network runs padded, for callers that need the states that `firsts_only` skips."""
         self._is_paused = True
         try:
             yield
@@ -170,11 +170,11 @@ class PaddingFree:
 
     @classmethod
     def install(cls, model: Any, ask: Callable[[nn.Module], torch.Tensor]) -> PaddingFree | None:
-        """Prepares `model` with the boldest way that answers a padded batch as before; None if there is none.
+        """Prepares `model` in the fastest way that gives the same outputs on a padded batch; None if there is none.
 
         Args:
-            ask: runs the network on a batch with an attention mask, of at least two rows of different lengths, and
-                gives its logits, places of padding left out.
+            ask: runs the network on a batch with an attention mask and at least two rows of different lengths, and
+                returns its logits without those at padding.
         """
         if model.config._attn_implementation != "sdpa":
             return None
@@ -198,13 +198,13 @@ class PaddingFree:
     def _answers_as(expected: torch.Tensor, model: nn.Module, ask: Callable[[nn.Module], torch.Tensor]) -> bool:
         try:
             found = ask(model)
-        # What a network of another build trips over (shapes, arguments, attributes): it runs padded, as it always did.
+        # Errors in networks of unsupported structure (shapes, arguments, attributes): they run padded.
         except (RuntimeError, TypeError, ValueError, LookupError, AttributeError):
             return False
         return found.shape == expected.shape and torch.allclose(expected, found, rtol=1e-4, atol=1e-4)
 
     def places(self, lengths: np.ndarray) -> int:
-        """Places that the layers compute for a micro-batch of rows of these `lengths`, filling or padding included."""
+        """Returns the number of positions computed for rows of these `lengths`, including padding or filling."""
         padded, tokens = len(lengths) * int(lengths.max()), int(lengths.sum())
         packs = lengths.max() <= self.window and lengths.min() < lengths.max()
         return tokens + filling_of(tokens) if packs else padded
@@ -236,7 +236,7 @@ class PaddingFree:
         states, *others = arguments
         if layer is self.layers[0]:
             states = pack(states)
-        # Masks are made for the padded rectangle: attention has its own here.
+        # The masks are those of the padded batch: packed attention has its own.
         others = [None if isinstance(other, torch.Tensor) and other.dim() == 4 else other for other in others]
         if named.get("attention_mask") is not None:
             named = {**named, "attention_mask": None}
@@ -259,20 +259,20 @@ class PaddingFree:
         return self.now.unpack(output)
 
 
-# The micro-batch in hand, for the attention function, which transformers calls without telling whose it is. A stack,
-# since one network may be run while another is.
+# The current micro-batch, for the attention function, to which transformers does not pass it. A stack, since one
+# network may run inside another.
 _CURRENT: list[PackedBatch | None] = []
 
 
 def unpacked(states: torch.Tensor) -> torch.Tensor:
-    """The states of any layer in the micro-batch at hand as [rows, longest, width], packed or not."""
+    """Returns states of a layer in the current micro-batch, packed or not, as [rows, longest, width]."""
     current = _CURRENT[-1] if _CURRENT else None
-    # Only several rows are packed, and then they are one.
+    # Only several rows are packed, and then the first dimension is 1.
     return states if current is None or len(states) == current.rows else current.unpack(states)
 
 
 def packed(states: torch.Tensor) -> torch.Tensor:
-    """The opposite: [rows, longest, width] as the layers of the micro-batch at hand have it."""
+    """The inverse: packs states [rows, longest, width] if the layers of the current micro-batch run packed."""
     current = _CURRENT[-1] if _CURRENT else None
     return states if current is None else current.pack(states)
 
@@ -288,10 +288,10 @@ def packed_attention(
     is_causal: bool | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention within each row of a packed micro-batch; transformers' own where nothing is packed.
+    """Computes attention within each row of a packed micro-batch, or transformers' attention if it is not packed.
 
     Returns:
-        [1, tokens, heads, width of a head]
+        Attention outputs [1, tokens, heads, width of a head], and None.
     """
     current = _CURRENT[-1] if _CURRENT else None
     if current is None:
@@ -312,10 +312,10 @@ def packed_attention(
 def _attend(
     group: RowGroup, inputs: torch.Tensor, *, dropout: float, scaling: float | None, causal: bool
 ) -> torch.Tensor:
-    """Attention of one group of rows: [tokens, 3, heads, width] -> [tokens, heads, width].
+    """Computes the attention of one group of rows: [tokens, 3, heads, width] to [tokens, heads, width].
 
-    Written out, since the CPU's fused kernel knows no dropout and what it falls back to takes four times as many
-    operations, each of them small here.
+    Implemented here, since the fused CPU kernel does not support dropout, and its fallback takes four times as many
+    operations, which are all small.
     """
     _, _, heads, width = inputs.shape
     if group.mask is not None:
@@ -331,8 +331,8 @@ def _attend(
 
 
 def _bias(group: RowGroup, heads: int, causal: bool, like: torch.Tensor) -> torch.Tensor:
-    """What is added to the scores, [rows x heads, 1 or longest, longest]: minus infinity at keys that are not seen."""
-    if causal:  # a token sees only what stands before it, which the filling at the end of a row never does
+    """Returns the attention bias [rows x heads, 1 or longest, longest]: minus infinity at masked keys."""
+    if causal:  # tokens attend only to earlier tokens, never to the padding at the end of a row
         later = torch.ones(group.longest, group.longest, dtype=torch.bool, device=like.device).triu(1)
         return torch.zeros_like(later, dtype=like.dtype).masked_fill_(later, -torch.inf).unsqueeze(0)
     if group.mask is None:

@@ -1,1 +1,1 @@
-"""One file for each subcommand of `tlnlp`: arguments and printing only."""
+"""One file per subcommand of `tlnlp`, with its arguments and output only."""

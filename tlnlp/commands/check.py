@@ -1,4 +1,4 @@
-"""`tlnlp check`: what there is to know of the rows, before a model learns from them."""
+"""`tlnlp check`: profiles the rows before training."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from tlnlp.task import Task
 
 @dataclass(frozen=True)
 class CheckArguments:
-    """What there is to know of the rows: label balance, lengths, rows that stand twice or on both sides of a split,
-    near-duplicates, what a tokenizer makes of them, and what a bag of words would score.
+    """Profile the rows before training: label balance, lengths, duplicates within and across splits, near-duplicates,
+    tokenizer statistics, and the score of a bag-of-words baseline.
 
     tlnlp check reviews.csv --columns text=review label=stars
 
     tlnlp check ../data/mrpc --recipe recipes/mrpc.py --model bert-base-cased
 
-    Which role each column plays is told by its name, by --columns, or by a recipe.
+    The role of each column follows from its name, from --columns, or from a recipe.
     """
 
     data: Annotated[
@@ -56,7 +56,7 @@ class CheckArguments:
 
 
 def main(arguments: list[str]) -> int:
-    """The command line of `tlnlp check`. Exit status 0 whatever is found, 2 where the rows cannot be read."""
+    """The command line of `tlnlp check`. Exit status 0 whatever is found, 2 if the rows cannot be read."""
     asked = tyro.cli(CheckArguments, args=arguments, prog="tlnlp check", config=(tyro.conf.FlagCreatePairsOff,))
     quiet_libraries()
     chosen = Settings(columns=asked.columns).columns_by_role()

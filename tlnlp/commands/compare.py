@@ -1,4 +1,4 @@
-"""`tlnlp compare`: does transfer help, which way of it is best, and from how few labelled rows on?"""
+"""`tlnlp compare`: does transfer help, which strategy is best, and from how many labelled rows on?"""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ NAME = "compare"
 
 
 def main(arguments: list[str]) -> int:
-    """The command line of `tlnlp compare`: 0 where all runs have a result (or were refused, and said so), 1 where one
-    crashed, 2 where all were refused, 130 where it was stopped."""
+    """The command line of `tlnlp compare`. Exit status 0 if all runs have a result (or were refused with a message), 1
+    if one crashed, 2 if all were refused, 130 if it was stopped."""
     asked, recipe, settings, passed = read_arguments(arguments)
     quiet_libraries()
     start_server()
@@ -81,7 +81,7 @@ def _run_missing(grid: Grid, asked: CompareArguments, passed: Sequence[str], con
 def _report(
     grid: Grid, finished: Sequence[Run], failures: dict[Run, Outcome], recipe: Recipe, console: Console, command: str
 ) -> None:
-    """Judges, prints, and writes compare.json, compare.md and the picture."""
+    """Evaluates the runs, prints the verdicts, and writes compare.json, compare.md and the figure."""
     table = score_runs(grid, finished, recipe.task)
     metric_inputs = judge(table, grid.arms, grid.sizes)
     content: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""`tlnlp demo`: the page, served to this machine alone."""
+"""`tlnlp demo`: the web demo, which only this machine can reach."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tlnlp.display.quiet import quiet_libraries
 
 @dataclass(frozen=True)
 class DemoArguments:
-    """A web page on this machine: fill-mask, next word, a trained model that can be asked, and the same before it
-    learnt. Works without a network; nothing leaves the machine.
+    """Serve a web page on this machine: fill-mask, next word, predictions of a trained model, and the same model before
+    fine-tuning. Works without a network connection; no data leave the machine.
 
     tlnlp demo
 

@@ -1,4 +1,4 @@
-"""`tlnlp fill-mask`: which words a masked-word model puts in the place of [MASK]."""
+"""`tlnlp fill-mask`: predicts the words for [MASK] with a masked language model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tlnlp.inference.masked_words import FilledMask, MaskFiller
 
 @dataclass(frozen=True)
 class FillMaskArguments:
-    """Which words a masked-word model puts in the place of [MASK], with their probabilities.
+    """Predict the words for [MASK] with a masked language model, with probabilities.
 
     tlnlp fill-mask "Berlin is the capital of [MASK]."
 
@@ -26,8 +26,8 @@ class FillMaskArguments:
 
     tlnlp fill-mask "The child [MASK] in the garden." --words was were
 
-    [MASK] stands for whatever mask token the checkpoint has. Without a text, JSON lines are read from standard input,
-    {"text": "... [MASK] ..."}, and answered as JSON lines.
+    [MASK] stands for the checkpoint's mask token. Without a text, JSON lines {"text": "... [MASK] ..."} are read from
+    standard input, and predictions are written as JSON lines.
     """
 
     text: Annotated[
@@ -72,10 +72,10 @@ def _find(filler: MaskFiller, text: str, asked: FillMaskArguments) -> Sequence[F
 
 
 def read_lines(source: Iterator[str]) -> Iterator[str]:
-    """The text of each JSON line.
+    """Yields the text of each JSON line.
 
     Raises:
-        InputError: a line that is no object with a "text" in it.
+        InputError: a line is not an object with a "text".
     """
     for number, line in enumerate(source, start=1):
         if not line.strip():

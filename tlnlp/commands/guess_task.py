@@ -1,4 +1,4 @@
-"""Which task a table is for, by the names of its columns, where no recipe says it."""
+"""Guesses the task of a table from its column names, if no recipe is given."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tlnlp.evaluation import metrics
 from tlnlp.recipe import Recipe
 from tlnlp.task import Columns, Data, Task
 
-# What people call the columns of each role, the likeliest first.
+# Usual column names of each role, the most common first.
 NAMES: Mapping[str, tuple[str, ...]] = {
     "text": ("text", "sentence", "sentence1", "premise", "question1", "review", "content", "comment", "title"),
     "text_pair": ("text_pair", "sentence2", "hypothesis", "question2"),
@@ -32,7 +32,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Shape:
-    """What rows with these roles are for."""
+    """The task of rows with these roles."""
 
     name: str
     needed: tuple[str, ...]
@@ -41,7 +41,7 @@ class Shape:
     further: tuple[str, ...] = ()
 
 
-# Told apart in this order: the first whose roles all have a column.
+# Tried in this order: the first whose roles all have a column.
 SHAPES = (
     Shape("tagging", ("words", "tags"), heads.tag, (metrics.word_accuracy,)),
     Shape("questions", ("question", "context", "answers"), heads.span, (metrics.squad,)),
@@ -53,13 +53,13 @@ WORD_FILES = (".conll", ".conllu", ".bio", ".iob")
 
 
 def guess_recipe(path: Path, chosen: Mapping[str, str]) -> Recipe:
-    """A task whose columns the rows in `path` have.
+    """Returns a task that fits the columns of the rows in `path`.
 
     Args:
-        chosen: {role: column} of `--columns`; the others go by their names.
+        chosen: {role: column} of `--columns`; other columns are matched by name.
 
     Raises:
-        InputError: no rows there, or columns that tell nothing.
+        InputError: there are no rows, or the column names match no task.
     """
     files = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
     has_words = "words" in chosen or any(_holds_words(file) for file in files)
@@ -87,7 +87,7 @@ def _find(names: Iterable[str], there: Collection[str]) -> str | None:
 
 
 def _task(shape: Shape, columns: dict[str, str]) -> Task:
-    """Labels are those in the rows."""
+    """Returns a task whose labels are read from the rows."""
     return Task(
         name=shape.name,
         data=Data(),

@@ -1,4 +1,4 @@
-"""`tlnlp matrix`: from which language to which does a model transfer? Learnt from each, answered in all."""
+"""`tlnlp matrix`: how well does a model transfer from each language to each other?"""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tlnlp.training.files import locked, room_wanted, write_json, write_text
 from tlnlp.transfer.parse_strategy import find_strategy
 
 NAME = "matrix"
-# What runs of one matrix may differ in.
+# Settings in which the runs of a matrix may differ.
 VARIED = ("model", "seed", "train_language", *NOT_OF_THE_RUN)
 SET_BY_THE_GRID = {
     "train-language": "--train-languages, each of which is learnt from by itself",
@@ -50,13 +50,13 @@ SET_BY_THE_GRID = {
 
 @dataclass(frozen=True)
 class MatrixArguments:
-    """From which language to which does a checkpoint transfer? Learns from each of --train-languages by itself and
-    answers in all --languages; a table and a heat map show the scores.
+    """How well does a checkpoint transfer from each language to each other? Trains on each of --train-languages
+    separately and evaluates in all --languages; a table and a heat map show the scores.
 
     tlnlp matrix recipes/sentiment_zero_shot.py --data $DATA/xed --train-languages en de fr --seeds 3
 
-    Every other flag is passed on to the recipe, as in --languages en de fr ru --epochs 3 --strategy lora. Runs that
-    are there already are not run again: the same command goes on where it was stopped.
+    All other flags are passed to the recipe, as in --languages en de fr ru --epochs 3 --strategy lora. Finished runs
+    are not repeated: the same command continues an interrupted matrix.
     """
 
     recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE.py", help="A cross-lingual recipe.")]
@@ -78,7 +78,7 @@ class MatrixArguments:
 
 @dataclass(frozen=True)
 class Run:
-    """One run: a checkpoint that learns from one language."""
+    """One run: a checkpoint trained on one language."""
 
     model: str
     source: str  # the checkpoint's short name
@@ -89,19 +89,19 @@ class Run:
 
     @property
     def name(self) -> str:
-        """For the progress bar and messages."""
+        """Its name in the progress bar and in messages."""
         return f"{self.source}, learnt from {self.language}, seed {self.seed}"
 
     def flags(self, passed: Sequence[str]) -> list[str]:
-        """Its command line after the recipe's name."""
+        """Returns its command line after the recipe's name."""
         model = [] if "--model" in {word.partition("=")[0] for word in passed} else ["--model", self.model]
         own = ["--train-language", self.language, "--seed", str(self.seed)]
         return [*passed, *model, *own, "--output-dir", str(self.folder), "--resume"]
 
 
 def main(arguments: list[str]) -> int:
-    """The command line of `tlnlp matrix`: 0 where all runs have a result (or were refused, and said so), 1 where one
-    crashed, 2 where all were refused, 130 where it was stopped."""
+    """The command line of `tlnlp matrix`. Exit status 0 if all runs have a result (or were refused with a message), 1
+    if one crashed, 2 if all were refused, 130 if it was stopped."""
     own, passed = part(arguments, MatrixArguments, "tlnlp matrix")
     asked = tyro.cli(MatrixArguments, args=own, prog="tlnlp matrix", config=(tyro.conf.FlagCreatePairsOff,))
     given = refuse_flags(passed, SET_BY_THE_GRID)
@@ -137,10 +137,10 @@ def main(arguments: list[str]) -> int:
 
 
 def plan_runs(asked: MatrixArguments, recipe: Recipe, settings: Settings, folder: Path) -> tuple[Run, ...]:
-    """Looks at the rows of each language and lays out the runs, seed by seed.
+    """Reads the rows of each language and plans the runs, seed by seed.
 
     Raises:
-        InputError: a language that is not there, rows that cannot be used, or a folder that holds other runs.
+        InputError: a language is missing, rows cannot be used, or the folder has other runs.
     """
     rows, fingerprints, models = {}, {}, {}
     sources = name_sources(asked.models or (settings.model,))
@@ -196,7 +196,7 @@ def _report(
     console: Console,
     command: str,
 ) -> None:
-    """Joins, prints, and writes matrix.json, matrix.md and the picture."""
+    """Joins and prints the results, and writes matrix.json, matrix.md and the figure."""
     content = {
         **join_runs(runs),
         "task": recipe.task.name,
@@ -215,8 +215,8 @@ def _report(
 
 
 def join_runs(runs: Sequence[Run]) -> dict[str, Any]:
-    """{metric, models, sources, targets, cells}: a cell for each checkpoint, language learnt from and language
-    answered, over its seeds."""
+    """Returns {metric, models, sources, targets, cells}: a cell for each checkpoint, source language and target
+    language, over its seeds."""
     cells, languages = [], []
     results = {run: json.loads((run.folder / RESULT).read_text())["languages"] for run in runs}
     metric = next(iter(results.values()))["metric"]
@@ -245,6 +245,6 @@ def join_runs(runs: Sequence[Run]) -> dict[str, Any]:
                         "is_above_chance": is_above_chance(target),
                     }
                 )
-    # Languages learnt from first, in the same order, so that the diagonal is one.
+    # Source languages first, in the same order, so that they form the diagonal.
     targets = list(dict.fromkeys([*(each for each in sources if each in languages), *languages]))
     return {"metric": metric, "models": models, "sources": sources, "targets": targets, "cells": cells}

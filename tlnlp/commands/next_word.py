@@ -1,4 +1,4 @@
-"""`tlnlp next-word`: the most likely next words; in a terminal one chooses among them and goes on, or back."""
+"""`tlnlp next-word`: the most probable next words, from which you can choose interactively in a terminal."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from tlnlp.inference.next_words import NextWord, NextWordPredictor
 
 @dataclass(frozen=True)
 class NextWordArguments:
-    """The most likely next words with their probabilities. In a terminal: choose one to go on, undo, add your own.
+    """Predict the next word, with probabilities. In a terminal you can choose a word to continue, undo, or type your
+    own.
 
     tlnlp next-word "She opened the"
 
     tlnlp next-word "The largest city in Iran is" --model gpt2 --once
 
-    Without a text, JSON lines are read from standard input, {"text": "..."}, and answered as JSON lines.
+    Without a text, JSON lines {"text": "..."} are read from standard input, and predictions are written as JSON lines.
     """
 
     text: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT", help="What is to go on.")] = None
@@ -61,7 +62,7 @@ def _show(text: str, found: Sequence[NextWord], *, numbered: bool) -> None:
 
 
 def _go_on(text: str, model: NextWordPredictor, top: int) -> None:
-    """Until an empty line or the end of the input."""
+    """Continues interactively until an empty line or the end of the input."""
     texts = [text]
     while True:
         found = model.follow(texts[-1], top=top)

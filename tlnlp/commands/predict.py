@@ -1,4 +1,4 @@
-"""`tlnlp predict`: what a saved model predicts for the rows of files, or of standard input, one JSON line a row."""
+"""`tlnlp predict`: writes a saved model's predictions for rows of files or of standard input, one JSON line per row."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from tlnlp.inference.predictor import Predictor
 from tlnlp.settings import Precision, Settings
 from tlnlp.task import Task
 
-# Rows answered at once: what standard input waits for, and all that is held in memory of it.
+# Rows predicted at once: as many are read from standard input, and held in memory.
 ROWS_AT_ONCE = 1_000
 
 
 @dataclass(frozen=True)
 class PredictArguments:
-    """Answers of a saved model to new rows: jsonl in (csv, tsv, parquet, CoNLL too, by the file's name), jsonl out.
+    """Predict new rows with a saved model. Reads jsonl (or csv, tsv, parquet, CoNLL, by the file's suffix), writes
+    jsonl.
 
     tlnlp predict runs/sst2/mini-sample-full/model reviews.csv --columns text=review > answers.jsonl
 
@@ -67,7 +68,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _tables(files: tuple[Path, ...], task: Task) -> Iterator[Table]:
-    """The files; or standard input in pieces, each answered before the next is read."""
+    """Yields the tables of the files, or standard input in batches, each predicted before the next is read."""
     for file in files:
         yield read_file(file, form=FileFormat(words=task.columns.words is not None))
     if files:

@@ -1,4 +1,4 @@
-"""`tlnlp recipes`: the recipes there are, one line each."""
+"""`tlnlp recipes`: lists the recipes, one line each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tlnlp.recipe import load_recipe, recipe_files
 
 @dataclass(frozen=True)
 class RecipesArguments:
-    """The recipes that come with the package: name, head, and what is asked. `tlnlp run NAME` runs one."""
+    """List the recipes of the package: name, head and task. `tlnlp run NAME` runs one."""
 
 
 def main(arguments: list[str]) -> int:

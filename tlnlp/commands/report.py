@@ -1,4 +1,4 @@
-"""`tlnlp report`: the page about one run, or about several side by side."""
+"""`tlnlp report`: an HTML report on one run, or on several side by side."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tlnlp.errors import InputError
 from tlnlp.reporting.page import save_page
 from tlnlp.runs.folder import REPORT, RESULT
 
-# What `tlnlp compare` and `tlnlp matrix` leave, and what the page calls it.
+# The results of `tlnlp compare` and `tlnlp matrix`, and their headings.
 GRIDS = {"compare": "Did transfer help?", "matrix": "From each language to each other"}
 
 
 @dataclass(frozen=True)
 class ReportArguments:
-    """One HTML file about a run: scores with intervals, learning curves, what is confused, calibration, the rows that
-    are most wrong, data, cost. Of several runs, or of a comparison or a matrix, with all of them side by side.
+    """Write an HTML report on a run: scores with intervals, learning curves, confusion matrix, calibration, the rows
+    with the largest errors, data, cost. Several runs, or those of a comparison or a matrix, are shown side by side.
 
     tlnlp report runs/sst2/mini-sample-full
 
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _read_grid(folder: Path, name: str) -> dict[str, Any]:
-    """The picture and the words of a comparison or a matrix."""
+    """Reads the figure and the text of a comparison or a matrix."""
     content = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
     picture = (folder / f"{name}.svg").read_text(encoding="utf-8")
     words = [sentence for part in content.get("verdicts", {}).values() for sentence in part]

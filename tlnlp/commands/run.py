@@ -1,4 +1,4 @@
-"""`tlnlp run`: a recipe by its name, or by its file, from anywhere."""
+"""`tlnlp run`: runs a recipe by its name or its file, from any folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Several processes: accelerate launch -m tlnlp run RECIPE ..., or torchrun -m tln
 
 
 def main(arguments: list[str]) -> int:
-    """The command line of `tlnlp run`; does what `python recipes/RECIPE.py` does."""
+    """The command line of `tlnlp run`, equivalent to `python recipes/RECIPE.py`."""
     if not arguments or arguments[0] in ("--help", "-h"):
         print(USAGE)
         return 0

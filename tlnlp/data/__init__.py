@@ -1,4 +1,5 @@
-"""Rows: from the bundled samples, from files or from the Hub; checked before any model is loaded."""
+"""Loading rows from the bundled samples, from files, from the Hub or from memory, and checking them before any model is
+loaded."""
 
 from tlnlp.data.rows import Rows, Splits
 from tlnlp.data.splits import load_splits

@@ -1,4 +1,4 @@
-"""Answers that are pieces of their context, with their places in it (SQuAD)."""
+"""Answers that are spans of their context, with their character offsets (SQuAD)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from tlnlp.data.table import Table, point_at, refuse_rows, show
 from tlnlp.errors import InputError
 
-# A text, and where it is said to begin in its context, in characters from 0; None where nothing is said.
+# A text, and its start in the context in characters from 0, as the source gives it; None if it gives none.
 Said = tuple[str, int | None]
 # {"text": texts, "answer_start": starts}
 Answers = dict[str, list[Any]]
@@ -20,21 +20,21 @@ Answers = dict[str, list[Any]]
 def read_answers(
     table: Table, column: str, contexts: Sequence[str], *, fix: bool, unanswerable: bool, train: bool
 ) -> tuple[list[Answers], list[int], list[str]]:
-    """The answers of each row, the rows that stay, and notes.
+    """Reads the answers of each row.
 
     Args:
         contexts: the context of each row.
-        fix: answers that do not stand where their start says go to the nearest match. One that the context does not
-            have is left out in train, with the question if it has no other; elsewhere it stays, with start -1.
-        unanswerable: questions without an answer belong to the task; otherwise they are left out.
-        train: whether these are the rows to learn from.
+        fix: move an answer whose start is wrong to the nearest match in the context. If there is no match, train rows
+            drop the answer, and the question if it has no other; other rows keep the answer, with start -1.
+        unanswerable: whether the task has questions without an answer; otherwise they are dropped.
+        train: whether these are the train rows.
 
     Returns:
-        {"text": texts, "answer_start": starts} for each row of the table, both empty where there is no answer; the
-        positions of the rows that stay; what was corrected and left out.
+        {"text": texts, "answer_start": starts} for each row of the table, both empty if there is no answer; the
+        positions of the rows to keep; notes on what was corrected and dropped.
 
     Raises:
-        InputError: a value that is no answer; answers that stand elsewhere, without `fix`; no row that stays.
+        InputError: a value is not an answer; a start is wrong, without `fix`; no row remains.
     """
     values = table.values(column)
     said = [parse_answers(value) for value in values]
@@ -51,7 +51,7 @@ def read_answers(
     if placed.wrong and not fix:
         raise _misplaced(table, contexts, placed)
     answers = [[answer for answer in row if answer[1] >= 0 or not train] for row in placed.answers]
-    # A question that lost its answers is not one without an answer.
+    # A question whose answers were dropped is not an unanswerable question.
     stay = [i for i, row in enumerate(answers) if row or (unanswerable and not said[i])]
     if not stay:
         raise InputError(
@@ -74,11 +74,11 @@ def are_hidden(table: Table, column: str) -> bool:
 
 
 def parse_answers(value: Any) -> list[Said] | None:
-    """The answers in a value; none where it is empty; None where it cannot be understood.
+    """Returns the answers in a value: [] if it is empty, None if it cannot be parsed.
 
     Args:
-        value: {"text": ..., "answer_start": ...} of lists or of one each, a list of such or of texts, one text, or
-            the JSON of any of these.
+        value: {"text": ..., "answer_start": ...} with lists or single values, a list of such dicts or of texts, one
+            text, or the JSON of any of these.
     """
     if isinstance(value, str):
         return _parse_text(value)
@@ -104,7 +104,7 @@ def _parse_text(text: str) -> list[Said] | None:
             found = json.loads(text)
         except (json.JSONDecodeError, RecursionError):
             found = None
-        # An answer may itself begin so: "[1]" is a list for JSON, but not one of answers.
+        # An answer may look like JSON: "[1]" is a JSON list, but not one of answers.
         if isinstance(found, dict | list) and (parsed := parse_answers(found)) is not None:
             return parsed
     return _checked([(text, None)])
@@ -113,7 +113,7 @@ def _parse_text(text: str) -> list[Said] | None:
 def _checked(pairs: list[tuple[Any, Any]]) -> list[Said] | None:
     read: list[Said] = []
     for text, start in pairs:
-        if isinstance(start, float) and start.is_integer():  # as pandas writes integers beside nulls
+        if isinstance(start, float) and start.is_integer():  # pandas stores integers as floats in columns with nulls
             start = int(start)
         is_place = isinstance(start, int) and not isinstance(start, bool)
         if not isinstance(text, str) or not (start is None or is_place):
@@ -125,8 +125,8 @@ def _checked(pairs: list[tuple[Any, Any]]) -> list[Said] | None:
 
 
 def find_nearest(context: str, text: str, start: int) -> tuple[str, int] | None:
-    """The piece of the context that is `text` and begins nearest to `start`, and where; the earlier one of two. If
-    there is none, one that differs from it in case and blanks only. None if there is no such either."""
+    """Returns the occurrence of `text` in the context nearest to `start`, and its start; of two equally near ones, the
+    earlier. If there is none, matches may differ in case and whitespace. None if there is no match at all."""
     start = max(start, 0)
     exact = [at for at in (context.rfind(text, 0, start + len(text)), context.find(text, start)) if at >= 0]
     if exact:
@@ -139,7 +139,7 @@ def find_nearest(context: str, text: str, start: int) -> tuple[str, int] | None:
 
 @dataclass(frozen=True)
 class _Wrong:
-    """An answer that does not stand where it should: what was said of it, and what is nearest."""
+    """An answer that is not at its given start, and the nearest match."""
 
     row: int
     text: str
@@ -149,7 +149,7 @@ class _Wrong:
 
 @dataclass
 class _Placed:
-    """Each row's answers with their places in its context, -1 where it does not have them; and what was wrong."""
+    """Each row's answers with their starts in the context, -1 if the context lacks them; and the wrong starts."""
 
     contexts: Sequence[str]
     said: Sequence[list[Said]]
@@ -176,7 +176,7 @@ class _Placed:
         return nearest
 
     def notes(self, table: Table, *, train: bool) -> list[str]:
-        """What was looked for and what was corrected, in words."""
+        """Returns notes on the starts that were searched for and corrected."""
         said = []
         if self.found:
             more = [f"{self.found_several_times:,} of them several times: the first counts"] * bool(

@@ -1,4 +1,4 @@
-"""The bytes of a file to text: unpacked, and told from what only bears a wrong name."""
+"""Decompresses and decodes files, and detects files whose content does not match their name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tlnlp.errors import InputError
 
-# The first bytes of what is often found under a wrong name.
+# The first bytes of file types that often have a wrong suffix.
 _MAGIC = {
     b"PK\x03\x04": "a zip archive",
     b"\x1f\x8b": "a gzip file",
@@ -33,12 +33,12 @@ _WEB_PAGE = (b"<!doctype html", b"<html", b"<?xml")
 
 @dataclass(frozen=True)
 class FileFormat:
-    """What a task knows of its files beyond their names.
+    """What a task declares about the format of its files.
 
     Args:
-        words: a text file, or one without a known ending, holds words and tags in columns (CoNLL).
+        words: a text file, or a file without a known suffix, has words and tags in columns (CoNLL).
         original_columns: {column of the originally published files: its name on the Hub}.
-        original_header: column names of originally published files that come without a header line.
+        original_header: column names of originally published files without a header line.
     """
 
     words: bool = False
@@ -47,7 +47,7 @@ class FileFormat:
 
 
 def split_suffixes(path: Path) -> tuple[str, str]:
-    """('.csv', '.gz') of reviews.csv.gz; ('.csv', '') of reviews.csv."""
+    """Returns ('.csv', '.gz') for reviews.csv.gz, and ('.csv', '') for reviews.csv."""
     suffixes = [""] + [suffix.lower() for suffix in path.suffixes]
     if suffixes[-1] in (".gz", ".xz"):
         return suffixes[-2], suffixes[-1]
@@ -55,10 +55,10 @@ def split_suffixes(path: Path) -> tuple[str, str]:
 
 
 def read_bytes(path: Path, compression: str, origin: str) -> bytes:
-    """What is in the file, unpacked.
+    """Returns the decompressed content of the file.
 
     Raises:
-        InputError: it cannot be read, or is not what `compression` (".gz", ".xz" or nothing) says.
+        InputError: the file cannot be read, or does not match `compression` (".gz", ".xz" or "").
     """
     try:
         data = path.read_bytes()
@@ -78,7 +78,7 @@ def read_bytes(path: Path, compression: str, origin: str) -> bytes:
 
 
 def _decompress_xz(data: bytes) -> bytes:
-    # lzma.decompress takes a stream without its end for a whole one when another stream came before it.
+    # lzma.decompress accepts a truncated stream if another stream comes before it.
     with lzma.open(io.BytesIO(data)) as file:
         return file.read()
 
@@ -94,14 +94,14 @@ def _kind(data: bytes) -> str | None:
 
 
 def other_kind(data: bytes, ending: str) -> str | None:
-    """What the data are, where that is known and not what the ending says."""
+    """Returns the detected file type if it does not match the suffix, otherwise None."""
     own = {".gz": "a gzip file", ".xz": "an xz file", ".parquet": "a parquet file"}[ending]
     kind = _kind(data)
     return None if kind == own else kind
 
 
 def decode(data: bytes, origin: str, ending: str) -> str:
-    """The text, after the check that it is text, and in UTF-8."""
+    """Decodes the data, after checking that they are text in UTF-8."""
     if kind := _kind(data):
         raise InputError(
             expected=f"{ending} as the file's name says",
@@ -120,6 +120,6 @@ def decode(data: bytes, origin: str, ending: str) -> str:
 
 
 def split_lines(text: str) -> list[str]:
-    """The lines as an editor counts them, without their ends."""
-    # Not splitlines(): that also cuts at U+2028, U+0085 and form feeds, which stand inside real texts.
+    """Splits the text into lines, as an editor counts them, without line endings."""
+    # Not splitlines(): it also splits at U+2028, U+0085 and form feeds, which occur inside real texts.
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

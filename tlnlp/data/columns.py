@@ -1,4 +1,4 @@
-"""Which column plays which role."""
+"""The mapping from roles to columns."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from tlnlp.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from tlnlp.task import Task
 
-# Predictions in SQuAD's form go by it; it is taken where it is there.
+# Predictions in SQuAD's format are keyed by it; it is used if there is one.
 ID = "id"
 
 
 def choose_roles(task: Task, chosen: Mapping[str, str]) -> dict[str, str]:
-    """{role: the task's column}, and of the roles that the head can use besides those that are chosen.
+    """Returns {role: column} with the task's roles, and those optional roles of the head that `--columns` sets.
 
     Args:
         chosen: {role: column} of `--columns`.
 
     Raises:
-        InputError: a role that the task does not have.
+        InputError: the task has no such role.
     """
     roles = task.columns.by_role()
     known = [*roles, *([ID] if "answers" in roles else [])]
-    if set(chosen) - set(known):  # the head's module brings torch: it is asked only where it matters
+    if set(chosen) - set(known):  # the head's module imports torch: it is used only if needed
         known += [role for role in task.head.optional_roles if role not in known]
     for role in chosen:
         if role not in known:
@@ -46,17 +46,17 @@ def choose_columns(
     *,
     not_needed: Collection[str] = (),
 ) -> dict[str, str]:
-    """{role: column of the table}; for endings perhaps several, "ending0,ending1" (see `split_names`).
+    """Returns {role: column of the table}; endings may have several columns, "ending0,ending1" (see `split_names`).
 
     Args:
-        roles: {role: column} of the task; where that column is not there, its name in the original files serves, or
-            the role's own name.
+        roles: {role: column} of the task; if the table lacks that column, the column's name in the original files is
+            tried, then the name of the role.
         chosen: {role: column} of `--columns`.
         original: {column of the original files: the task's column}.
         not_needed: roles that this split may lack.
 
     Raises:
-        InputError: a column that is not there, or one for two roles.
+        InputError: a column is missing, or is used for two roles.
     """
     columns = {}
     for role, default in roles.items():
@@ -80,14 +80,14 @@ def choose_columns(
 
 
 def split_names(table: Table, role: str, column: str) -> list[str]:
-    """The columns behind a name: several for endings with commas between them, unless one column is called just so."""
+    """Splits a column name: for endings, at commas, unless a column has exactly this name."""
     if role != "endings" or column in table.columns:
         return [column]
     return [name.strip() for name in column.split(",")]
 
 
 def used_names(table: Table, columns: Mapping[str, str]) -> list[str]:
-    """All columns that play a role."""
+    """Returns all columns that have a role."""
     return [name for role, column in columns.items() for name in split_names(table, role, column)]
 
 
@@ -106,7 +106,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def describe_columns(table: Table, columns: Mapping[str, str]) -> str:
-    """'columns: text from sentence, label; not used: idx'."""
+    """Returns a note such as 'columns: text from sentence, label; not used: idx'."""
     used = [role if role == column else f"{role} from {column}" for role, column in columns.items()]
     unused = [name for name in table.columns if name not in used_names(table, columns)]
     return "columns: " + ", ".join(used) + (f"; not used: {_listed(unused)}" if unused else "")

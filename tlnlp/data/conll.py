@@ -1,4 +1,4 @@
-"""Words in columns: a line for each word, its tag last, a blank line after each sentence (CoNLL, CoNLL-U)."""
+"""CoNLL and CoNLL-U files: one line per word, with its tag last, and a blank line after each sentence."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from tlnlp.data.bytes_to_text import FileFormat, decode, split_lines
 from tlnlp.data.table import SHOWN_ROWS, Table, show
 from tlnlp.errors import InputError
 
-# CoNLL 2003 begins each document with a sentence of this word.
+# In CoNLL-2003 each document starts with a sentence of this one word.
 DOCUMENT = "-DOCSTART-"
 # https://universaldependencies.org/format.html: ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC
 CONLLU_FIELDS = 10
 CONLLU_COLUMNS = {"words": 1, "tags": 3, "xpos": 4}
 
-# A word's line: its number in the file, and its fields.
+# The line of a word: its number in the file, and its fields.
 Line = tuple[int, list[str]]
 
 
 def read_conll(data: bytes, origin: str, form: FileFormat) -> Table:
-    """Columns "words" (the first) and "tags" (the last), "column 2" and so on between them.
+    """Returns the columns "words" (the first), "tags" (the last), and "column 2" and so on between them.
 
     Raises:
-        InputError: a line with another number of fields than the first.
+        InputError: a line has a different number of fields than the first.
     """
     numbered = [
         lines
         for sentence in _sentences(decode(data, origin, ".conll"))
         if (lines := [(number, line) for number, line in sentence if re.split("[ \t]", line)[0] != DOCUMENT])
     ]
-    # With tabs a word may have blanks in it, or be nothing at all.
+    # With tabs as separators, a word may contain spaces or be empty.
     tabs = bool(numbered) and "\t" in numbered[0][0][1]
     sentences = [
         [(number, line.split("\t") if tabs else re.split("[ \t]+", line.strip(" \t"))) for number, line in lines]
@@ -45,7 +45,7 @@ def read_conll(data: bytes, origin: str, form: FileFormat) -> Table:
 
 
 def read_conllu(data: bytes, origin: str, form: FileFormat) -> Table:
-    """Columns "words" (FORM), "tags" (UPOS) and "xpos". Ranges of words (1-2) and empty nodes (1.1) are left out."""
+    """Returns the columns "words" (FORM), "tags" (UPOS) and "xpos", without word ranges (1-2) and empty nodes (1.1)."""
     sentences = []
     for sentence in _sentences(decode(data, origin, ".conllu")):
         lines = [(number, line.split("\t")) for number, line in sentence if not line.startswith("#")]
@@ -57,7 +57,7 @@ def read_conllu(data: bytes, origin: str, form: FileFormat) -> Table:
 
 
 def _sentences(text: str) -> Iterator[list[tuple[int, str]]]:
-    """The numbered lines of each sentence."""
+    """Yields the numbered lines of each sentence."""
     sentence: list[tuple[int, str]] = []
     for number, line in enumerate(split_lines(text), 1):
         if line.strip(" \t"):

@@ -18,14 +18,15 @@ csv.field_size_limit(2**31 - 1)
 
 
 def read_csv(data: bytes, origin: str, form: FileFormat) -> Table:
-    """Fields between commas, in quotes where they need them, under a header."""
+    """Reads comma-separated fields, quoted if necessary, with a header line."""
     text = decode(data, origin, ".csv")
     return _table_of_records(_records(text, ",", origin, quoting=csv.QUOTE_MINIMAL), origin)
 
 
 def read_tsv(data: bytes, origin: str, form: FileFormat) -> Table:
-    """Two kinds of tsv are about: quoted like csv, and GLUE's, where a quote is a letter like any other and a line is a
-    row. It is GLUE's where every line has all its fields, yet reading quotes as quotes breaks or swallows rows."""
+    """Reads either kind of tsv file: quoted like csv, or like GLUE's, where quotes are ordinary characters and each
+    line is a row. A file is of GLUE's kind if every line has all fields, and interpreting quotes would break or merge
+    rows."""
     text = decode(data, origin, ".tsv")
     try:
         quoted: list[list[str]] | None = _records(text, "\t", origin, quoting=csv.QUOTE_MINIMAL)
@@ -45,14 +46,14 @@ def read_tsv(data: bytes, origin: str, form: FileFormat) -> Table:
 
 
 def _with_header(records: list[list[str]], form: FileFormat) -> list[list[str]]:
-    """The records under the names that the task knows of, where the file brings none (CoLA)."""
+    """Adds the task's column names if the file has no header line (CoLA)."""
     header = list(form.original_header)
     bare = bool(records) and len(records[0]) == len(header) and not set(records[0]) & set(header)
     return [header, *records] if bare else records
 
 
 def _records(text: str, delimiter: str, origin: str, quoting: Any) -> list[list[str]]:
-    """Header and rows, all of the same length. Blank lines are skipped."""
+    """Returns the header and the rows, all of the same length. Blank lines are skipped."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting, strict=True)
     records: list[list[str]] = []
     broken: list[tuple[int, list[str]]] = []
@@ -86,12 +87,12 @@ def _broken(first: Sequence[str], broken: list[tuple[int, list[str]]], delimiter
 
 
 def _short(name: str) -> str:
-    """A header's name as it is; of a file without a header, the first words of a field."""
+    """Shortens a column name for messages: in a file without a header it may be a long text."""
     return name if len(name) <= 30 else name[:27] + "..."
 
 
 def _table_of_records(records: list[list[str]], origin: str, notes: tuple[str, ...] = ()) -> Table:
-    # pandas writes its index as a first column without a name.
+    # pandas writes its index as an unnamed first column.
     header = [name.strip() or f"column {position}" for position, name in enumerate(records[0], 1)]
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise InputError(

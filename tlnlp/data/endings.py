@@ -1,4 +1,4 @@
-"""Endings to choose from, and the place of the right one."""
+"""Endings of multiple-choice rows, and the index of the right one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tlnlp.errors import InputError
 
 
 def read_endings(table: Table, role: str, column: str) -> list[list[str]]:
-    """The endings of each row: a list, a JSON list in a text, texts between bars ("one|another"), or a column each.
+    """Reads the endings of each row: a list, a JSON list, a text separated by bars ("one|another"), or a column each.
 
     Raises:
-        InputError: a row with fewer than two, an empty one, or something that is no text.
+        InputError: a row has fewer than two endings, an empty one, or a value that is not a text.
     """
     names = split_names(table, role, column)
     if len(names) > 1:
@@ -49,15 +49,15 @@ def _are_endings(endings: Any) -> bool:
 
 
 def read_places(table: Table, column: str, endings: Sequence[list[str]], names: Sequence[str]) -> list[int]:
-    """The place of the right ending in each row, from 0. All rows are read in the same way: the first in which each
-    row can be read of number, letter, column name and the ending's own text.
+    """Reads the index of the right ending in each row, from 0. A label may be a number, a letter, a column name or the
+    text of the ending; the first of these formats that fits all rows is used.
 
     Args:
         endings: the endings of each row.
-        names: the columns that they came from, in order.
+        names: the columns of the endings, in order.
 
     Raises:
-        InputError: a row without a label, or a label that is none of its endings.
+        InputError: a row has no label, or a label that matches none of its endings.
     """
     values = table.values(column)
     if missing := [i for i, value in enumerate(values) if is_missing(value, None)]:

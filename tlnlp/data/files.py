@@ -1,4 +1,4 @@
-"""Files to tables: jsonl, json, csv, tsv, parquet, txt and CoNLL's columns; plain, .gz or .xz."""
+"""Reads files into tables: jsonl, json, csv, tsv, parquet, txt and CoNLL; plain, .gz or .xz."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ ANY_FORM = FileFormat()
 
 
 def read_file(path: Path, origin: str | None = None, form: FileFormat = ANY_FORM) -> Table:
-    """The table in a file, its format told by its name.
+    """Reads the table in a file. The format follows from the suffix.
 
     Args:
-        path: a file ending in one of `FORMATS`, perhaps with .gz or .xz behind it.
-        origin: what messages call it; the file's name if unset.
-        form: what the task knows of its files.
+        path: a file with one of the suffixes in `FORMATS`, optionally followed by .gz or .xz.
+        origin: its name in messages; the file name if unset.
+        form: what the task declares about its files.
 
     Raises:
-        InputError: an unknown format, a file that is not what its name says, not UTF-8, broken or empty.
+        InputError: the format is unknown, or the file does not match its suffix, is not UTF-8, broken or empty.
     """
     origin = origin or path.name
     format_name, compression = split_suffixes(path)
@@ -51,7 +51,7 @@ def read_file(path: Path, origin: str | None = None, form: FileFormat = ANY_FORM
 
 def _read_txt(data: bytes, origin: str, form: FileFormat) -> Table:
     text = decode(data, origin, ".txt")
-    # Published tables may be called .txt (MRPC): their header tells.
+    # Published tables may have the suffix .txt (MRPC): they are recognised by their header.
     if set(text.split("\n", 1)[0].rstrip("\r").split("\t")) & set(form.original_columns):
         return read_tsv(data, origin, form)
     lines = split_lines(text)
@@ -60,7 +60,7 @@ def _read_txt(data: bytes, origin: str, form: FileFormat) -> Table:
 
 
 def _read_parquet(data: bytes, origin: str, form: FileFormat) -> Table:
-    # pyarrow takes a quarter of a second to import: only who has parquet files waits for it.
+    # Importing pyarrow takes a quarter of a second, so it is imported only for parquet files.
     import pyarrow  # noqa: PLC0415
     import pyarrow.parquet  # noqa: PLC0415
 
@@ -77,7 +77,7 @@ def _read_parquet(data: bytes, origin: str, form: FileFormat) -> Table:
 
 
 def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
-    """The label names that the `datasets` library writes into its parquet files."""
+    """Returns the label names that the `datasets` library stores in its parquet files."""
     features = json.loads((metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
     leaves = {column: _leaf(feature) for column, feature in features.items()}
     return {
@@ -88,7 +88,8 @@ def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ..
 
 
 def _leaf(feature: Any) -> Any:
-    """What a list has in it: {"feature": ..., "_type": "List"} (or "Sequence"), or [...]; else the feature itself."""
+    """Returns the element type of a list, {"feature": ..., "_type": "List"} (or "Sequence") or [...]; otherwise the
+    feature itself."""
     if isinstance(feature, list):
         return feature[0]
     return feature.get("feature", feature) if isinstance(feature, dict) else feature

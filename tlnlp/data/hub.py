@@ -1,4 +1,4 @@
-"""Published data sets, through the `datasets` library."""
+"""Reads published data sets from the Hub with the `datasets` library."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ def read_hub(
     *,
     need: Literal["train", "dev"] = "train",
 ) -> dict[SplitKey, Table]:
-    """{TRAIN: table, DEV: table, ...}.
+    """Returns {TRAIN: table, DEV: table, ...}.
 
     Args:
-        more: {which: split} of further splits; TEST only where the task names one, "few" only where it is there.
-        need: "dev": no train rows are asked for.
+        more: {key: split} of further splits; TEST only if the task names one, "few" only if it exists.
+        need: "dev": read no train rows.
 
     Raises:
-        InputError: the task has no published data set, the Hub cannot be reached, or set, subset or split is not there.
+        InputError: the task has no published data set, the Hub cannot be reached, or the data set, subset or split does
+            not exist.
     """
     if data.hub is None:
         raise InputError(
@@ -61,7 +62,7 @@ def _origin(data: Data) -> str:
 
 
 def _load(data: Data) -> Any:
-    # `datasets` takes a second to import, and reads HF_ENDPOINT then: only --data hub waits for it.
+    # Importing `datasets` takes a second and reads HF_ENDPOINT, so it is imported only for --data hub.
     import datasets  # noqa: PLC0415
 
     try:
@@ -87,7 +88,7 @@ def _load(data: Data) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without progress bars and log lines of the Hub's libraries; afterwards as before."""
+    """Disables progress bars and log lines of the Hub's libraries while it is open."""
     import datasets  # noqa: PLC0415
     import huggingface_hub.utils  # noqa: PLC0415
 
@@ -110,7 +111,7 @@ def _quiet() -> Iterator[None]:
 
 
 def class_names_of(split: Any) -> dict[str, tuple[str, ...]]:
-    """{column: names} of the columns of a `datasets.Dataset` whose integers have names, alone or in lists."""
+    """Returns {column: names} for the ClassLabel columns of a `datasets.Dataset`, and for lists of ClassLabels."""
     return {
         column: tuple(leaf.names)
         for column, feature in split.features.items()
@@ -119,6 +120,6 @@ def class_names_of(split: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _table(split: Any, origin: str) -> Table:
-    """A split of the library as a table; its columns stay in Arrow until they are asked for."""
+    """Returns a split as a table; its columns stay in Arrow until they are used."""
     columns = {name: split.data.column(name) for name in split.column_names}
     return Table(columns, origin, np.arange(1, len(split) + 1), class_names_of(split))

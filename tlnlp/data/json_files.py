@@ -1,4 +1,4 @@
-"""JSON to tables: one object a line, a list of objects, or SQuAD's paragraphs and their questions."""
+"""Reads JSON into tables: one object per line, a list of objects, or SQuAD's paragraphs with their questions."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tlnlp.errors import InputError
 
 
 def read_jsonl(data: bytes, origin: str, form: FileFormat) -> Table:
-    """One object a line."""
+    """Reads one object per line."""
     return table_of_lines(decode(data, origin, ".jsonl"), origin)
 
 
 def read_json(data: bytes, origin: str, form: FileFormat) -> Table:
-    """A list of objects, SQuAD's tree, or, as much that is called .json, one object a line."""
+    """Reads a list of objects, SQuAD's tree or, since many .json files have it, one object per line."""
     text = decode(data, origin, ".json")
     if not text.lstrip().startswith(("[", "{")):
         return table_of_lines(text, origin)
@@ -46,13 +46,13 @@ def read_json(data: bytes, origin: str, form: FileFormat) -> Table:
 
 
 def table_of_lines(text: str, origin: str, first_line: int = 1) -> Table:
-    """One JSON object a line; blank lines are skipped.
+    """Reads one JSON object per line; blank lines are skipped.
 
     Args:
-        first_line: the number of the first of these lines in its origin.
+        first_line: the line number of the first of these lines in its source.
 
     Raises:
-        InputError: a line that is no object.
+        InputError: a line is not a JSON object.
     """
     rows, numbers = [], []
     for number, line in enumerate(split_lines(text), first_line):
@@ -83,8 +83,8 @@ def _table_of_objects(rows: list[dict[str, Any]], origin: str, numbers: np.ndarr
 
 
 def _questions(articles: list[Any], origin: str) -> list[dict[str, Any]]:
-    """SQuAD's own tree (1.1 and 2.0) as a row for each question, with the columns of the Hub. An impossible question
-    has no answer; a question of a test set has None."""
+    """Flattens SQuAD's tree (1.1 and 2.0) to one row per question, with the columns of the Hub. The answers of an
+    impossible question are empty; those of a test set are None."""
     rows = []
     for i, article in enumerate(articles):
         for j, paragraph in enumerate(_list_in(article, "paragraphs", f"{origin}, data[{i}]")):

@@ -1,4 +1,4 @@
-"""Labels: the values of a column to indices, tuples of indices or numbers; by name wherever there are names."""
+"""Labels: converts the values of a column to indices, tuples of indices or numbers; by name if there are names."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ SHOWN_NAMES = 20
 
 
 def read_labels(table: Table, column: str, labels: Labels) -> list[Any]:
-    """An index for each row; a tuple of indices where `labels` is Several; a float where it is a Score.
+    """Returns an index for each row; a tuple of indices if `labels` is a MultiLabel; a float if it is a Regression.
 
     Args:
-        labels: the task's labels; names found in the data (see `find_names`) where the task has none.
+        labels: the task's labels; if the task has none, the names found in the data (see `find_names`).
 
     Raises:
-        InputError: a value that is no label, or a row without one.
+        InputError: a value is not a label, or a row has none.
     """
     values = named_values(table, column)
     if missing := [i for i, value in enumerate(values) if is_missing(value, labels)]:
@@ -35,7 +35,7 @@ def read_labels(table: Table, column: str, labels: Labels) -> list[Any]:
             change="-1 or nothing marks the hidden labels of a test split: take rows with labels, or leave these out",
         )
     read = _reader(labels)
-    # Few distinct values stand in many rows: each is looked up once. The type tells True and 1.0 from 1.
+    # There are few distinct values: each is looked up once. The type distinguishes True and 1.0 from 1.
     keys = [lookup_key(value) for value in values]
     answers = {key: read(key[1]) for key in set(keys)}
     indices = [answers[key] for key in keys]
@@ -53,12 +53,12 @@ def read_labels(table: Table, column: str, labels: Labels) -> list[Any]:
 
 
 def is_unlabelled(table: Table, column: str | None, labels: Labels) -> bool:
-    """Whether no row has a label, as in the published test split of GLUE."""
+    """Returns whether no row has a label, as in the published test split of GLUE."""
     return column is None or all(is_missing(value, labels) for value in named_values(table, column))
 
 
 def find_names(table: Table, column: str) -> tuple[str, ...]:
-    """The label names that occur, in the source's own order if it has one, else sorted (by size if all are numbers)."""
+    """Returns the label names that occur, in the source's order if it has one, otherwise sorted (numbers by value)."""
     values = named_values(table, column)
     names = {value_name(value) for value in values if not is_missing(value, None)}
     found = {name for name in names if name is not None}
@@ -68,7 +68,7 @@ def find_names(table: Table, column: str) -> tuple[str, ...]:
 
 
 def sort_names(names: Iterable[str]) -> tuple[str, ...]:
-    """By the alphabet; by size if all are numbers."""
+    """Sorts names alphabetically, or by value if all are numbers."""
     names = sorted(names)
     if all(re.fullmatch(r"[+-]?\d+(\.\d+)?", name) for name in names):
         return tuple(sorted(names, key=float))
@@ -76,7 +76,7 @@ def sort_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def count_names(indices: Sequence[int], names: tuple[str, ...]) -> str:
-    """'negative 120, positive 80'; the first twenty of many."""
+    """Returns 'negative 120, positive 80'; at most the first twenty."""
     counts = Counter(indices)
     shown = [f"{name} {counts[index]:,}" for index, name in enumerate(names[:SHOWN_NAMES])]
     more = len(names) - SHOWN_NAMES
@@ -84,10 +84,10 @@ def count_names(indices: Sequence[int], names: tuple[str, ...]) -> str:
 
 
 def compare_names(table: Table, column: str, labels: Labels) -> list[str]:
-    """Compares the names that the source gives its integers with the task's own.
+    """Compares the names that the source gives its integers with the task's names.
 
     Returns:
-        A note where the order differs (the labels are mapped by name), else nothing.
+        A note if the order differs (the labels are mapped by name), otherwise [].
 
     Raises:
         InputError: the names differ.
@@ -107,7 +107,7 @@ def compare_names(table: Table, column: str, labels: Labels) -> list[str]:
 
 
 def named_values(table: Table, column: str) -> list[Any]:
-    """The column's values; integers as names where the source names them (a hidden label stays -1)."""
+    """Returns the column's values, with integers replaced by the source's names, if any (a hidden label stays -1)."""
     values, names = table.values(column), table.class_names.get(column)
     if names is None:
         return values
@@ -121,7 +121,7 @@ def named_values(table: Table, column: str) -> list[Any]:
 
 
 def is_missing(value: Any, labels: Labels) -> bool:
-    """Null, nothing, or -1 where the task has no such label."""
+    """Returns whether a value is null, empty, or -1 in a task without such a label."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return True
     if isinstance(value, float) and math.isnan(value):
@@ -134,7 +134,7 @@ def is_missing(value: Any, labels: Labels) -> bool:
 
 
 def describe(labels: Labels) -> str:
-    """What a label may be, for messages."""
+    """Describes the valid labels, for messages."""
     if not labels:
         return "a name or a number"
     if not isinstance(labels, tuple):
@@ -149,7 +149,7 @@ def _is_several(labels: Labels) -> bool:
 
 
 def lookup_key(value: Any) -> tuple[type, Any]:
-    """What stands for the value in a dictionary; objects, which cannot be labels, all share one key."""
+    """Returns a dictionary key for the value; objects, which cannot be labels, all share one key."""
     key = (type(value), tuple(value) if isinstance(value, list) else value)
     try:
         hash(key)
@@ -159,7 +159,7 @@ def lookup_key(value: Any) -> tuple[type, Any]:
 
 
 def _reader(labels: Labels) -> Callable[[Any], Any]:
-    """A function from a value to its index, indices or number; to None where it is no label."""
+    """Returns a function from a value to its index, indices or number, or to None if it is not a label."""
     if labels is None:
         raise ValueError("names must be found first: find_names")
     if not isinstance(labels, tuple):
@@ -172,7 +172,8 @@ def _reader(labels: Labels) -> Callable[[Any], Any]:
 
 
 def accepted_spellings(names: tuple[str, ...]) -> dict[str, int]:
-    """Every accepted spelling to its index: numbers from 0 (where no name is a number), folded names, names."""
+    """Maps every accepted spelling to its index: numbers from 0 (unless a name is a number), case-folded names,
+    names."""
     numeric = any(re.fullmatch(r"\s*[+-]?\d+\s*", name) for name in names)
     by_number = {} if numeric else {str(index): index for index in range(len(names))}
     folded = {_fold(name): index for index, name in enumerate(names)}
@@ -185,7 +186,7 @@ def _fold(name: str) -> str:
 
 
 def value_name(value: Any) -> str | None:
-    """The label's name; None where the value cannot be one (a list, an object)."""
+    """Returns the label's name; None if the value cannot be a label (a list, an object)."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():
@@ -194,7 +195,7 @@ def value_name(value: Any) -> str | None:
 
 
 def read_one(value: Any, lookup: dict[str, int]) -> int | None:
-    """The index of a value among `accepted_spellings`; None where it is no label."""
+    """Returns the index of a value in `accepted_spellings`; None if it is not a label."""
     name = value_name(value)
     if name is None:
         return None
@@ -202,7 +203,7 @@ def read_one(value: Any, lookup: dict[str, int]) -> int | None:
 
 
 def _read_several(value: Any, lookup: dict[str, int]) -> tuple[int, ...] | None:
-    """None also where one label stands twice: that is how a row of zeros and ones would show itself."""
+    """Returns None also if a label occurs twice, which reveals a multi-hot row."""
     if isinstance(value, str):
         separator = "|" if "|" in value else ","
         value = [value] if value in lookup else value.split(separator)

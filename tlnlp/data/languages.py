@@ -1,4 +1,5 @@
-"""Rows in several languages: which are learnt from, which are only answered, and where each has its own."""
+"""Rows in several languages: source languages to train on, target languages to evaluate on, and where their files
+are."""
 
 from __future__ import annotations
 
@@ -25,12 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Languages:
-    """What a run does in which language.
+    """The languages of a run.
 
     Args:
-        source: learnt from; its dev rows are those that are watched.
-        more: learnt from as well.
-        targets: answered at the end.
+        source: the source language; its dev rows are the ones evaluated during training.
+        more: further languages to train on.
+        targets: target languages, evaluated at the end.
     """
 
     source: str
@@ -39,10 +40,10 @@ class Languages:
 
 
 def choose_languages(task: Task, settings: Settings, samples: Path) -> Languages | None:
-    """None where the task has one language only.
+    """Returns the languages of a run; None if the task has only one.
 
     Raises:
-        InputError: a language that is not there, or flags for languages where there is only one.
+        InputError: a language is missing, or language flags are given for a task with only one language.
     """
     if settings.transfer_data is None and not task.target_languages:
         _refuse_flags(task, settings)
@@ -51,7 +52,7 @@ def choose_languages(task: Task, settings: Settings, samples: Path) -> Languages
     source, *more = _choose("train-language", settings.train_language, there) or (task.language,)
     if settings.transfer_data is not None:
         there = [*dict.fromkeys([*_find_languages(task, settings.transfer_data, samples), *there])]
-    # A folder may have more than a task speaks of: those are answered where they are asked for.
+    # A folder may have more languages than the task declares: they are evaluated only if requested.
     usual = [
         each for each in there if each in task.target_languages or not task.target_languages or each == task.language
     ]
@@ -82,7 +83,7 @@ def _choose(flag: str, chosen: tuple[str, ...], there: Sequence[str]) -> tuple[s
 
 
 def _find_languages(task: Task, where: str, samples: Path) -> list[str]:
-    """The languages that have rows in this place, the task's own first."""
+    """Returns the languages that have rows in this location, the task's own language first."""
     if where == "hub":
         return [each for each in (task.language, *task.target_languages) if data_of(task, each).hub is not None]
     path = samples / (task.data.sample or "") if where == "sample" else Path(where).expanduser()
@@ -91,17 +92,18 @@ def _find_languages(task: Task, where: str, samples: Path) -> list[str]:
 
 
 def data_of(task: Task, language: str) -> Data:
-    """Where the rows of a language are. Of one that only a folder has: its files are named as the task's."""
+    """Returns the location of a language's rows. If the task does not declare the language, split names are the
+    task's."""
     if language == task.language:
         return task.data
     return task.target_languages.get(language, replace(task.data, hub=None, sample=None))
 
 
 def place_of(path: Path, language: str, task: Task) -> Path:
-    """path/de, path/de.jsonl and so on; of the task's own language `path` itself where there is no such place.
+    """Returns path/de, path/de.jsonl and so on; for the task's own language, `path` itself if none of these exist.
 
     Raises:
-        InputError: nothing there for this language.
+        InputError: there is nothing for this language.
     """
     path = path.expanduser()
     if path.is_dir():
@@ -121,7 +123,7 @@ def place_of(path: Path, language: str, task: Task) -> Path:
 
 
 def _languages_in(path: Path) -> list[str]:
-    """The names of folders and data files, where they are as short as names of languages are."""
+    """Returns the names of folders and data files that are short enough to be language codes."""
     path = path.expanduser()
     if not path.is_dir():
         return []
@@ -130,16 +132,16 @@ def _languages_in(path: Path) -> list[str]:
 
 
 def _language_file(file: Path) -> str | None:
-    """'de' of de.jsonl.gz; None where the ending is of no data."""
+    """Returns 'de' for de.jsonl.gz; None if the suffix is not that of a data file."""
     ending, compression = split_suffixes(file)
     return file.name[: len(file.name) - len(ending + compression)] if ending in FORMATS and file.is_file() else None
 
 
 def read_languages(task: Task, settings: Settings, languages: Languages, samples: Path) -> dict[SplitKey, Table]:
-    """Train rows of further languages ("more"), rows to predict ("target"), and train rows of these languages to draw a
-    few of ("few"), those that there are.
+    """Returns the tables that exist: train rows of further languages ("more"), rows to evaluate ("target"), and train
+    rows of these languages for few-shot ("few").
 
-    A language without train rows gives a few of those to answer, see `settle`.
+    If a language has no train rows, few-shot rows come from those to evaluate, see `settle`.
     """
     tables: dict[SplitKey, Table] = {}
     for language in languages.more:
@@ -147,7 +149,7 @@ def read_languages(task: Task, settings: Settings, languages: Languages, samples
         tables[SplitKey("more", language)] = found[TRAIN]
     where = settings.transfer_data or settings.data
     for language in languages.targets:
-        # The task's own language may stand with the rows to learn from only.
+        # The rows of the task's own language may be in `--data` only.
         apart = where if language != task.language or language in _languages_in(Path(where)) else settings.data
         found = _read(task, settings, language, samples, apart, need="dev")
         tables[SplitKey("target", language)] = found[DEV]
@@ -176,16 +178,16 @@ def settle(
     tables: Mapping[SplitKey, Table],
     notes: list[str],
 ) -> dict[SplitKey, Rows]:
-    """The rows with a few of each language added to those of train, and none answered that was learnt from in any
-    language: of sets that were translated from one another (as many rows each), rows of one number are the same.
+    """Adds few-shot rows to train, and removes evaluation rows that were trained on in any language: in parallel data
+    (data sets with the same number of rows), rows with the same number are translations of each other.
 
     Args:
-        rows: as they are once splits have been cut.
-        tables: what they were read from.
+        rows: the rows after the splits have been made.
+        tables: the tables from which the rows were read.
     """
     sizes = {table.origin: len(table) for table in tables.values()}
     learnt: list[tuple[int, set[int]]] = []
-    if DEV not in tables:  # train and dev were cut from one set; what weights are chosen on counts as learnt from
+    if DEV not in tables:  # train and dev come from one table; rows for model selection count as train rows
         known = [rows[TRAIN], *([rows[DEV]] if settings.chooses_on_dev else [])]
         learnt.append((len(tables[TRAIN]), {number for each in known for number in each.numbers.tolist()}))
     parts = [rows[TRAIN], *(rows[SplitKey("more", each)] for each in languages.more)]
@@ -217,8 +219,8 @@ def settle(
 def _without(
     rows: Rows, size: int, learnt: list[tuple[int, set[int]]], contexts: set[str], settings: Settings, notes: list[str]
 ) -> Rows:
-    """The rows but those that stand in a train row in some language."""
-    # The bundled samples are the first rows of the English one, translated.
+    """Returns the rows that are not train rows in any language."""
+    # The bundled samples are translations of the first rows of the English sample.
     taken = {number for there, numbers in learnt if settings.data == "sample" or there == size for number in numbers}
     stay = ~np.isin(rows.numbers, list(taken))
     if contexts and "context" in rows.columns:

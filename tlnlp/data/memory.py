@@ -1,5 +1,5 @@
-"""Rows that are in memory already: a list of dicts, a dict of columns, a pandas DataFrame, a `datasets.Dataset`, or a
-mapping of split to any of these or to a file. They become tables, and are then checked as files are."""
+"""Rows in memory: a list of dicts, a dict of columns, a pandas DataFrame, a `datasets.Dataset`, or a mapping from
+splits to any of these or to files. They are converted to tables and then checked like files."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from tlnlp.data.table import Table, show
 from tlnlp.errors import InputError
 
 FORMS = "a path, a list of dicts, a dict of columns, a pandas DataFrame, a datasets.Dataset, or {split: any of these}"
-# Names of splits, by which a mapping of splits is told from one of columns.
+# Names of splits, which distinguish a mapping of splits from a mapping of columns.
 SPLITS = ("train", *DEV_NAMES, "validation_matched", "test")
 
 
 def tables_of(data: Any, form: FileFormat) -> dict[str, Table]:
-    """{split: table}. Data that is one table is `train`, as one file is. Rows are numbered from 0, as Python and pandas
-    number them.
+    """Returns {split: table}. A single table is `train`, like a single file. Rows are numbered from 0, as in Python and
+    pandas.
 
     Raises:
-        InputError: data of another form, or columns of different lengths.
+        InputError: the data are of an unsupported type, or have columns of different lengths.
     """
     if isinstance(data, Mapping) and data and all(_is_split(name, value) for name, value in data.items()):
         return {str(name): _table(value, f"data[{name!r}]", form) for name, value in data.items()}
@@ -37,7 +37,7 @@ def tables_of(data: Any, form: FileFormat) -> dict[str, Table]:
 
 
 def fingerprint_of(tables: Mapping[str, Table]) -> str:
-    """8 hexadecimal digits over all columns of all splits, to tell one set of rows from another."""
+    """Returns a digest of all columns of all splits, 8 hexadecimal digits."""
     digest = hashlib.sha256()
     for split, table in sorted(tables.items()):
         for name in sorted(table.columns):
@@ -56,7 +56,7 @@ def _is_objects(value: object) -> bool:
 
 
 def _is_frame(value: object) -> bool:
-    """A DataFrame by what it can do: pandas is not imported for it."""
+    """Recognises a DataFrame by its attributes, without importing pandas."""
     return hasattr(value, "columns") and hasattr(value, "iloc")
 
 
@@ -107,7 +107,7 @@ def _table_of_frame(frame: Any, origin: str) -> Table:
 
 
 def _whole_numbers(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
-    """One gap makes pandas hold a column of whole numbers as floats: they are whole again here."""
+    """Converts floats back to integers in columns that pandas stores as floats because a value is missing."""
 
     def restored(values: list[Any]) -> list[Any]:
         floats = [value for value in values if value is not None]
@@ -119,13 +119,13 @@ def _whole_numbers(columns: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
 
 
 def _table_of_dataset(dataset: Any, origin: str) -> Table:
-    rows = dataset.with_format(None)[:]  # whatever was selected, shuffled or formatted
+    rows = dataset.with_format(None)[:]  # respects selections and shuffles, ignores formats
     table = _table_of_columns({str(name): list(values) for name, values in rows.items()}, origin, len(dataset))
     return Table(table.columns, origin, table.numbers, class_names_of(dataset))
 
 
 def _plain(value: Any) -> Any:
-    """Numbers and arrays of numpy as Python's own; a NaN is a value that is missing."""
+    """Converts numpy numbers and arrays to Python objects; NaN is a missing value."""
     if isinstance(value, np.ndarray | np.generic):
         return _plain(value.tolist())
     if isinstance(value, float) and math.isnan(value):
@@ -134,11 +134,11 @@ def _plain(value: Any) -> Any:
 
 
 def rows_of(inputs: Iterable[Any], roles: Sequence[str]) -> list[dict[str, Any]]:
-    """What a model is asked, one dict a row: a dict as it is; else a value for the first of `roles`, or a tuple with
-    one for each.
+    """Returns the inputs of a model as one dict per row. A dict is unchanged; a single value is that of the first of
+    `roles`; a tuple has one value per role.
 
     Raises:
-        InputError: a tuple with another number of values.
+        InputError: a tuple has another number of values.
     """
     rows = []
     for number, given in enumerate(inputs):

@@ -1,4 +1,4 @@
-"""From role to reader: a table's columns to checked rows."""
+"""Converts a table's columns to checked rows, with a reader for each role."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tlnlp.data.texts import read_prompts, read_texts, read_weights, read_words
 if TYPE_CHECKING:
     from tlnlp.task import Labels
 
-# What is asked for: a test split may lack it. (What each row weighs is needed in train alone.)
+# Roles to predict: a test split may lack them. (Row weights are needed in train only.)
 ASKED = ("label", "tags", "answers")
 WEIGHT = "weight"
-# Endings may begin by themselves.
+# A prompt may be empty.
 PROMPT = "prompt"
 
-# Roles whose values can be read by themselves; those asked for are read beside what they are about.
+# Roles whose values can be read on their own; those to predict are read together with their inputs.
 READERS: dict[str, Callable[[Table, str, str], list[Any]]] = {
     "text": read_texts,
     "text_pair": read_texts,
@@ -39,12 +39,12 @@ READERS: dict[str, Callable[[Table, str, str], list[Any]]] = {
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """How a task's rows are read, the same for each split.
+    """Options for reading rows, the same for each split.
 
     Args:
-        labels: the task's labels or tags, or those found in the data; None where the answer is no label.
+        labels: the task's labels or tags, or those found in the data; None if the task has no labels.
         fix_answers: see `read_answers`.
-        unanswerable: questions without an answer belong to the task.
+        unanswerable: whether the task has questions without an answer.
     """
 
     labels: Labels
@@ -53,14 +53,14 @@ class ReadOptions:
 
 
 def read_rows(table: Table, columns: Mapping[str, str], reading: ReadOptions, *, train: bool) -> tuple[Rows, list[str]]:
-    """The table as rows, after all checks; and what a person should know of them.
+    """Returns the table as checked rows, and notes to print.
 
     Args:
         columns: {role: column}, from `choose_columns`.
-        train: whether these are the rows to learn from.
+        train: whether these are the train rows.
 
     Raises:
-        InputError: a value that its role cannot take.
+        InputError: a value is invalid for its role.
     """
     notes: list[str] = []
     values = {role: READERS[role](table, role, column) for role, column in columns.items() if role in READERS}
@@ -98,17 +98,17 @@ def _read_label(table: Table, columns: Mapping[str, str], values: Mapping[str, A
 
 
 def _read_ids(table: Table, column: str) -> list[str] | None:
-    """The rows' own names; None unless each row has one of its own."""
+    """Returns the ids of the rows; None unless they are complete and unique."""
     values = table.values(column)
     ids = [str(value) for value in values if isinstance(value, str | int) and not isinstance(value, bool)]
     return ids if len(set(ids)) == len(values) else None
 
 
 def is_hidden(table: Table, columns: Mapping[str, str], roles: Mapping[str, str], labels: Labels) -> bool:
-    """Whether what is asked for is in no row, as in the published test split of GLUE.
+    """Returns whether no row has labels, tags or answers, as in the published test split of GLUE.
 
     Args:
-        columns: {role: column} that the table has.
+        columns: {role: column} of the table.
         roles: the task's roles.
     """
     for role in (role for role in ASKED if role in roles):

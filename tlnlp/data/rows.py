@@ -1,4 +1,4 @@
-"""Rows: named columns of one split, with the place each row came from, so that a message can point at it."""
+"""Rows: the columns of one split, and the source of each row, for messages."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ class Rows:
     """One split.
 
     Args:
-        columns: role to the values, one a row:
+        columns: {role: values}, one value per row:
             text, text_pair, question, context, prompt, id: a text.
-            label: its index in `labels`, or a float (Score), or a tuple of indices (Several); beside endings the place
-                of the right one, from 0.
+            label: an index in `labels`, a float (Regression), or a tuple of indices (MultiLabel); with endings, the
+                index of the right one, from 0.
             weight: a float, 0 or more.
-            words: a list of texts, one at least; an empty text is a word as well.
-            tags: for each word an index in `labels`.
-            endings: a list of texts, two at least.
-            answers: {"text": list of texts, "answer_start": list of their places in the context, in characters from
-                0}; both empty where the question has no answer; -1 for a text that the context does not have
-                (`--fix-answers`, and never in train).
+            words: a list of at least one text; an empty text is a valid word.
+            tags: an index in `labels` for each word.
+            endings: a list of at least two texts.
+            answers: {"text": list of texts, "answer_start": list of their starts in the context, in characters from
+                0}; both empty if the question has no answer; -1 for a text that the context lacks (with
+                `--fix-answers`, never in train).
         origin: file or data set, for messages ("reviews.csv", "nyu-mll/glue sst2 train").
-        numbers: the row's number in its origin, from 1, as an editor shows it (a header line is not counted); of words
-            in columns the line where the sentence begins.
-        labels: names of labels or tags in order; None where the answer is no label.
+        numbers: the number of each row in its source, from 1, as an editor shows it (a header line is not counted); in
+            CoNLL files, the line where the sentence starts.
+        labels: names of labels or tags in order; None if the task has no labels.
     """
 
     columns: dict[str, list[Any]]
@@ -40,12 +40,12 @@ class Rows:
         return len(self.numbers)
 
     def select(self, positions: Sequence[int] | np.ndarray) -> Rows:
-        """The rows at `positions`, in that order."""
+        """Returns the rows at `positions`, in that order."""
         chosen = {role: [values[i] for i in positions] for role, values in self.columns.items()}
         return Rows(chosen, self.origin, self.numbers[np.asarray(positions, dtype=np.int64)], self.labels)
 
     def followed_by(self, *others: Rows) -> Rows:
-        """All rows in one, with the roles that all have."""
+        """Concatenates rows, with the roles that all of them have."""
         parts = [self, *others]
         roles = [role for role in self.columns if all(role in part.columns for part in parts)]
         columns = {role: [value for part in parts for value in part.columns[role]] for role in roles}
@@ -54,7 +54,7 @@ class Rows:
 
 
 def strata_of(rows: Rows) -> np.ndarray:
-    """Each row's label [rows]; one stratum for all where rows have no label, several, or a number."""
+    """Returns each row's stratum [rows]: its label. Rows that do not have exactly one label are all in one stratum."""
     values = rows.columns.get("label")
     if values is None or rows.labels is None or not isinstance(values[0], int):
         return np.zeros(len(rows), dtype=np.int64)
@@ -94,13 +94,13 @@ class Splits:
     """The rows of a run.
 
     Args:
-        train, dev: to learn from; to report on (or to choose on, where `test` is reported on).
-        test: labelled rows that nothing is chosen on, where there are any.
-        extra_splits: further rows to report on, by name.
-        target_languages: rows in further languages to report on, by language; nothing is ever chosen on them.
-        language: that of `dev`, where there are others.
-        notes: what a person should know of how the splits came about ("dev: 200 rows cut from train, seed 0").
-        fingerprint: digest of all rows and labels: two runs with the same one saw the same data.
+        train, dev: rows to train on, and to evaluate on (for model selection, if `test` is the reported split).
+        test: labelled rows that are not used for model selection, if there are any.
+        extra_splits: further rows to evaluate on, by name.
+        target_languages: rows in other languages to evaluate on, by language; never used for model selection.
+        language: the language of `dev`, if there are others.
+        notes: notes on how the splits were made ("dev: 200 rows cut from train, seed 0").
+        fingerprint: digest of all rows and labels: two runs with the same fingerprint saw the same data.
     """
 
     train: Rows

@@ -1,25 +1,25 @@
-"""Seeded, stratified draws: each label keeps its share."""
+"""Seeded, stratified sampling: each label keeps its share."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Every purpose has its own stream, so that cutting a dev split and drawing train rows do not depend on each other.
+# Each purpose has its own random stream, so that making a dev split and sampling train rows are independent.
 FOR_DEV, FOR_CHOICE, FOR_TRAIN, FEW_SHOT = 1, 2, 3, 4
 
 
 def allot(counts: np.ndarray, total: int, least: np.ndarray, most: np.ndarray) -> np.ndarray:
-    """How many of `total` each stratum gets: its share by the method of largest remainders, within bounds.
+    """Allots `total` to the strata in proportion to `counts`, by the method of largest remainders, within bounds.
 
     Args:
         counts: rows of each stratum [strata].
         total: between the sums of `least` and `most`.
-        least, most: bounds of what each stratum gets [strata].
+        least, most: bounds for each stratum [strata].
     """
     quotas = total * counts / counts.sum()
     given: np.ndarray = np.clip(np.floor(quotas).astype(np.int64), least, most)
     while (missing := total - int(given.sum())) != 0:
-        # One more to those that are furthest below their quota, or one less to those furthest above.
+        # Adds one to the strata furthest below their quota, or removes one from those furthest above.
         step = 1 if missing > 0 else -1
         able = np.flatnonzero(given < most if step > 0 else given > least)
         neediest = able[np.argsort(-step * (quotas - given)[able], kind="stable")]
@@ -28,7 +28,7 @@ def allot(counts: np.ndarray, total: int, least: np.ndarray, most: np.ndarray) -
 
 
 def draw_rows(strata: np.ndarray, total: int, seed: int, purpose: int = FOR_TRAIN) -> np.ndarray:
-    """Positions of `total` drawn rows, ascending; at least one of each stratum where `total` allows it.
+    """Returns the positions of `total` sampled rows, ascending, with at least one of each stratum if `total` allows.
 
     Args:
         strata: the stratum of each row [rows].
@@ -39,9 +39,9 @@ def draw_rows(strata: np.ndarray, total: int, seed: int, purpose: int = FOR_TRAI
 
 
 def cut_rows(strata: np.ndarray, seed: int, purpose: int, fraction: float = 0.1, most_rows: int = 2000) -> np.ndarray:
-    """Positions of the rows to cut off, ascending: `fraction` of all, but at most `most_rows`.
+    """Returns the positions of the rows to hold out, ascending: `fraction` of all, but at most `most_rows`.
 
-    Every stratum of two rows or more gives at least one (while `most_rows` allows it) and keeps at least one.
+    From every stratum of two or more rows at least one is held out (if `most_rows` allows) and at least one remains.
 
     Args:
         strata: the stratum of each row [rows], at least two rows in one of them.
@@ -56,11 +56,11 @@ def cut_rows(strata: np.ndarray, seed: int, purpose: int, fraction: float = 0.1,
 
 
 def cut_groups(groups: np.ndarray, seed: int, purpose: int, fraction: float = 0.1, most_rows: int = 2000) -> np.ndarray:
-    """Positions of the rows to cut off, ascending: whole groups, so that none is on both sides of the cut. As many as
-    `fraction` of all rows and `most_rows` have room for, but at least one.
+    """Returns the positions of the rows to hold out, ascending, in whole groups, so that no group is on both sides: as
+    many groups as fit into `fraction` of all rows and `most_rows`, but at least one.
 
     Args:
-        groups: the group of each row [rows], two groups at least.
+        groups: the group of each row [rows], at least two groups.
     """
     _, groups, counts = np.unique(groups, return_inverse=True, return_counts=True)
     order = np.random.default_rng([seed, purpose]).permutation(len(counts))

@@ -1,4 +1,4 @@
-"""A path to the tables of its splits."""
+"""Reads the splits of a file or folder."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tlnlp.data.rows import DEV, TEST, TRAIN, SplitKey
 from tlnlp.data.table import Table
 from tlnlp.errors import InputError, did_you_mean
 
-# What people call the split that a run is reported on; where a set has two of them: validation_matched.
+# Usual names of the dev split; in data sets with two of them: validation_matched.
 DEV_NAMES = ("validation", "dev", "valid", "val")
-# eng.testa and eng.testb, as CoNLL 2003 calls them.
+# eng.testa and eng.testb in CoNLL-2003.
 CONLL_DEV, CONLL_TEST = "testa", "testb"
-# What publishers set around a split's name: the mark of an only shard (train-00000-of-00001.parquet), SQuAD's version
-# (train-v2.0.json), the treebank (en_ewt-ud-train.conllu), the corpus (msr_paraphrase_train.txt).
+# Prefixes and suffixes of split names in published files: a single shard (train-00000-of-00001.parquet), SQuAD's
+# version (train-v2.0.json), the treebank (en_ewt-ud-train.conllu), the corpus (msr_paraphrase_train.txt).
 _AROUND_NAME = re.compile(r"-00000-of-00001$|-v\d\.\d$|^.+-ud-(?=[a-z]+$)|^msr_paraphrase_")
 
 
@@ -31,19 +31,19 @@ def read_path(
     *,
     need: Literal["train", "dev", "either"] = "train",
 ) -> dict[SplitKey, Table]:
-    """{TRAIN: table, DEV: table, ...}; all but the one that is needed where they are there.
+    """Returns {TRAIN: table, DEV: table, ...} with the splits that exist.
 
     Args:
-        path: a file of train rows, or a folder with one file for each split.
-        train, dev: the task's own split names; the usual ones are looked for as well.
-        more: {which: the task's split name} of further splits.
-        form: what the task knows of its files.
-        need: what must be there, and what a file by itself is. Where dev is needed, test will do; "either": where
-            there are no train rows, those of dev are given as train, for dev rows to be cut from.
+        path: a file of train rows, or a folder with one file per split.
+        train, dev: the task's split names; the usual names are tried as well.
+        more: {key: the task's split name} of further splits.
+        form: what the task declares about its files.
+        need: the split that must exist, and that a single file is taken for. If it is "dev", a test split will do; if
+            it is "either" and there are no train rows, the dev rows are returned as train, to be split later.
 
     Raises:
-        InputError: nothing there, a folder without the rows needed, two files for one split, or a file that is
-            refused.
+        InputError: the path does not exist, a folder lacks the needed split or has two files for one split, or a file
+            is invalid.
     """
     path = path.expanduser()
     if path.is_file():
@@ -70,14 +70,14 @@ def read_path(
 
 
 def _dev_names(dev: str) -> list[str]:
-    """The task's own name first; of validation_matched also dev_matched and its like."""
+    """Returns the names to try, the task's own first; for validation_matched also dev_matched and so on."""
     first, _, rest = dev.partition("_")
     variants = [f"{name}_{rest}" for name in DEV_NAMES] if rest and first in DEV_NAMES else []
     return [dev, *variants]
 
 
 def _find(folder: Path, names: Sequence[str], form: FileFormat) -> Path | None:
-    """The file of the first of `names` that has one."""
+    """Returns the file of the first of `names` for which there is one."""
     files = {file: _split_name(file, form) for file in sorted(folder.iterdir()) if file.is_file()}
     for name in names:
         fitting = [file for file, split in files.items() if split == name.lower()]
@@ -93,7 +93,7 @@ def _find(folder: Path, names: Sequence[str], form: FileFormat) -> Path | None:
 
 
 def _split_name(file: Path, form: FileFormat) -> str | None:
-    """The name without its endings and what publishers set around it; None where the ending is of no data."""
+    """Returns the name without suffixes and publishers' additions; None if the suffix is not that of a data file."""
     ending, compression = split_suffixes(file)
     if ending in FORMATS:
         return _AROUND_NAME.sub("", file.name[: len(file.name) - len(ending + compression)].lower())

@@ -1,4 +1,4 @@
-"""A table as it was read: columns by their own names, nothing checked or renamed yet."""
+"""A table as it was read: columns by their original names, not yet checked."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class Table:
     """One split as its source has it.
 
     Args:
-        columns: the source's own column name to its values (a list, or an Arrow column that is read when asked for).
+        columns: {original column name: values} (a list, or an Arrow column, which is read when it is used).
         origin: file or data set, for messages.
-        numbers: the row's number in its origin, from 1.
-        class_names: for columns of integers, the names that the source itself gives them.
-        notes: what a person should know of how it was read.
+        numbers: the number of each row in its source, from 1.
+        class_names: for integer columns, the names that the source gives the integers.
+        notes: notes on how it was read.
     """
 
     columns: dict[str, Any]
@@ -36,12 +36,12 @@ class Table:
         return len(self.numbers)
 
     def values(self, column: str) -> list[Any]:
-        """The column's values, one a row."""
+        """Returns the column's values, one per row."""
         values = self.columns[column]
         return values if isinstance(values, list) else values.to_pylist()
 
     def select(self, positions: Sequence[int], note: str) -> Table:
-        """The rows at `positions` only, which `note` says why."""
+        """Returns the rows at `positions`, and adds `note`, which says why."""
         columns = {
             name: [values[i] for i in positions] if isinstance(values, list) else values.take(positions)
             for name, values in self.columns.items()
@@ -50,8 +50,8 @@ class Table:
 
 
 def show(value: Any) -> str:
-    """The value as Python writes it, cut to 60 characters."""
-    # A text of megabytes need not be written out to show its first words.
+    """Returns the value's repr, truncated to 60 characters."""
+    # Truncated first, so that the repr of a text of megabytes is not built.
     text = repr(value[: 2 * SHOWN_CHARACTERS] if isinstance(value, str) else value)
     return text if len(text) <= SHOWN_CHARACTERS else text[: SHOWN_CHARACTERS - 3] + "..."
 
@@ -62,9 +62,9 @@ def refuse_rows(
     """Raises InputError for the rows at `positions`: the first three with their values, and how many there are.
 
     Args:
-        positions: faulty rows, counted from 0 in the table.
+        positions: invalid rows, counted from 0 in the table.
         values: the column's values, of all rows.
-        what: what these values are, for the message ("text", "label").
+        what: the name of the values in the message ("text", "label").
         expected, change: as in InputError.
     """
     found = point_at(table, positions, lambda row: f"{what} {show(values[row])}")
@@ -72,11 +72,11 @@ def refuse_rows(
 
 
 def point_at(table: Table, positions: Sequence[int], say: Callable[[int], str]) -> str:
-    """'reviews.csv, row 3: ...; row 5: ...; row 8: ... (12 such rows in all)'.
+    """Returns 'reviews.csv, row 3: ...; row 5: ...; row 8: ... (12 such rows in all)'.
 
     Args:
         positions: rows counted from 0 in the table; the first three are shown.
-        say: what is to be said of a row.
+        say: returns the text for a row.
     """
     shown = [f"row {table.numbers[row]}: {say(row)}" for row in positions[:SHOWN_ROWS]]
     total = f" ({len(positions):,} such rows in all)" if len(positions) > 1 else ""

@@ -1,4 +1,4 @@
-"""One tag for each word: read by name; and the scheme in which tags mark names of several words."""
+"""Tags of words, read by name, and their scheme (IOB1, IOB2, IOBES, BILOU), which marks entities of several words."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ OUTSIDE = "O"
 
 
 def read_tags(table: Table, column: str, labels: tuple[str, ...], words: Sequence[list[str]]) -> list[list[int]]:
-    """The indices of each row's tags: from a list, a JSON list in a text, or tags between blanks.
+    """Returns the indices of each row's tags, read from a list, a JSON list or a text separated by spaces.
 
     Raises:
-        InputError: a row without tags, more or fewer tags than words, or a value that is no tag.
+        InputError: a row has no tags, or more or fewer tags than words, or a value is not a tag.
     """
     values = _tag_values(table, column)
     expected = f"a tag for every word: {describe(labels)}"
@@ -45,7 +45,7 @@ def read_tags(table: Table, column: str, labels: tuple[str, ...], words: Sequenc
             change="these rows, or the columns: --columns words=COLUMN tags=COLUMN",
         )
     lookup = accepted_spellings(labels)
-    # Few distinct values stand at many words: each is looked up once. The type tells True and 1.0 from 1.
+    # There are few distinct values: each is looked up once. The type distinguishes True and 1.0 from 1.
     keys = {lookup_key(tag) for tags in values for tag in tags}
     indices = {key: read_one(key[1], lookup) for key in keys}
     read = [[indices[lookup_key(tag)] for tag in tags] for tags in values]
@@ -60,7 +60,7 @@ def read_tags(table: Table, column: str, labels: tuple[str, ...], words: Sequenc
 
 
 def _tag_values(table: Table, column: str) -> list[Any]:
-    """Each row's tags, by name where the source names its integers."""
+    """Returns each row's tags, by name if the source names its integers."""
     values = named_values(table, column)
     return [split_list(value, (str, int)) for value in values]
 
@@ -70,15 +70,15 @@ def _is_unread(tags: Any) -> bool:
 
 
 def are_hidden(table: Table, column: str) -> bool:
-    """Whether no row has any tag."""
+    """Returns whether no row has any tag."""
     return all(
         not isinstance(tags, list) or all(is_missing(tag, ()) for tag in tags) for tags in _tag_values(table, column)
     )
 
 
 def find_tags(tables: Sequence[tuple[Table, str]]) -> tuple[str, ...]:
-    """The tags that occur in a table's column, for several: in the source's own order if it has one, else "O" first
-    and the others sorted."""
+    """Returns the tags that occur in the given columns of several tables: in the source's order if it has one,
+    otherwise "O" first and the others sorted."""
     found: set[str] = set()
     for table, column in tables:
         values = {lookup_key(tag) for tags in _tag_values(table, column) if isinstance(tags, list) for tag in tags}
@@ -93,28 +93,29 @@ def find_tags(tables: Sequence[tuple[Table, str]]) -> tuple[str, ...]:
 # --- schemes: Ramshaw and Marcus 1995 (IOB1); Sang and Veenstra 1999 (IOB2); Ratinov and Roth 2009 (BILOU, here also
 # with the letters of IOBES)
 
-# The letters of each scheme, the two IOB apart; those that end a name of several words, and those that are a whole one.
+# The prefixes of each scheme, besides O (IOB1 and IOB2 share theirs); prefixes after which an entity may continue, of
+# the last word of an entity, and of an entity of one word.
 _LETTERS = {"IOB": {"B", "I"}, "IOBES": {"B", "I", "E", "S"}, "BILOU": {"B", "I", "L", "U"}}
 _OPEN, _LAST, _ALONE = {"B", "I"}, {"E", "L"}, {"S", "U"}
 
-Part = tuple[str, str]  # letter and type: ("B", "PER"), ("O", ""), and ("", "NOUN") for a tag without a scheme
-# Two tags that stand one behind the other; outside at the border of a sentence.
+Part = tuple[str, str]  # prefix and type: ("B", "PER"), ("O", ""), and ("", "NOUN") for a tag without a scheme
+# Two consecutive tags; O before the first and after the last word of a sentence.
 Pair = tuple[Part, Part]
 _BORDER: Part = (OUTSIDE, "")
 
 
 def find_scheme(sequences: Iterable[Sequence[str]]) -> str | None:
-    """ "IOB1", "IOB2", "IOBES" or "BILOU"; None for plain tags, and where every tag is O."""
+    """Returns "IOB1", "IOB2", "IOBES" or "BILOU"; None for plain tags, and if every tag is O."""
     return _scheme(_count_pairs(sequences))
 
 
 def describe_tags(rows: Rows, *, only_faults: bool = False, known: str | None = None) -> list[str]:
-    """A note on scheme, entities and faults: "tags: IOB2; PER 6,600, LOC 7,140; 37 tags begin with I- where B- is due,
-    first in train.txt row 12".
+    """Returns a note on scheme, entities and faults: "tags: IOB2; PER 6,600, LOC 7,140; 37 tags begin with I- where B-
+    is due, first in train.txt row 12".
 
     Args:
-        only_faults: nothing where there is nothing to complain of.
-        known: the scheme of other rows; another one here is said.
+        only_faults: return a note only if there are faults.
+        known: the scheme of other rows, to which this one is compared.
     """
     names = rows.labels or ()
     sequences = [[names[tag] for tag in tags] for tags in rows.columns["tags"]]
@@ -164,7 +165,7 @@ def _scheme(pairs: Counter[Pair]) -> str | None:
     family = next((name for name, own in _LETTERS.items() if letters <= own), None) if letters else None
     if family != "IOB":
         return family
-    # Either is wrong in the other one: I- at the beginning of a name, and B- where no name of the type stands before.
+    # IOB2 never starts an entity with I-; IOB1 starts one with B- only right after an entity of the same type.
     begun = {
         letter: sum(count for (before, tag), count in pairs.items() if tag[0] == letter and not _goes_on(before, tag))
         for letter in "BI"
@@ -173,7 +174,7 @@ def _scheme(pairs: Counter[Pair]) -> str | None:
 
 
 def _goes_on(before: Part, tag: Part) -> bool:
-    """Whether a name of the same type may go on at `tag`."""
+    """Returns whether an entity of the same type may continue at `tag`."""
     return before[0] in _OPEN and before[1] == tag[1]
 
 
@@ -188,7 +189,7 @@ def _is_fault(pair: Pair, scheme: str) -> bool:
 
 
 def _counted(sequences: Iterable[Sequence[str]], pairs: Counter[Pair], scheme: str | None) -> str:
-    """'PER 6,600, LOC 7,140': names of each type by a scheme, else words of each tag."""
+    """Returns 'PER 6,600, LOC 7,140': entities of each type if there is a scheme, otherwise words of each tag."""
     counts: Counter[str] = Counter()
     if scheme is None:
         counts.update(tag for tags in sequences for tag in tags)

@@ -1,4 +1,4 @@
-"""What stands by itself in a row: texts, words, weights."""
+"""Reads texts, words and weights."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from tlnlp.data.table import Table, refuse_rows
 
 
 def read_texts(table: Table, role: str, column: str) -> list[Any]:
-    """The texts of a column, as they are.
+    """Returns the texts of a column, unchanged.
 
     Raises:
-        InputError: a null, an empty text, something that is no text, or half of a surrogate pair.
+        InputError: a value is null, empty, not a text, or contains half of a surrogate pair.
     """
     values = table.values(column)
     wrong = [i for i, value in enumerate(values) if not isinstance(value, str) or not value or value.isspace()]
@@ -26,10 +26,10 @@ def read_texts(table: Table, role: str, column: str) -> list[Any]:
 
 
 def read_prompts(table: Table, role: str, column: str) -> list[Any]:
-    """As `read_texts`, but a row's ending may begin with nothing (HellaSwag has such rows).
+    """Same as `read_texts`, but a prompt may be empty (HellaSwag has such rows).
 
     Raises:
-        InputError: a null, something that is no text, or half of a surrogate pair.
+        InputError: a value is null, not a text, or contains half of a surrogate pair.
     """
     values = table.values(column)
     wrong = [i for i, value in enumerate(values) if not isinstance(value, str)] or _no_unicode(values)
@@ -49,14 +49,14 @@ def _refuse_texts(table: Table, role: str, column: str, values: list[Any], wrong
 
 
 def _no_unicode(values: list[str]) -> list[int]:
-    """The rows whose text has half of a surrogate pair in it."""
+    """Returns the rows whose text contains half of a surrogate pair."""
     if is_unicode("".join(values)):
         return []
     return [i for i, value in enumerate(values) if not is_unicode(value)]
 
 
 def is_unicode(text: str) -> bool:
-    """False where there is half of a surrogate pair in the text."""
+    """Returns False if the text contains half of a surrogate pair."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
@@ -65,10 +65,10 @@ def is_unicode(text: str) -> bool:
 
 
 def read_words(table: Table, role: str, column: str) -> list[list[str]]:
-    """The words of each row: a list, a JSON list in a text, or words between blanks.
+    """Returns the words of each row, read from a list, a JSON list or a text separated by spaces.
 
     Raises:
-        InputError: a row without words, or a word that is no text.
+        InputError: a row has no words, or a word is not a text.
     """
     values = [split_list(value, str) for value in table.values(column)]
     wrong = [i for i, words in enumerate(values) if not _are_words(words)]
@@ -93,18 +93,18 @@ def _are_words(words: Any) -> bool:
 
 
 def split_list(value: Any, kinds: type | tuple[type, ...]) -> Any:
-    """A list as it is; of a text the JSON list of `kinds` in it, or what stands between its blanks."""
+    """Returns a list unchanged, and a text as the JSON list of `kinds` that it contains, or split at spaces."""
     if not isinstance(value, str):
         return value
     if (found := json_list(value, kinds)) is not None:
         return found
-    # Not value.split(): that also cuts at the blanks of other scripts, which may be words or stand in them.
+    # Not value.split(): it also splits at the whitespace of other scripts, which may be part of words.
     stripped = value.strip(" \t\r\n")
     return re.split(r"[ \t\r\n]+", stripped) if stripped else []
 
 
 def json_list(text: str, kinds: type | tuple[type, ...]) -> list[Any] | None:
-    """The JSON list of `kinds` that is written in a text, if it is one."""
+    """Returns the JSON list of `kinds` in a text, or None."""
     if not text.lstrip().startswith("["):
         return None
     try:
@@ -115,10 +115,10 @@ def json_list(text: str, kinds: type | tuple[type, ...]) -> list[Any] | None:
 
 
 def read_weights(table: Table, role: str, column: str) -> list[float]:
-    """How much each row counts, 0 or more.
+    """Returns the weight of each row, 0 or more.
 
     Raises:
-        InputError: a value that is no number, below 0 or without end, or nothing but zeros.
+        InputError: a value is not a number, negative or infinite, or all are zero.
     """
     values = table.values(column)
     weights = [_read_number(value) for value in values]
@@ -133,7 +133,7 @@ def read_weights(table: Table, role: str, column: str) -> list[float]:
 
 
 def _read_number(value: Any) -> float:
-    """NaN where it is no number."""
+    """Returns the number; NaN if the value is not a number."""
     try:
         return float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
     except (ValueError, OverflowError):

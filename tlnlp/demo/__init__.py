@@ -1,1 +1,1 @@
-"""The web page: fill-mask, next word, a trained model, and the same checkpoint before and after."""
+"""The web demo: fill-mask, next word, a trained model, and the same checkpoint before and after fine-tuning."""

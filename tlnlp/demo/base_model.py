@@ -1,4 +1,4 @@
-"""The model of a run as it was before its first update: the checkpoint, with the new head of the run's seed."""
+"""The model of a run before fine-tuning: the checkpoint with the new head, initialised with the run's seed."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tlnlp.transfer.parse_strategy import find_strategy
 
 
 def load_before(answerer: Predictor, folder: Path) -> Predictor:
-    """The same task with the weights that the run in `folder` began with.
+    """Loads the model of the run in `folder` with its initial weights.
 
     Raises:
-        InputError: the run says nothing of them, or its checkpoint is gone.
+        InputError: the run does not record them, or its checkpoint is missing.
     """
     path = folder / RESULT
     if not path.is_file():
@@ -42,6 +42,6 @@ def load_before(answerer: Predictor, folder: Path) -> Predictor:
         seed=given["seed"], new_head=given["new_head"], new_weights=new_weights,
     )  # fmt: skip
     before.model = network.eval().to(answerer.accelerator.device)
-    before.temperature = before.threshold = None  # those were fitted on what it learnt
+    before.temperature = before.threshold = None  # they were fitted after training
     before.packing = None
     return before

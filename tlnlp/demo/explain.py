@@ -1,4 +1,4 @@
-"""A trained model asked by hand: rows of one, what to show of an answer, and which words it hangs on."""
+"""Predictions for single rows in the demo: reading the input, displaying the prediction, and word importance."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from tlnlp.inference.predictor import Predictor
 from tlnlp.runs.folder import MODEL
 from tlnlp.task import MultiLabel, Regression, Task
 
-# A page is for looking at a few sentences: what is longer is better asked with `tlnlp predict`.
+# The demo is for a few sentences: use `tlnlp predict` for longer text.
 MOST_CHARACTERS = 20_000
-# Words whose weight is looked at: each is one more row.
+# Maximum number of words for word importance: each needs one more prediction.
 MOST_WORDS = 120
 WORD = re.compile(r"\w+(?:['’]\w+)?|[^\w\s]")
 
@@ -29,12 +29,12 @@ Marked = list[tuple[str, str | float | None]]
 
 @dataclass(frozen=True)
 class DisplayedPrediction:
-    """What the page shows of an answer.
+    """A prediction as the page displays it.
 
     Args:
-        words: the answer in a line.
-        chances: {answer: probability}, the likeliest first; {} where there are none.
-        marked: the text in pieces, each with its mark or None: tags over words, the answer in its context.
+        words: the prediction as one line of text.
+        chances: {prediction: probability}, the most probable first; {} if there are none.
+        marked: the text in parts, each with its mark or None: tags of words, the answer in its context.
     """
 
     words: str
@@ -43,7 +43,7 @@ class DisplayedPrediction:
 
 
 def find_model(folder: Path) -> Path:
-    """The folder `model` of a run, of its first seed where there are several, or that folder itself.
+    """Returns the folder `model` of a run, or of its first seed if there are several, or `folder` if it is one itself.
 
     Raises:
         InputError: there is none.
@@ -57,25 +57,25 @@ def find_model(folder: Path) -> Path:
 
 
 def fields_of(task: Task) -> list[str]:
-    """The roles that a person fills in, in order."""
+    """Returns the roles of the input fields, in order."""
     return [role for role in task.columns.by_role() if role not in (*ASKED, WEIGHT, PROMPT, "id")]
 
 
 def ask(answerer: Predictor, given: Mapping[str, str]) -> DisplayedPrediction:
-    """The answer to one row.
+    """Returns the prediction for one row.
 
     Args:
-        given: {role: text}; words are cut out of the text, endings stand one in a line.
+        given: {role: text}; words are split at spaces, endings are one per line.
 
     Raises:
-        InputError: a field is empty, or too long.
+        InputError: a field is empty or too long.
     """
     row = read_row(answerer.task, given)
     return show(answerer.task, answer_rows(answerer, [row])[0], row)
 
 
 def read_row(task: Task, given: Mapping[str, str]) -> dict[str, Any]:
-    """{role: value} as a table has it."""
+    """Returns {role: value}, as in a table."""
     row: dict[str, Any] = {}
     for role in fields_of(task):
         text = given.get(role, "")
@@ -98,8 +98,8 @@ def read_row(task: Task, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def answer_rows(answerer: Predictor, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The model's answers, their probabilities with the temperature that was fitted on the run's dev rows, if any: a
-    network that is sure of everything would show 100 % beside each answer, and no word to hang on."""
+    """Returns the model's predictions, calibrated with the run's temperature, if there is one: an overconfident network
+    would show 100 % for every prediction, and no important words."""
     columns = answerer.task.columns.by_role()
     table = Table(
         {columns[role]: [row[role] for row in rows] for role in rows[0]}, "this page", np.arange(1, len(rows) + 1)
@@ -114,7 +114,7 @@ def answer_rows(answerer: Predictor, rows: Sequence[Mapping[str, Any]]) -> list[
 
 
 def show(task: Task, answer: Mapping[str, Any], row: Mapping[str, Any]) -> DisplayedPrediction:
-    """An answer as people read it."""
+    """Returns a prediction in the form that the page displays."""
     said = answer["prediction"]
     if "context" in row:
         confidences = {each["text"] or "no answer": each["score"] for each in answer["n_best"]}
@@ -142,7 +142,7 @@ def _sorted(confidences: Mapping[str, float]) -> dict[str, float]:
 
 
 def mark_span(context: str, start: int, length: int) -> Marked:
-    """The context with the answer marked in it."""
+    """Returns the context with the answer marked."""
     if start < 0 or not length:
         return [(context, None)]
     end = start + length
@@ -151,11 +151,12 @@ def mark_span(context: str, start: int, length: int) -> Marked:
 
 
 def weigh_words(answerer: Predictor, given: Mapping[str, str]) -> list[tuple[str, Marked]]:
-    """For each text field its words, and by how much the probability of the answer falls where that word is left out
-    (erasure: Li et al. 2016, "Understanding neural networks through representation erasure"; below 0: it rises). The
-    number is this difference itself, not an estimate; words that say the same thing twice can each have none.
+    """Returns for each text field its words with their importance: the decrease in the prediction's probability if the
+    word is left out (erasure: Li et al. 2016, "Understanding neural networks through representation erasure"; negative:
+    it increases). It is computed, not estimated. If two words carry the same information, each may have an importance
+    of zero.
 
-    Only where the answer is one label for the row.
+    Only for predictions of one label per row.
     """
     row = read_row(answerer.task, given)
     if (
@@ -167,7 +168,7 @@ def weigh_words(answerer: Predictor, given: Mapping[str, str]) -> list[tuple[str
     found = {role: list(WORD.finditer(text)) for role, text in row.items() if isinstance(text, str)}
     places = [(role, i) for role, words in found.items() for i in range(len(words))][:MOST_WORDS]
     rows = [row, *(row | {role: leave_out(row[role], found[role][i].span())} for role, i in places)]
-    # A text of one word would be empty without it.
+    # A text of one word would be empty.
     rows = [{role: text if text.strip() else "." for role, text in each.items()} for each in rows]
     answers = answer_rows(answerer, rows)
     said = answers[0]["prediction"]
@@ -182,13 +183,13 @@ def weigh_words(answerer: Predictor, given: Mapping[str, str]) -> list[tuple[str
 
 
 def leave_out(text: str, span: tuple[int, int]) -> str:
-    """The text without what stands in `span`, and without a second blank there."""
+    """Returns the text without the characters in `span`, and without a double space there."""
     before, after = text[: span[0]], text[span[1] :]
     return before + (after.lstrip() if before.endswith(" ") or not before else after)
 
 
 def mark_words(text: str, words: Sequence[re.Match[str]], values: Sequence[float | None]) -> Marked:
-    """The whole text in pieces, the words of which have their values."""
+    """Splits the text into parts, with the values of its words."""
     marked: Marked = []
     end = 0
     for word, value in zip(words, values, strict=True):

@@ -1,4 +1,4 @@
-"""From names and folders to the page."""
+"""Loads the models of the page by their names and folders."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NONE = "none"
 
 
 def load_all(model: str, gpt: str, runs: Sequence[Path]) -> Any:
-    """The page with the models that are asked for.
+    """Returns the page with the requested models.
 
     Raises:
-        InputError: one of them cannot be had.
+        InputError: one of them cannot be loaded.
     """
     masked = None if model == NONE else MaskFiller.load(model)
     following = None if gpt == NONE else NextWordPredictor.load(gpt)
@@ -29,7 +29,7 @@ def load_all(model: str, gpt: str, runs: Sequence[Path]) -> Any:
 
 
 def load_run(folder: Path) -> LoadedRun:
-    """A run with its model, and with what it was before where that can be had."""
+    """Loads a run's model, and the model before fine-tuning if possible."""
     place = find_model(folder)
     answerer = Predictor(place)
     try:

@@ -1,4 +1,4 @@
-"""The page itself: four tabs of Gradio, each a thin skin over functions that are tested without it."""
+"""The page: four Gradio tabs, each a thin layer over functions that are tested without Gradio."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from tlnlp.inference.predictor import Predictor
 CHOICES = 8
 FILL_EXAMPLE = "He opened the [MASK] and went out."
 NEXT_EXAMPLE = "The largest city in Iran is"
-# Only fonts that the machine has: the page asks nobody for anything.
+# System fonts only: the page requests nothing from other hosts.
 THEME = dict(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
-# Text from right to left begins on the right, whatever stands around it.
+# Right-to-left text is right-aligned, whatever surrounds it.
 CSS = """
 textarea { unicode-bidi: plaintext; text-align: start; }
 .bars { width: 100%; border-collapse: collapse; border: 0 !important; } .bars tr { border: 0 !important; }
@@ -41,7 +41,7 @@ class LoadedRun:
     """A run on the page.
 
     Args:
-        before: the same before it learnt; None where that cannot be had, and why.
+        before: the model before fine-tuning; None if it cannot be loaded, with the reason.
     """
 
     name: str
@@ -51,7 +51,7 @@ class LoadedRun:
 
 
 def build(masked: MaskFiller | None, following: NextWordPredictor | None, runs: Sequence[LoadedRun]) -> gr.Blocks:
-    """The page with a tab for all that there is."""
+    """Builds the page, with a tab for each available part."""
     with gr.Blocks(title="tlnlp", analytics_enabled=False) as page:
         gr.Markdown("# tlnlp")
         if masked is not None:
@@ -70,19 +70,19 @@ def build(masked: MaskFiller | None, following: NextWordPredictor | None, runs: 
 
 
 def in_words(error: InputError) -> str:
-    """What is wrong with what was typed, as Markdown that shows it and does nothing else."""
+    """Formats an error about the input as escaped Markdown."""
     parts = (("Expected", error.expected), ("found", error.found), ("change", error.change))
     return "  \n".join(f"**{name}:** {_plain(text)}" for name, text in parts)
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown and HTML leave alone."""
+    """Escapes text for Markdown and HTML."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return "".join(f"\\{letter}" if letter in r"\`*_{}[]()#+-.!|~$" else letter for letter in text)
 
 
 def bars(heading: str, confidences: Mapping[str, float]) -> str:
-    """Probabilities as a table with bars; all text is escaped, and may run from right to left."""
+    """Returns probabilities as a table with bars; all text is escaped and may be right-to-left."""
     if not confidences:
         return ""
     most = max(confidences.values()) or 1.0
@@ -123,8 +123,8 @@ def _next_tab(following: NextWordPredictor) -> None:
         undo = gr.Button("← Undo", elem_id="next-undo")
     problem = gr.Markdown(elem_id="next-problem")
     buttons = [gr.Button(visible=False, elem_id=f"next-{i}", size="sm") for i in range(CHOICES)]
-    texts = gr.State([])  # those before, for undo
-    joined = gr.State([])  # the text with each of the words behind it
+    texts = gr.State([])  # earlier texts, for undo
+    joined = gr.State([])  # the text followed by each of the words
 
     def follow(text: str) -> list[Any]:
         try:
@@ -235,14 +235,14 @@ def _values(answerer: Predictor, shown: DisplayedPrediction) -> list[Any]:
 
 
 def _highlighted(marked: Marked | None) -> Any:
-    """Marked text in the direction of its first letter."""
+    """Returns highlighted text in the direction of its first letter."""
     if marked is None:
         return None
     return gr.HighlightedText(marked, rtl=runs_from_right("".join(text for text, _ in marked)))
 
 
 def runs_from_right(text: str) -> bool:
-    """Whether the first letter is of a script that is written from right to left."""
+    """Returns whether the first letter belongs to a right-to-left script."""
     kinds = (unicodedata.bidirectional(letter) for letter in text)
     return next((kind in ("R", "AL") for kind in kinds if kind in ("L", "R", "AL")), False)
 

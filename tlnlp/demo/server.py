@@ -1,4 +1,4 @@
-"""The page as a web application, served to this machine alone."""
+"""The page as a web application, which only this machine can reach."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from tlnlp.errors import InputError
 from tlnlp.lazy import lazy_module
 
 HOST = "127.0.0.1"
-# A browser that obeys this asks nobody but this page for anything, whatever stands in the page.
+# A content security policy: the browser sends no requests to other hosts.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; "
     "frame-ancestors 'self'"
 )
 
-# Gradio is an extra, and takes seconds to import.
+# Gradio is an optional dependency and takes seconds to import.
 _page = lazy_module("tlnlp.demo.page")
 
 
 def make_app(model: str, gpt: str, runs: Sequence[Path]) -> Any:
-    """The web application, with all models loaded.
+    """Returns the web application, with all models loaded.
 
     Raises:
-        InputError: Gradio is not installed, or a model cannot be had.
+        InputError: Gradio is not installed, or a model cannot be loaded.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"

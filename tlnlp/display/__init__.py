@@ -1,1 +1,1 @@
-"""What a person sees in a terminal: lines, tables, the progress bar, numbers as text. Knows no part of a run."""
+"""Terminal output: lines, tables, the progress bar, formatted numbers. Independent of all parts of a run."""

@@ -1,4 +1,4 @@
-"""What the person sees: notes, the strategy's table, one progress bar, the result's table."""
+"""The terminal output of a run: notes, the table of layer groups, a progress bar, the table of results."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-# Numbers on the bar change at most this often: a person reads no faster, and reading a loss waits for the device.
+# The bar is updated at most this often: nobody reads faster, and reading a loss waits for the device.
 REFRESH_SECONDS = 0.5
-# Without a terminal there is a line this often: a log of hours stays short.
+# Without a terminal, a line is printed this often, so that the log of a long run stays short.
 LINE_SECONDS = 30.0
 
 
 def count_epochs(epochs: int) -> str:
-    """1 epoch, 2 epochs."""
+    """Returns '1 epoch' or '2 epochs'."""
     return f"{epochs} epoch{'s' * (epochs != 1)}"
 
 
@@ -26,8 +26,8 @@ class RunConsole:
     """Prints on the main process, unless quiet. Lines and tables go to standard output.
 
     Args:
-        speaks: False on all processes but the first.
-        quiet: only `always` is printed.
+        speaks: False on all processes except the main process.
+        quiet: print only `always`.
     """
 
     def __init__(self, *, speaks: bool, quiet: bool) -> None:
@@ -36,25 +36,25 @@ class RunConsole:
         self._console = Console(quiet=not speaks or quiet, highlight=False)
 
     def when_quiet(self, text: str) -> None:
-        """One line that is printed instead of all others."""
+        """Prints a line that replaces all others in quiet mode."""
         if self._quiet:
             self.always(text)
 
     def note(self, text: str) -> None:
-        """One line, as it is: not wrapped, so that what is to be copied can be."""
+        """Prints one line without wrapping, so that commands can be copied."""
         self._console.print(text, markup=False, soft_wrap=True)
 
     def always(self, text: str) -> None:
-        """One line, even when quiet."""
+        """Prints one line, even in quiet mode."""
         self._always.print(text, markup=False, soft_wrap=True)
 
     def grid(self, table: Table) -> None:
-        """A table as it is."""
+        """Prints a table."""
         self._console.print(table)
 
     @contextlib.contextmanager
     def bar(self, rows: int, rows_done: int) -> Iterator[ProgressBar]:
-        """One progress bar for the whole run, in rows learnt from and rows answered."""
+        """Opens the progress bar of the run, which counts train rows and evaluated rows."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -68,7 +68,7 @@ class RunConsole:
             yield ProgressBar(progress, task, self.note if plain else None)
 
     def result(self, title: str, lines: Sequence[tuple[str, str]]) -> None:
-        """A table of two columns."""
+        """Prints a table of two columns."""
         table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
@@ -78,7 +78,7 @@ class RunConsole:
         self._console.print(table, markup=False)
 
     def table(self, title: str, lines: Sequence[Sequence[str]], remarks: Sequence[str]) -> None:
-        """A table with a header line, numbers to the right, and sentences under it."""
+        """Prints a table with a header and right-aligned numbers, and sentences below it."""
         table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1, 0, 0))
         for place, name in enumerate(lines[0]):
             table.add_column(name, justify="left" if place == 0 else "right", no_wrap=True)
@@ -90,7 +90,7 @@ class RunConsole:
 
 
 class ProgressBar:
-    """The progress bar in use; where the output is no terminal a line now and then.
+    """The open progress bar, or occasional lines if the output is not a terminal.
 
     Args:
         print_line: prints a line; None: there is a bar.
@@ -103,31 +103,31 @@ class ProgressBar:
         self._begun_at = progress.tasks[0].completed
 
     def advance(self, rows: int) -> None:
-        """So many rows more are done."""
+        """Advances by this many rows."""
         self._progress.advance(self._task, rows)
         if self._print_line is not None and time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
             self._print_line(self._line())
 
     def _line(self) -> str:
-        """'all layers, epoch 1, loss 4.933: 35,358 of 94,541 rows, 34 min left'"""
+        """Returns a line such as 'all layers, epoch 1, loss 4.933: 35,358 of 94,541 rows, 34 min left'."""
         task = self._progress.tasks[0]
         done, whole = int(task.completed), int(task.total or 0)
         left = (whole - done) * (time.monotonic() - self._begun) / max(1, done - self._begun_at)
         return f"{task.description}: {done:,} of {whole:,} rows, {show_duration(left)} left"
 
     def due(self) -> bool:
-        """Whether it is time to show a number again."""
+        """Returns whether it is time to update the numbers."""
         return time.monotonic() >= self._next_refresh
 
     def say(self, text: str) -> None:
-        """What stands before the bar."""
+        """Sets the text in front of the bar."""
         self._next_refresh = time.monotonic() + REFRESH_SECONDS
         self._progress.update(self._task, description=text)
 
 
 def show_duration(seconds: float) -> str:
-    """'45 s', '34 min', '5 h 10 min'"""
+    """Returns '45 s', '34 min' or '5 h 10 min'."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

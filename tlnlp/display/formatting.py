@@ -1,4 +1,4 @@
-"""Shares as people read them."""
+"""Formats percentages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ SMALLEST, LARGEST = 0.0005, 0.9995  # rounded to a tenth of a percent these are 
 
 
 def percent(share: float) -> str:
-    """'34.1%'. What is not nothing is never shown as 0.0%, nor what is not all as 100.0%: '<0.1%', '>99.9%'."""
+    """Returns '34.1%'; values above 0 are never shown as 0.0%, nor values below 1 as 100.0%: '<0.1%', '>99.9%'."""
     if 0 < share < SMALLEST:
         return "<0.1%"
     if LARGEST <= share < 1:

@@ -1,4 +1,4 @@
-"""matplotlib as all pictures here want it: files only, letters as letters, the same numbers the same file."""
+"""Configures matplotlib for all figures: no window, text as text in SVG, reproducible files."""
 
 import matplotlib
 

@@ -1,4 +1,4 @@
-"""Keeps the libraries below from talking: what a person needs to know, this package says itself."""
+"""Silences other libraries: this package prints what users need to know."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import transformers
 
 
 def quiet_libraries() -> None:
-    """No progress bars, load reports or advice from transformers, datasets, the Hub client and torch."""
+    """Disables progress bars, load reports and advice of transformers, datasets, the Hub client and torch."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()

@@ -1,1 +1,1 @@
-"""Predictions and what they are worth: metrics, statistics, calibration, error analysis. Knows no run."""
+"""Prediction and scoring: metrics, statistics, calibration, error analysis. Independent of runs."""

@@ -1,4 +1,4 @@
-"""What is easy: a bag of words, or each word's usual tag, without any network."""
+"""Baselines without a network: a bag-of-words classifier, or each word's most frequent tag."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ USUAL_TAG = "each word's most frequent tag"
 
 
 def score_baseline(task: Task, train: Rows, dev: Rows) -> tuple[str, dict[str, float]] | None:
-    """The name of the baseline and its metrics on `dev`; None where there is none (endings, questions, plain text)."""
+    """Returns the baseline's name and its metrics on `dev`; None if there is none (endings, questions, plain text)."""
     if "tags" in train.columns:
         return USUAL_TAG, measure(task, _tag(train, dev), dev)
     if "label" not in train.columns or "endings" in train.columns:

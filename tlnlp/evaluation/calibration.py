@@ -1,4 +1,4 @@
-"""Calibration: whether answers given with a confidence of 0.8 are right four times of five (Guo et al. 2017)."""
+"""Calibration: whether 80 % of the predictions with a confidence of 0.8 are correct (Guo et al. 2017)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from scipy.optimize import minimize_scalar
 from tlnlp.heads.confidences import Confidences
 
 BINS = 15  # Guo et al. 2017, table 1
-# One row whose right answer was all but impossible would else decide the temperature by itself.
+# Lower bound of probabilities. Otherwise a single row with a probability near 0 would determine the temperature.
 LEAST_CHANCE = 1e-7
-# Temperatures looked at. Beyond them all answers are alike, or all are certain.
+# Range of temperatures. Beyond it all probabilities are equal, or 0 and 1.
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.05, 20.0
 FOLDS = 5
 
 
 def describe_calibration(found: Confidences) -> dict[str, Any]:
-    """Reliability, error, and what a temperature makes of it.
+    """Computes the reliability, the calibration error, and the effect of temperature scaling.
 
     Returns:
-        bins: [{from, to, rows, confidence, accuracy}], those that hold a row; error: expected calibration error;
-        temperature and error_after, where the chances of each answer are known. The temperature is that of all rows;
-        its error is measured on rows that it was not fitted on (each fifth by a temperature of the others).
+        bins: [{from, to, rows, confidence, accuracy}], without empty ones; error: expected calibration error;
+        temperature and error_after, if the probabilities of all classes are known. The temperature is fitted on all
+        rows; its error is cross-validated: each fifth of the rows is scaled by a temperature fitted on the others.
     """
     bins = reliability(found.confidence, found.correct)
     described: dict[str, Any] = {"answers": len(found.correct), "bins": bins, "error": calibration_error(bins)}
@@ -40,7 +40,7 @@ def describe_calibration(found: Confidences) -> dict[str, Any]:
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
-    """For each of `BINS` equal widths of confidence: how many rows, their mean confidence, the share that is right."""
+    """Returns for each of `BINS` bins of equal width the number of rows, their mean confidence and their accuracy."""
     bin_of = np.minimum((confidence * BINS).astype(int), BINS - 1)
     bins = []
     for number in np.unique(bin_of):
@@ -58,17 +58,17 @@ def reliability(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, A
 
 
 def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
-    """Expected calibration error: by how much confidence and accuracy differ, over rows (Guo et al. 2017, eq. 3)."""
+    """Returns the expected calibration error: mean difference of confidence and accuracy (Guo et al. 2017, eq. 3)."""
     rows = sum(each["rows"] for each in bins)
     return sum(each["rows"] / rows * abs(each["confidence"] - each["accuracy"]) for each in bins)
 
 
 def fit_temperature(confidences: np.ndarray, right: np.ndarray) -> float:
-    """What all logits are to be divided by, so that what is right is as likely as can be (Guo et al. 2017, eq. 9).
+    """Returns the temperature, by which logits are divided, that maximises the likelihood (Guo et al. 2017, eq. 9).
 
     Args:
-        confidences: [rows, answers]
-        right: place of the right answer [rows].
+        confidences: probabilities [rows, classes].
+        right: index of the correct class [rows].
     """
     rows = np.arange(len(right))
 
@@ -81,7 +81,7 @@ def fit_temperature(confidences: np.ndarray, right: np.ndarray) -> float:
 
 
 def calibrate(answer: Mapping[str, Any], temperature: float) -> float | list[float]:
-    """The probability of an answer with a temperature; where several labels may hold, that of each."""
+    """Returns the calibrated probability of a prediction; for several labels, that of each."""
     scores = calibrate_all(answer, temperature)
     if isinstance(scores, Mapping):
         return max(scores.values())
@@ -89,7 +89,7 @@ def calibrate(answer: Mapping[str, Any], temperature: float) -> float | list[flo
 
 
 def calibrate_all(answer: Mapping[str, Any], temperature: float) -> dict[str, float] | list[float]:
-    """The probabilities of all possible answers with a temperature, in the form in which `answer` has them."""
+    """Returns the calibrated probabilities of all classes, in the same form as in `answer`."""
     if "scores" not in answer:
         return [
             float(apply_temperature(np.array([[chance, 1 - chance]]), temperature)[0, 0]) for chance in answer["score"]
@@ -102,8 +102,8 @@ def calibrate_all(answer: Mapping[str, Any], temperature: float) -> dict[str, fl
 
 
 def apply_temperature(confidences: np.ndarray, temperature: float) -> np.ndarray:
-    """The probabilities [lines, answers] once their logits are divided by `temperature`: above 1 they come closer to
-    each other. What is no answer of a line (0) stays so."""
+    """Returns the probabilities [lines, classes] after their logits are divided by `temperature`; above 1 they become
+    more uniform. Padding (0) stays 0."""
     with np.errstate(divide="ignore"):
         logits = np.log(confidences) / temperature
     weights = np.exp(logits - logits.max(1, keepdims=True))

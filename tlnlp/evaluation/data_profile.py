@@ -1,6 +1,6 @@
-"""Facts about rows: balance, lengths, rows that stand twice or on both sides, what a tokenizer makes of them.
+"""Data profile: label balance, lengths, duplicate and leaked rows, tokenizer statistics.
 
-Nothing here refuses: what cannot be right was refused when the rows were read. Findings are worded for a person.
+Nothing here raises an error: invalid rows raise errors when they are read. Findings are sentences for the user.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from tlnlp.data.rows import Rows, Splits
 from tlnlp.display.formatting import percent
 from tlnlp.heads.truncation import tokens_of
 
-# A word, a mark, or one sign of a script that is written without blanks (Chinese, Japanese, Thai).
+# A word, a punctuation mark, or one character of a script without spaces (Chinese, Japanese, Thai).
 WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[^\W\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
-# Roles with what is read; endings are read too, but they repeat.
+# Roles with text. Endings are left out, since they repeat.
 TEXTS = ("text", "text_pair", "question", "context")
-# A tokenizer is tried on so many rows of each split: shares to a hundredth.
+# The tokenizer statistics use this many rows of each split, which is accurate to about 1 %.
 SOME_ROWS = 5_000
 SHOWN = 3  # rows named in a finding
 LABELS_SHOWN = 6
 MANY_UNKNOWN = 0.01  # of tokens
-# Below this share of the most frequent label a label is called rare; with fewer rows than that, below a fourth of it.
+# A label is rare with fewer rows than RARE_SHARE of the most frequent label's, or than RARE_ROWS (a fourth of the most
+# frequent label's rows, if that is less).
 RARE_SHARE, RARE_ROWS = 0.05, 5
 
 
 def describe_data(splits: Splits, tokenizer: Any, max_length: int) -> dict[str, Any]:
-    """{"splits": {name: facts}, "findings": [sentences]} of train, dev and what else there is.
+    """Returns {"splits": {name: facts}, "findings": [sentences]} of all splits.
 
     Args:
-        tokenizer: None: nothing is said of tokens.
+        tokenizer: None: no tokenizer statistics.
     """
     parts = {"train": splits.train, "dev": splits.dev, **({"test": splits.test} if splits.test else {})}
     parts |= splits.extra_splits
@@ -53,10 +54,10 @@ def describe_data(splits: Splits, tokenizer: Any, max_length: int) -> dict[str, 
 def describe_rows(
     rows: Rows, texts: Sequence[str], keys: Sequence[str], tokenizer: Any, max_length: int
 ) -> dict[str, Any]:
-    """Of one split: how many rows, of which labels, how long, how often the same.
+    """Profiles one split: number of rows, labels, lengths, duplicates.
 
     Args:
-        texts, keys: `text_of` each row, and that folded.
+        texts, keys: `text_of` each row, and the same after `fold`.
     """
     words = [len(text.split()) for text in texts]
     described: dict[str, Any] = {
@@ -77,11 +78,12 @@ def describe_rows(
 
 
 def describe_tokens(texts: Sequence[str], tokenizer: Any, max_length: int) -> dict[str, float]:
-    """Lengths in tokens, shares that do not fit or are unknown, tokens a word (fertility: Rust et al. 2021)."""
+    """Returns lengths in tokens, the fractions of too long rows and of unknown tokens, and tokens per word (fertility:
+    Rust et al. 2021)."""
     pieces = tokens_of(tokenizer, texts)
     lengths = np.array([len(each) for each in pieces])
     unknown = tokenizer.unk_token_id
-    known = unknown is None or unknown == tokenizer.eos_token_id  # GPT-2 has no other
+    known = unknown is None or unknown == tokenizer.eos_token_id  # GPT-2 has no unknown token
     flat = np.concatenate([np.asarray(each, dtype=np.int64) for each in pieces]) if len(texts) else np.array([])
     return {
         "median": float(np.median(lengths)),
@@ -95,7 +97,7 @@ def describe_tokens(texts: Sequence[str], tokenizer: Any, max_length: int) -> di
 
 
 def find_in_tokens(splits: Splits, facts: Mapping[str, Any]) -> list[str]:
-    """What the tokenizer does to the rows and should not, from `facts` of `describe_data`."""
+    """Returns findings about the tokenizer on these rows, from the `facts` of `describe_data`."""
     findings = []
     reads = "are read in windows" if {"words", "context"} & set(splits.train.columns) else "are cut"
     for name, part in facts["splits"].items():
@@ -109,7 +111,7 @@ def find_in_tokens(splits: Splits, facts: Mapping[str, Any]) -> list[str]:
 
 
 def text_of(rows: Rows, row: int) -> str:
-    """All that is read of a row, in one."""
+    """Joins all texts of a row."""
     parts = [rows.columns[role][row] for role in TEXTS if role in rows.columns]
     parts += [" ".join(rows.columns["words"][row])] if "words" in rows.columns else []
     parts += rows.columns["endings"][row] if "endings" in rows.columns else []
@@ -117,13 +119,14 @@ def text_of(rows: Rows, row: int) -> str:
 
 
 def fold(text: str) -> str:
-    """What two texts share that a person would call the same: case, blanks and marks at the ends do not count."""
+    """Normalises a text for comparisons: case, whitespace and punctuation at the ends are ignored."""
     words = unicodedata.normalize("NFKC", text).casefold().split()
     return " ".join(words).strip(".,;:!?\"' ")
 
 
 def count_labels(rows: Rows) -> dict[str, int]:
-    """{label: rows}, of tags words, of questions with and without an answer; the most frequent first. {} of numbers."""
+    """Returns {label: rows}, most frequent first; words per tag; questions with and without an answer; {} for
+    numbers."""
     names = rows.labels or ()
     if "tags" in rows.columns:
         found = Counter(names[tag] for tags in rows.columns["tags"] for tag in tags)
@@ -141,7 +144,7 @@ def count_labels(rows: Rows) -> dict[str, int]:
 
 
 def _find_leaks(name: str, rows: Rows, keys: Sequence[str], train: Rows, places: Mapping[str, int]) -> list[str]:
-    """Rows that stand in train as well: a score on them is a score of memory."""
+    """Finds rows that are also in train: a score on them measures memorisation."""
     leaks = [(row, places[key]) for row, key in enumerate(keys) if key in places]
     if not leaks:
         return []
@@ -150,13 +153,13 @@ def _find_leaks(name: str, rows: Rows, keys: Sequence[str], train: Rows, places:
 
 
 def name_pairs(pairs: Sequence[tuple[int, int]], rows: Rows, train: Rows, how: str) -> str:
-    """'row 2 is row 1, row 7 is row 3, ...', by the rows' own numbers."""
+    """Returns 'row 2 is row 1, row 7 is row 3, ...', with the numbers of the rows in their source."""
     shown = [f"row {rows.numbers[row]} {how} row {train.numbers[there]}" for row, there in pairs[:SHOWN]]
     return ", ".join(shown + ["..."] * (len(pairs) > SHOWN))
 
 
 def share_labels(labels: Mapping[str, int]) -> str:
-    """'positive 55.0%, negative 45.0%'; the first few of many."""
+    """Returns 'positive 55.0%, negative 45.0%', with the most frequent labels only."""
     whole = max(1, sum(labels.values()))
     shown = [f"{label} {percent(count / whole)}" for label, count in list(labels.items())[:LABELS_SHOWN]]
     more = len(labels) - LABELS_SHOWN
@@ -173,7 +176,7 @@ def _find_in(name: str, rows: Rows, keys: Sequence[str], facts: Mapping[str, Any
 
 
 def _find_repeated(name: str, rows: Rows, keys: Sequence[str]) -> list[str]:
-    """Rows that stand several times, and among them those whose labels disagree."""
+    """Finds duplicate rows, and those of them whose labels disagree."""
     places = defaultdict(list)
     for row, key in enumerate(keys):
         if key:
@@ -207,7 +210,7 @@ def _find_rare(name: str, labels: Mapping[str, int], rows: Rows) -> list[str]:
 
 
 def _numbers(rows: Rows, places: Sequence[int]) -> str:
-    """'rows 3, 7, 12, ...'"""
+    """Returns 'rows 3, 7, 12, ...'."""
     shown = ", ".join(str(rows.numbers[place]) for place in places[:SHOWN])
     return f"row{'s' if len(places) > 1 else ''} {shown}" + (", ..." if len(places) > SHOWN else "")
 

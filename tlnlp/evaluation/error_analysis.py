@@ -1,4 +1,4 @@
-"""The rows that were got most wrong, with their texts, for a person to look at."""
+"""Error analysis: the rows with the largest errors, with their texts."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tlnlp.evaluation.predictions import name_label
 from tlnlp.task import MultiLabel, Regression, Task
 
 MOST = 20
-SHOWN_CHARACTERS = 600  # of a text; of a context those around the answer
+SHOWN_CHARACTERS = 600  # of a text; of a context, those around the answer
 Answer = dict[str, Any]
 
 
 def find_mistakes(task: Task, answers: list[Answer], rows: Rows) -> list[dict[str, Any]]:
-    """The rows that are most wrong first: {"row", "texts": {role: text}, "label", "prediction", "score"}; of tags
-    {"words", "label", "prediction"}. Rows that are right are not among them."""
+    """Returns the wrong predictions with the largest errors, largest first: {"row", "texts": {role: text}, "label",
+    "prediction", "score"}; for tags {"words", "label", "prediction"}."""
     wrongness = _wrongness(task, rows)
-    if wrongness is None or len(answers) != len(rows):  # plain text is joined into sequences
+    if wrongness is None or len(answers) != len(rows):  # rows of plain text are concatenated into sequences
         return []
     how_wrong = np.array([wrongness(answer, row) for row, answer in enumerate(answers)])
     worst = np.argsort(-how_wrong, kind="stable")[:MOST]
@@ -30,7 +30,9 @@ def find_mistakes(task: Task, answers: list[Answer], rows: Rows) -> list[dict[st
 
 
 def _wrongness(task: Task, rows: Rows) -> Callable[[Answer, int], float] | None:
-    """A number for an answer to a row: 0 where it is right, else the higher the more certain it was of it."""
+    """Returns a function from a prediction and its row to its error: 0 if correct, otherwise higher with the
+    confidence.
+    """
     names, columns = rows.labels or (), rows.columns
     if "answers" in columns:
 
@@ -73,6 +75,6 @@ def _describe(answer: Answer, rows: Rows, row: int) -> dict[str, Any]:
 
 
 def _around(context: str, start: int) -> str:
-    """The part of a context that has the answer given in it."""
+    """Returns the part of a context around the predicted answer."""
     first = max(0, start - SHOWN_CHARACTERS // 2)
     return ("... " if first else "") + context[first : first + SHOWN_CHARACTERS - 4]

@@ -11,20 +11,20 @@ from tlnlp.evaluation.data_profile import fold, text_of
 
 SIMILARITY = 0.8  # of the sets of shingles (Jaccard): Lee et al. 2022, section 4.2
 HASHES = 128
-# Words in a row: short texts have few, and one that differs changes them all; longer ones would be exact copies.
+# Words per shingle. Longer shingles would find exact copies only: in a short text, one changed word changes them all.
 SHINGLE = 3
-# Texts of fewer words are alike by chance.
+# Shorter texts are similar by chance.
 LEAST_WORDS = 8
 
 
 def find_near(
     train: Rows, dev: Rows, advance: Callable[[int], None] = lambda rows: None
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Pairs of rows that are nearly the same, by their places: (in train, in train) and (in dev, in train); each row
-    with the first that is like it. Rows that are the same once folded are not among them.
+    """Returns pairs of near-duplicates as row indices, (train, train) and (dev, train), each row with the first similar
+    one. Rows that are equal after `fold` are left out.
 
     Args:
-        advance: told the number of rows after each.
+        advance: called with the number of rows after each step, for a progress bar.
     """
     index = MinHashLSH(threshold=SIMILARITY, num_perm=HASHES)
     keys = [fold(text_of(train, row)) for row in range(len(train))]
@@ -49,7 +49,7 @@ def find_near(
 
 
 def shingles(folded: str) -> frozenset[str]:
-    """Each `SHINGLE` words in a row of a folded text; nothing where it is too short to tell."""
+    """Returns the word n-grams (n = `SHINGLE`) of a folded text; none if it is too short."""
     words = folded.split()
     if len(words) < LEAST_WORDS:
         return frozenset()
@@ -70,7 +70,7 @@ def _nearest(
     texts: Sequence[frozenset[str]],
     keys: Sequence[str],
 ) -> int | None:
-    """The first row whose shingles are near, looked at themselves: the index only proposes."""
+    """Returns the first row with similar shingles, by their exact similarity: the index gives only candidates."""
     for other in sorted(index.query(drawn)):
         shared = len(shingled & texts[other])
         if keys[other] != key and shared >= SIMILARITY * (len(shingled) + len(texts[other]) - shared):

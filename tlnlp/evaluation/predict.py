@@ -1,4 +1,4 @@
-"""Answers: every row exactly once, on any number of processes."""
+"""Prediction: every row exactly once, on any number of processes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def predict(
     advance: Callable[[int], None] = lambda items: None,
     frozen: LayerCache | None = None,
 ) -> list[dict[str, Any]]:
-    """One answer for each row, in the rows' order; the same list on every process.
+    """Returns one prediction for each row, in the rows' order; the same list on every process.
 
-    The cut into micro-batches does not depend on the number of processes, so that neither do the answers.
+    The micro-batches do not depend on the number of processes, so neither do the predictions.
 
     Args:
-        max_tokens: of a micro-batch.
-        advance: told the number of items after each micro-batch, for a progress bar.
-        frozen: answers for the frozen layers, where they need not run again.
+        max_tokens: token budget of a micro-batch.
+        advance: called with the number of items after each micro-batch, for a progress bar.
+        frozen: cache of the frozen layers' outputs, if there is one.
     """
     micro_batches = cut(np.arange(len(encoded)), encoded.lengths, max_tokens)
     found: list[tuple[int, np.ndarray]] = []
@@ -46,7 +46,7 @@ def predict(
     for _, items in shard_micro_batches(micro_batches, accelerator.process_index, accelerator.num_processes):
         if items is None:
             continue
-        # Not by seed, nor by micro-batch: masked words are the same at every evaluation, for every seed and budget.
+        # A fixed generator: every evaluation masks the same tokens, whatever the seed and the token budget.
         batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
         batch = {name: value.to(accelerator.device) for name, value in batch.items()}
         with torch.no_grad(), accelerator.autocast(), use_cache(frozen, encoded, items, batch) as batch:

@@ -1,4 +1,4 @@
-"""Predictions as they are written: one JSON line for each row, labels by name."""
+"""The output format of predictions: one JSON line per row, labels by name."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from tlnlp.data.rows import Rows
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one row.
+    """The prediction of a model for one row.
 
     Args:
-        prediction: in the task's own words: a label, labels, a number, a tag for each word, a text, the index of an
-            ending.
-        score: its probability; of several labels that of each, of a number the number itself.
-        scores: {label: probability}, or a list (of each ending; of each word's tag); None where there is one number.
-        calibrated: `score` as honest as the dev rows allow; None where that is not known.
-        row: the row's number in its source; None of rows that were just asked.
-        label: what the row has, by name; None where it has none.
-        more: what else the head has to say (`ending`: the text of the chosen one).
+        prediction: a label, a list of labels, a number, a tag for each word, a text, or the index of an ending.
+        score: its probability; for several labels, that of each; for a number, the number itself.
+        scores: {label: probability}, or a list (of all endings; of the tag of each word); None for a number.
+        calibrated: `score` after temperature scaling; None if there is no temperature.
+        row: the number of the row in its source; None for rows passed to `predict`.
+        label: the row's label, by name; None if it has none.
+        more: further keys of the head (`ending`: the text of the predicted ending).
     """
 
     prediction: Any
@@ -35,7 +34,7 @@ class Prediction:
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> Prediction:
-        """From the JSON form, in which a run and `tlnlp predict` write it."""
+        """Builds it from the JSON format, in which runs and `tlnlp predict` write predictions."""
         known = {
             name: answer[name]
             for name in ("prediction", "score", "scores", "calibrated", "row", "label")
@@ -45,8 +44,8 @@ class Prediction:
 
 
 def lines_of(rows: Rows, answers: list[dict[str, Any]]) -> str:
-    """One JSON line for each row: its number in its file, the label it has, the prediction, the score."""
-    if len(answers) != len(rows):  # rows were joined into sequences: answers are numbered by themselves
+    """Returns one JSON line per row: its number in its file, its label, the prediction and the score."""
+    if len(answers) != len(rows):  # rows were concatenated into sequences, which are numbered instead
         return "".join(json.dumps({"row": i, **answer}) + "\n" for i, answer in enumerate(answers, start=1))
     lines = []
     (labels,) = [rows.columns[role] for role in ("label", "tags", "answers") if role in rows.columns] or [
@@ -59,7 +58,7 @@ def lines_of(rows: Rows, answers: list[dict[str, Any]]) -> str:
 
 
 def name_label(label: Any, names: Sequence[str] | None) -> Any:
-    """Indices by their names; the acceptable answers to a question; a number as it is."""
+    """Replaces indices by names; returns the accepted answers to a question, and numbers unchanged."""
     if isinstance(label, dict):
         return label["text"]
     if names is None or label is None:

@@ -1,4 +1,4 @@
-"""Metrics of answers: computed by the `evaluate` modules that a task names."""
+"""Computes the metrics of a task with `evaluate` modules."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tlnlp.data.rows import Rows
 from tlnlp.errors import InputError
 from tlnlp.task import MultiLabel, Task
 
-# The configuration of metrics for any number of labels for each row.
+# The configuration of metrics for multi-label tasks.
 SEVERAL = "multilabel"
 
 
 def measure(task: Task, answers: list[dict[str, Any]] | None, rows: Rows) -> dict[str, float]:
-    """{metric: value} of `answers` to `rows`; empty where there are no answers to judge."""
+    """Returns {metric: value} of predictions for `rows`; {} if there are no predictions."""
     if answers is None:
         return {}
     metric_inputs = task.head.metric_inputs(answers, rows, task)
@@ -32,10 +32,11 @@ def measure(task: Task, answers: list[dict[str, Any]] | None, rows: Rows) -> dic
 
 
 def try_metrics(task: Task, train: Rows, dev: Rows) -> None:
-    """Computes the task's metrics on two rows, before any weight is read: an own metric that fails does so now.
+    """Computes the task's metrics on two rows before any weights are loaded, so that errors in custom metrics show
+    early.
 
     Raises:
-        InputError: it raises something, or gives no number.
+        InputError: a metric raises an exception, or does not return a number.
     """
     rows = dev.select(range(min(2, len(dev))))
     answers = task.head.majority_baseline(train, rows, task)
@@ -48,7 +49,7 @@ def try_metrics(task: Task, train: Rows, dev: Rows) -> None:
             found = _load(metric, task, rows).compute(**metric_inputs)
             if not found or not all(isinstance(value, int | float | np.number) for value in found.values()):
                 raise TypeError(f"it gives {found!r}")
-        except Exception as error:  # whatever a person's own function may raise
+        except Exception as error:  # a custom function may raise anything
             raise InputError(
                 expected="a metric that gives a number, or names and numbers, for predictions and references",
                 found=f"{name}, tried on two rows: {type(error).__name__}: {error}",
@@ -57,10 +58,10 @@ def try_metrics(task: Task, train: Rows, dev: Rows) -> None:
 
 
 def check_metrics(task: Task) -> None:
-    """Refuses metrics that cannot judge the task's labels, before there is anything to judge.
+    """Checks that the metrics support the task's labels.
 
     Raises:
-        InputError: one label is what the metric knows, and the task has several.
+        InputError: the metric supports one label only, and the task has several.
     """
     for module in task.metrics if isinstance(task.labels, MultiLabel) else ():
         if SEVERAL not in getattr(_metric_of(module), "configs", ()):
@@ -73,11 +74,11 @@ def check_metrics(task: Task) -> None:
 
 @dataclass(frozen=True)
 class PrimaryMetric:
-    """A task's first metric on plain lists: without what `evaluate` does around it, for thousands of resamples.
+    """A task's first metric on plain lists, without the overhead of `evaluate`, for thousands of resamples.
 
     Args:
-        compute: (predictions, references) to the score, on what the head's `metric_inputs` gives.
-        is_mean: whether the score is the mean of the rows' own scores.
+        compute: (predictions, references) to the score, with the values of the head's `metric_inputs`.
+        is_mean: whether the score is the mean of per-row scores.
     """
 
     compute: Callable[[Sequence[Any], Sequence[Any]], float]
@@ -86,7 +87,7 @@ class PrimaryMetric:
 
 
 def headline(task: Task, rows: Rows) -> PrimaryMetric:
-    """The first metric of `task`, as `measure` has it for `rows`."""
+    """Returns the first metric of `task`, as `measure` computes it for `rows`."""
     metric = _load(task.metrics[0], task, rows)
 
     def compute(predictions: Sequence[Any], references: Sequence[Any]) -> float:
@@ -98,8 +99,8 @@ def headline(task: Task, rows: Rows) -> PrimaryMetric:
 def row_noise(
     metric: PrimaryMetric, metric_inputs: Mapping[str, Sequence[Any]], resampled: np.ndarray | None = None
 ) -> np.ndarray:
-    """What a score varies by with its rows: each row's own score where the metric is their mean; else the metric on
-    rows drawn anew, `resampled` [draws, rows]."""
+    """Returns values that show how a score varies with its rows: the score of each row if the metric is their mean,
+    otherwise the metric on resampled rows, `resampled` [draws, rows]."""
     told, held = metric_inputs["predictions"], metric_inputs["references"]
     if resampled is None:
         return np.array([metric.compute([one], [other]) for one, other in zip(told, held, strict=True)])
@@ -107,19 +108,19 @@ def row_noise(
 
 
 def is_better(task: Task, score: float, than: float) -> bool:
-    """Whether `score` is better than `than` on the task's first metric."""
+    """Returns whether `score` is better than `than` on the task's first metric."""
     lower = getattr(_metric_of(task.metrics[0]), "lower_is_better", False)
     return score < than if lower else score > than
 
 
 def _load(module: Any, task: Task, rows: Rows) -> Any:
     kind = _metric_of(module)
-    # In memory: evaluate's files in the cache folder are shared, and stay behind where a run is killed.
+    # In memory: evaluate's files in the cache folder are shared, and remain if a run is killed.
     return kind(config_name=_find_config(kind, task, rows), keep_in_memory=True)
 
 
 def _find_config(metric: Any, task: Task, rows: Rows) -> str | None:
-    """The configuration for the task's labels where the metric's `configs` name it; None: its default."""
+    """Returns the configuration for the task's labels if it is in the metric's `configs`; None: its default."""
     asked = None
     if isinstance(task.labels, MultiLabel):
         asked = SEVERAL
@@ -129,7 +130,7 @@ def _find_config(metric: Any, task: Task, rows: Rows) -> str | None:
 
 
 def _metric_of(metric: Any) -> Any:
-    """The class of a metric: the one that a module defines, a class as it is, or one around a plain function."""
+    """Returns the class of a metric: the one that a module defines, the class itself, or a wrapper for a function."""
     if isinstance(metric, type):
         return metric
     if not hasattr(metric, "compute") and callable(metric):
@@ -142,15 +143,15 @@ def _metric_of(metric: Any) -> Any:
 
 @cache
 def _class_around(function: Callable[[Sequence[Any], Sequence[Any]], Any]) -> type:
-    """A metric whose score is what `function(predictions, references)` returns: a number, or {name: number}. Its
-    attributes `lower_is_better` and `is_mean` are heeded."""
+    """Wraps `function(predictions, references)`, which returns a number or {name: number}, as a metric. The function's
+    attributes `lower_is_better` and `is_mean` are used."""
 
     class Plain:
         lower_is_better = getattr(function, "lower_is_better", False)
         is_mean = getattr(function, "is_mean", False)
 
         def __init__(self, **_: Any) -> None:
-            """Configurations are for metrics of `evaluate`."""
+            """Ignores the configuration, which only metrics of `evaluate` have."""
 
         def _compute(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, float]:
             found = function(predictions, references)

@@ -1,25 +1,25 @@
-"""What a handful of runs can say: intervals over seeds and dev rows, comparisons, and how many seeds would be enough.
+"""Statistics for a few runs: intervals over seeds and dev rows, comparisons, and the number of seeds needed.
 
-A score depends on two draws that another experiment would make anew: the seed (train rows, head, order, dropout) and
-the dev rows it is measured on. All runs answer the same dev rows, so that the score of seed s is
+A score depends on two random samples, which would differ in another experiment: the seed (train rows, head, order,
+dropout) and the dev rows. All runs are evaluated on the same dev rows, so the score of seed s is
 
     score[s] = truth + seed effect[s] + row effect + (seed x row) effect[s]
 
-The variance between seeds shows the first and the last part, and a mean over S seeds has 1/S of it. The row effect is
-the same for every seed: no number of seeds makes it smaller. It is estimated by drawing dev rows anew with replacement,
-the same rows for every run (bootstrap; Efron and Tibshirani 1993, chapter 6), as the covariance of the scores of
-different seeds.
+The variance between seeds contains the seed effect and the interaction, and the mean over S seeds has 1/S of it. The
+row effect is the same for every seed, so more seeds do not reduce it. It is estimated by resampling dev rows with
+replacement, the same rows for every run (bootstrap; Efron and Tibshirani 1993, chapter 6), as the covariance of the
+scores of different seeds.
 
-Seeds are not drawn anew. A bootstrap over three to five of them shows only (S - 1) / S of their variance, and takes it
-for certain: over 3 seeds its "95 %" intervals miss the truth up to a quarter of the time. Instead each part has
-Student's t of its own, and the two are joined as their squares are, which keeps the level whichever part is the larger
-one (as Graybill and Wang 1980 do for sums of variances):
+Seeds are not resampled. A bootstrap over S seeds, with S from three to five, shows only (S - 1) / S of their variance
+and treats it as exact: with 3 seeds its "95 %" intervals miss the truth up to a quarter of the time. Instead, each part
+has its own Student's t, and the squares are added, which keeps the level whichever part is larger (as Graybill and Wang
+1980 do for sums of variances):
 
     half width = sqrt(t(S - 1)^2 * seed variance / S  +  t(rows - 1)^2 * row variance)
 
-tests/evaluation/test_statistics.py measures the share of false alarms of both.
+tests/evaluation/test_statistics.py measures the false-alarm rate of both.
 
-All scores are turned so that higher is better. Arrays only: no torch, no task, no file.
+All scores are oriented so that higher is better. This module works on arrays only: no torch, no task, no file.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-LEVEL = 0.05  # of false alarms; intervals cover 1 - LEVEL
-POWER = 0.8  # Cohen 1988: what an experiment should at least have
+LEVEL = 0.05  # significance level; intervals cover 1 - LEVEL
+POWER = 0.8  # the minimum power recommended by Cohen 1988
 RESAMPLES = 200  # enough for a variance: Efron and Tibshirani 1993, section 6.4
-MOST_SEEDS = 1000  # beyond it a difference is called none
+MOST_SEEDS = 1000  # more are not considered
 
 
 @dataclass(frozen=True)
 class SeedScores:
-    """The scores of one set of runs that differ in nothing but their seed; or a weighted sum of such.
+    """The scores of runs that differ only in their seed, or a weighted sum of such scores.
 
     Args:
-        values: higher is better [seeds].
-        draws: what each value varies by where dev rows are drawn anew, the same for all seeds [seeds, draws]; None
-            where every seed has dev rows of its own, so that the seeds' variance holds that of the rows, too.
-        scale: what the covariance of `draws` is to be multiplied with: 1 for resampled scores, 1 / rows for the
-            outcomes of single rows where the score is their mean.
-        rows: dev rows.
+        values: scores, higher is better [seeds].
+        draws: the same scores on resampled dev rows, the same rows for all seeds [seeds, draws]; None if each seed has
+            its own dev rows, so that the variance over seeds includes that over rows.
+        scale: factor for the covariance of `draws`: 1 for resampled scores, 1 / rows for the outcomes of single rows,
+            if the score is their mean.
+        rows: number of dev rows.
     """
 
     values: np.ndarray
@@ -57,22 +57,22 @@ class SeedScores:
 
 
 def scores_of_means(outcomes: np.ndarray) -> SeedScores:
-    """Scores that are means over rows, exactly: the bootstrap's variance of a mean needs no drawing.
+    """Returns scores that are means over rows, for which the bootstrap variance is known exactly without resampling.
 
     Args:
-        outcomes: of each dev row, e.g. 1 where it is answered rightly [seeds, rows].
+        outcomes: the score of each dev row, e.g. 1 if the prediction is correct [seeds, rows].
     """
     rows = outcomes.shape[1]
     return SeedScores(outcomes.mean(axis=1), outcomes, 1 / rows, rows)
 
 
 def draw_rows(rows: int, resamples: int = RESAMPLES) -> np.ndarray:
-    """Dev rows drawn anew with replacement, always the same ones: [resamples, rows]."""
+    """Returns bootstrap samples of row indices, drawn with replacement and a fixed seed: [resamples, rows]."""
     return np.random.default_rng(0).integers(rows, size=(resamples, rows))
 
 
 def weigh(weights: Sequence[float], parts: Sequence[SeedScores]) -> SeedScores:
-    """The weighted sum, seed by seed and draw by draw: the k-th value of each part is of the same seed."""
+    """Returns the weighted sum of scores, paired by seed and by draw: the k-th value of each part has the same seed."""
     draws = [part.draws for part in parts]
     joined = None
     if all(each is not None for each in draws):
@@ -83,14 +83,14 @@ def weigh(weights: Sequence[float], parts: Sequence[SeedScores]) -> SeedScores:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds and what is known of its precision.
+    """A mean over seeds and its precision.
 
     Args:
         value: the mean.
-        seeds, rows: how many there were.
-        seed_variance: of one seed's value; None: one seed, so that nothing is known of it and nothing covers it.
-        row_variance: of the mean, from the dev rows; more seeds do not make it smaller. With one seed it is that of
-            the one score.
+        seeds, rows: the number of seeds and of dev rows.
+        seed_variance: variance of a single seed's value; None with one seed, for which it is unknown.
+        row_variance: variance of the mean due to the dev rows, which more seeds do not reduce. With one seed, that of
+            its score.
     """
 
     value: float
@@ -101,24 +101,24 @@ class Estimate:
 
     @property
     def covers_seeds(self) -> bool:
-        """Whether the interval says anything of other seeds."""
+        """Whether the interval includes the variance over seeds."""
         return self.seed_variance is not None
 
     def half_width(self, level: float = LEVEL) -> float:
-        """Of the interval that misses the truth with probability `level`."""
+        """Returns half the width of the interval with coverage 1 - `level`."""
         squared = _t(level, self.rows - 1) ** 2 * self.row_variance
         if self.seed_variance is not None:
             squared += _t(level, self.seeds - 1) ** 2 * self.seed_variance / self.seeds
         return math.sqrt(squared)
 
     def interval(self, level: float = LEVEL) -> tuple[float, float]:
-        """Where the truth lies."""
+        """Returns the confidence interval."""
         half = self.half_width(level)
         return self.value - half, self.value + half
 
     @property
     def p(self) -> float:
-        """Two-sided: the level at which the interval begins to hold 0."""
+        """The two-sided p-value: the level at which the interval just includes 0."""
         if self.value == 0:
             return 1.0
         # The half width falls as the level rises; 60 halvings between 1e-12 and 1 are exact to rounding.
@@ -130,25 +130,25 @@ class Estimate:
 
 
 def estimate(scores: SeedScores) -> Estimate:
-    """The mean over seeds, with the two variances that the module's docstring speaks of."""
+    """Returns the mean over seeds, with the two variances described in the module's docstring."""
     values, seeds = scores.values, len(scores.values)
     seed_variance = float(values.var(ddof=1)) if seeds > 1 else None
     row_variance = 0.0
     if scores.draws is not None:
         covariance = np.atleast_2d(np.cov(scores.draws)) * scores.scale  # [seeds, seeds]
         shared = covariance[~np.eye(seeds, dtype=bool)] if seeds > 1 else covariance
-        row_variance = max(0.0, float(shared.mean()))  # below 0 only by the noise of its estimate
+        row_variance = max(0.0, float(shared.mean()))  # negative only because of estimation noise
     return Estimate(float(values.mean()), seeds, scores.rows, seed_variance, row_variance)
 
 
 def compare(ours: SeedScores, theirs: SeedScores) -> Estimate:
-    """By how much `ours` are better than `theirs`, paired by seed and by row."""
+    """Estimates how much better `ours` are than `theirs`, paired by seed and by row."""
     return estimate(weigh((1, -1), (ours, theirs)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for their number (Holm 1979): reject those below a level, and the probability of any false
-    alarm among them is at most that level, however they depend on each other. In the order given."""
+    """Returns p-values adjusted for multiple comparisons (Holm 1979), in the same order. If those below a level are
+    rejected, the probability of any false alarm is at most that level, under any dependence."""
     order = np.argsort(p_values, kind="stable")
     adjusted = [0.0] * len(order)
     highest = 0.0
@@ -159,15 +159,15 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def power(found: Estimate, seeds: int, level: float = LEVEL, difference: float | None = None) -> float:
-    """How likely `seeds` seeds on the same number of dev rows would tell a difference of this size from none.
+    """Returns the power: the probability that `seeds` seeds on the same number of dev rows detect this difference.
 
-    Exact for normal effects with the variances found: over what the seeds' variance would be estimated at (chi-square,
-    200 equally likely values) and over the difference that would be seen.
+    Exact for normal effects with the estimated variances: averaged over the estimate of the seed variance (chi-square,
+    200 equally likely values) and over the observed difference.
 
     Args:
-        found: a comparison of two seeds or more.
-        level: of the test; after Holm's correction for k comparisons LEVEL / k is always enough.
-        difference: the true one; the one found if None.
+        found: a comparison with at least two seeds.
+        level: of the test; for Holm's correction over k comparisons, LEVEL / k is always sufficient.
+        difference: the true difference; the estimated one if None.
     """
     assert found.seed_variance is not None
     likely = (np.arange(200) + 0.5) / 200
@@ -179,9 +179,9 @@ def power(found: Estimate, seeds: int, level: float = LEVEL, difference: float |
 
 
 def seeds_needed(found: Estimate, level: float = LEVEL) -> int | None:
-    """The fewest seeds with which a difference as large as the one found would be told from none with `POWER`.
+    """Returns the smallest number of seeds that detects a difference of the estimated size with `POWER`.
 
-    None: no number up to `MOST_SEEDS` would do.
+    None: no number up to `MOST_SEEDS` is sufficient.
     """
     if power(found, MOST_SEEDS, level) < POWER:
         return None
@@ -193,8 +193,8 @@ def seeds_needed(found: Estimate, level: float = LEVEL) -> int | None:
 
 
 def rows_needed(found: Estimate, level: float = LEVEL) -> int:
-    """Dev rows with which such a difference could be told from none with `POWER`, given seeds without end; no more
-    than there are where the rows do not hide it."""
+    """Returns the number of dev rows that detects the difference with `POWER`, given infinitely many seeds; at most the
+    present number if the rows are not the limit."""
     if found.value == 0:
         return 0
     quantiles = _t(level, found.rows - 1) + special.ndtri(POWER)
@@ -202,5 +202,5 @@ def rows_needed(found: Estimate, level: float = LEVEL) -> int:
 
 
 def _t(level: float, freedom: int) -> float:
-    """The two-sided quantile of Student's distribution."""
+    """Returns the two-sided quantile of Student's t distribution."""
     return float(-special.stdtrit(max(freedom, 1), level / 2))

@@ -1,1 +1,1 @@
-"""Grids of runs and their verdicts: compare and matrix. Knows a run only by its command line and its result."""
+"""Grids of runs and their verdicts: compare and matrix. They use only the command line and the result of a run."""

@@ -1,4 +1,4 @@
-"""What `tlnlp compare` is asked: its own flags, and those that it passes on to the recipe."""
+"""The arguments of `tlnlp compare`: its own flags, and those that it passes to the recipe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tlnlp.recipe import Recipe, load_recipe
 from tlnlp.settings import Settings
 
 CONTROL = "from_scratch"
-# Flags of the recipe that the grid sets itself, and what to write instead.
+# Flags of the recipe that the grid sets itself, and what to use instead.
 SET_BY_ANY_GRID = {
     "seed": "--seeds N, which stands for the seeds 0 to N-1",
     "resume": "nothing: what was begun is always gone on with",
@@ -33,16 +33,16 @@ SET_BY_THE_GRID = {
 
 @dataclass(frozen=True)
 class CompareArguments:
-    """Does transfer help, which way of it is best, and from how few labelled rows on? Runs a grid of strategies (or
-    checkpoints), numbers of train rows and seeds, and says in words what the runs can tell and what they cannot.
+    """Does transfer help, which strategy is best, and from how many labelled rows on? Runs a grid of strategies (or
+    checkpoints), numbers of train rows and seeds, and prints which differences are significant and which are not.
 
     tlnlp compare recipes/sst2.py --strategies from_scratch head_only full --fractions 0.1 0.3 1 --seeds 3
 
     tlnlp compare recipes/sst2.py --models mini my_bert/ --strategies from_scratch full --rows 64 256 --seeds 5
 
-    Every other flag is passed on to the recipe, as in --data reviews.csv --columns text=review label=stars --epochs 3;
-    `python RECIPE.py --help` lists them. Runs that are there already are not run again: the same command goes on where
-    it was stopped, and with one strategy, size or seed more it runs what is missing.
+    All other flags are passed to the recipe, as in --data reviews.csv --columns text=review label=stars --epochs 3;
+    `python RECIPE.py --help` lists them. Finished runs are not repeated: the same command continues an interrupted
+    comparison, and a command with another strategy, size or seed runs only what is missing.
     """
 
     recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE.py", help="The task's recipe.")]
@@ -81,11 +81,11 @@ class CompareArguments:
 
 
 def read_arguments(arguments: list[str]) -> tuple[CompareArguments, Recipe, Settings, list[str]]:
-    """The command's own flags, the recipe, its settings, and the flags that the recipe is to be given.
+    """Returns the command's own arguments, the recipe, its settings, and the flags to pass to the recipe.
 
     Raises:
-        InputError: a flag that neither knows, a value that cannot be, a file that is no recipe.
-        SystemExit: `--help` (0), or a value that is no number (2).
+        InputError: a flag or a value is invalid, or the file is not a recipe.
+        SystemExit: `--help` (0), or a value is not a number (2).
     """
     own, passed = part(arguments, CompareArguments, "tlnlp compare")
     asked = tyro.cli(CompareArguments, args=own, prog="tlnlp compare", config=(tyro.conf.FlagCreatePairsOff,))
@@ -95,11 +95,11 @@ def read_arguments(arguments: list[str]) -> tuple[CompareArguments, Recipe, Sett
 
 
 def part(arguments: list[str], flags_of: type, command: str) -> tuple[list[str], list[str]]:
-    """The arguments that are fields of `flags_of`, and those for the recipe. A flag takes all words up to the next flag
-    with it.
+    """Separates the arguments that are fields of `flags_of` from those for the recipe. All words up to the next flag
+    belong to a flag.
 
     Raises:
-        InputError: a flag that neither of them has.
+        InputError: neither has such a flag.
     """
     ours = {each.name.replace("_", "-") for each in fields(flags_of)} - {"recipe"} | {"help"}
     theirs = {each.name.replace("_", "-") for each in fields(Settings)}
@@ -122,10 +122,10 @@ def part(arguments: list[str], flags_of: type, command: str) -> tuple[list[str],
 
 
 def refuse_flags(passed: Sequence[str], instead_of: Mapping[str, str]) -> set[str]:
-    """The names of the flags in `passed`, none of which is among those of `instead_of`.
+    """Returns the names of the flags in `passed`, after checking that none is in `instead_of`.
 
     Raises:
-        InputError: one is; said with what to write instead.
+        InputError: one of them is; the message says what to use instead.
     """
     given = {word[2:].partition("=")[0].replace("_", "-") for word in passed if word.startswith("--")}
     for name, instead in instead_of.items():

@@ -1,4 +1,4 @@
-"""What the scores say: a plain dictionary of means, comparisons, effects of transfer and costs (`compare.json`)."""
+"""Evaluates the scores of a comparison: means, differences, effects of transfer and costs (`compare.json`)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tlnlp.experiments.results import Table
 
 
 def judge(table: Table, arms: Sequence[Arm], sizes: Sequence[int]) -> dict[str, Any]:
-    """{curves, comparisons, effects}: numbers only, words are made of them elsewhere.
+    """Returns {curves, comparisons, effects}, numbers only; `verdicts` puts them into words.
 
-    Scores stand in the metric's own direction; an `advantage` is above 0 where the first is better, whatever the
-    metric's direction.
+    Scores are not sign-corrected; an `advantage` is above 0 if the first arm is better, whatever the metric's
+    direction.
     """
     there = [arm for arm in arms if any((arm, size) in table.cells for size in sizes)]
     return {
@@ -28,7 +28,7 @@ def judge(table: Table, arms: Sequence[Arm], sizes: Sequence[int]) -> dict[str, 
 
 
 def control_of(arm: Arm, arms: Sequence[Arm]) -> Arm | None:
-    """The same network from random weights; None for itself, or where it was not asked for."""
+    """Returns the arm of the same network from scratch; None for that arm itself, or if there is none."""
     if arm.is_control:
         return None
     return next((each for each in arms if each.is_control and each.model == arm.model), None)
@@ -67,7 +67,7 @@ def _point(table: Table, arm: Arm, size: int) -> dict[str, Any]:
 
 
 def _compare_at(table: Table, arms: Sequence[Arm], size: int) -> list[dict[str, Any]]:
-    """All pairs at one size, corrected together: these are the family of Holm's correction."""
+    """Compares all pairs at one size, which are the family of Holm's correction."""
     there = [arm for arm in arms if (arm, size) in table.cells]
     pairs = [pair for pair in combinations(there, 2) if table.seeds(*((arm, size) for arm in pair))]
     found = [compare(*table.scores(*((arm, size) for arm in pair))) for pair in pairs]
@@ -79,7 +79,7 @@ def _compare_at(table: Table, arms: Sequence[Arm], size: int) -> list[dict[str, 
 
 
 def _describe(found: Estimate, adjusted: float, family: int) -> dict[str, Any]:
-    """An advantage and, where it cannot be told from none, what it would take."""
+    """Describes an advantage and, if it is not significant, the seeds or rows that would be needed."""
     low, high = found.interval()
     is_clear = adjusted < LEVEL
     described: dict[str, Any] = {
@@ -103,7 +103,7 @@ def _describe(found: Estimate, adjusted: float, family: int) -> dict[str, Any]:
 
 
 def _effects(table: Table, arms: Sequence[Arm], sizes: Sequence[int]) -> list[dict[str, Any]]:
-    """Of each arm against the same network from scratch: start, slope, end, and the rows that it saves."""
+    """Compares each arm with the same network from scratch: start, slope, end, and rows saved."""
     effects = []
     for arm in arms:
         control = control_of(arm, arms)

@@ -1,4 +1,4 @@
-"""The learning curves: score by train rows, one curve for each arm, with intervals and every single run."""
+"""Plots the learning curves: score by train rows, one curve per arm, with intervals and single runs."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from tlnlp.display.plotting import plt
 
-# Told apart by people with any colour vision, on white (Okabe and Ito 2008); yellow left out, too pale for lines.
+# A palette for all kinds of colour vision, on white (Okabe and Ito 2008), without yellow, which is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P")
 CONTROL_COLOUR = "#555555"
 GRID_COLOUR = "#E2E2E2"
-# Curves stand beside each other at each size, or their intervals would hide each other: this share of the way to the
-# next size for all of them together.
+# Curves are shifted sideways at each size, so that their intervals do not overlap: all of them together take this
+# fraction of the distance to the next size.
 BESIDE = 0.12
 
 
 def draw(content: dict[str, Any], title: str, folder: Path) -> list[Path]:
-    """Writes compare.svg and compare.png, on white, so that they can be read in dark surroundings too."""
+    """Writes compare.svg and compare.png, on white, so that they can be read on dark pages too."""
     figure, axes = plt.subplots(figsize=(8.8, 4.8), layout="constrained", facecolor="white")
     curves = [curve for curve in content["curves"] if curve["points"]]
     shifts = _shifts(content["sizes"], len(curves))
@@ -45,7 +45,7 @@ def draw(content: dict[str, Any], title: str, folder: Path) -> list[Path]:
 
 
 def _shifts(sizes: Sequence[int], curves: int) -> list[float]:
-    """What each curve's rows are multiplied with."""
+    """Returns the factor for the rows of each curve."""
     gap = float(np.min(np.diff(np.log(sizes)))) if len(sizes) > 1 else 1.0
     return [float(np.exp(gap * each)) for each in np.linspace(-BESIDE / 2, BESIDE / 2, curves)] if curves > 1 else [1.0]
 
@@ -81,19 +81,19 @@ def _label_axes(axes: Any, content: dict[str, Any], title: str) -> None:
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-    # Bars of two or three seeds are long: the picture is cut where the runs end, with some air.
+    # Intervals of two or three seeds are long: the axis is limited to the range of the runs, with some margin.
     scores = [score for curve in content["curves"] for point in curve["points"] for score in point["scores"]]
     air = 0.25 * (max(scores) - min(scores)) or 0.05
     axes.set_ylim(min(scores) - air, max(scores) + air)
 
 
 def _name_curves(axes: Any, right: float, ends: Sequence[tuple[float, str, str]]) -> None:
-    """Each curve's name at its end, in the order of the ends, moved apart where they would lie on each other."""
+    """Writes the name of each curve at its end, and moves names apart if they would overlap."""
     low, high = axes.get_ylim()
     ordered = sorted(ends)
     heights = np.array([mean for mean, _, _ in ordered])
     step = 0.06 * (high - low)
-    for _ in range(100):  # neighbours push each other until all have room
+    for _ in range(100):  # neighbours are pushed apart until none overlap
         short = step - np.diff(heights)
         if (short < 1e-9).all():
             break

@@ -1,4 +1,4 @@
-"""The grid: which runs are to be made, where each of them goes, and that a folder holds runs of one kind only."""
+"""The grid: the runs of a comparison, their folders, and the check that a folder has runs of one kind only."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from tlnlp.transfer.parse_strategy import StrategyChoice, find_strategy
 from tlnlp.transfer.strategies import shallow
 
 FRACTIONS = (0.1, 0.3, 1.0)
-GRID = "grid.json"  # in the folder of the comparison: what all its runs have in common
-# Flags that say how many updates are made.
+GRID = "grid.json"  # in the folder of the comparison: what all its runs share
+# Flags that determine the number of updates.
 OF_UPDATES = ("--least-updates", "--small-data")
-# What runs of one comparison may differ in.
+# Settings in which the runs of a comparison may differ.
 VARIED = ("model", "strategy", "train_rows", "seed", *NOT_OF_THE_RUN)
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What is compared: a checkpoint under a strategy.
+    """One arm of a comparison: a checkpoint with a strategy.
 
     Args:
-        label: what it is called wherever a person reads it.
-        source: the checkpoint's short name, no two the same.
+        label: its name in tables and messages.
+        source: the checkpoint's short name, which is unique.
     """
 
     model: str
@@ -45,7 +45,7 @@ class Arm:
 
     @property
     def is_control(self) -> bool:
-        """Whether it knows nothing of the checkpoint but its architecture."""
+        """Whether it uses only the architecture of the checkpoint, not its weights."""
         return self.strategy.is_from_scratch
 
 
@@ -60,11 +60,11 @@ class Run:
 
     @property
     def name(self) -> str:
-        """For the progress bar and messages."""
+        """Its name in the progress bar and in messages."""
         return f"{self.arm.label}, {self.rows:,} rows, seed {self.seed}"
 
     def flags(self, passed: Sequence[str]) -> list[str]:
-        """Its command line after the recipe's name."""
+        """Returns its command line after the recipe's name."""
         passed = _heeded_by(self.arm.strategy, passed)
         model = [] if "--model" in {word.partition("=")[0] for word in passed} else ["--model", self.arm.model]
         own = ["--strategy", self.arm.strategy.text, "--train-rows", str(self.rows), "--seed", str(self.seed)]
@@ -90,11 +90,11 @@ class Grid:
     """All runs of a comparison.
 
     Args:
-        sizes: train rows, ascending.
-        seeds: how many at each size.
-        all_rows: train rows that there are.
-        dev: the reported rows of each seed; of one entry where they are the same for all.
-        runs: in the order in which they are made: seed by seed, so that what is there is even when it is stopped.
+        sizes: numbers of train rows, ascending.
+        seeds: number of seeds at each size.
+        all_rows: total number of train rows.
+        dev: the evaluation rows of each seed; a single entry if they are the same for all.
+        runs: in the order of execution: seed by seed, so that an interrupted grid is balanced.
     """
 
     folder: Path
@@ -107,20 +107,20 @@ class Grid:
 
     @property
     def shares_dev(self) -> bool:
-        """Whether all runs answer the same rows."""
+        """Whether all runs are evaluated on the same rows."""
         return len(self.dev) == 1
 
     def dev_of(self, seed: int) -> Rows:
-        """The rows that the runs of `seed` are reported on."""
+        """Returns the evaluation rows of the runs with this seed."""
         return self.dev[0 if self.shares_dev else seed]
 
 
 def plan_grid(asked: CompareArguments, recipe: Recipe, settings: Settings) -> Grid:
-    """Looks at rows and checkpoints, without reading weights, and lays out the runs.
+    """Reads the rows, checks the checkpoints without loading weights, and plans the runs.
 
     Raises:
-        InputError: an unknown strategy, a checkpoint or rows that cannot be used, a size that cannot be drawn, or a
-            folder that holds runs of another kind.
+        InputError: a strategy is unknown, a checkpoint, the rows or a size cannot be used, or the folder has runs of
+            another kind.
     """
     strategies = [find_strategy(text) for text in asked.strategies]
     # Every seed's rows: where the source has no dev split, each seed cuts its own from train.
@@ -131,10 +131,10 @@ def plan_grid(asked: CompareArguments, recipe: Recipe, settings: Settings) -> Gr
             splits = splits[:1]
             break
     dev = [each.test or each.dev for each in splits]
-    if all(each.columns == dev[0].columns for each in dev):  # of rows cut off train to choose on, only train differs
+    if all(each.columns == dev[0].columns for each in dev):  # rows held out for selection change only train
         dev = dev[:1]
     models = asked.models or (settings.model,)
-    # Weights are each run's own business: without them, from_scratch runs and the others are refused.
+    # Missing weights are left to the runs: from_scratch does not need them, other strategies raise an error.
     fingerprints = {
         model: check_checkpoint(
             recipe, replace(settings, model=model), find_strategy(CONTROL), splits[0].train
@@ -164,8 +164,8 @@ def place_of(folder: Path, arm: Arm, rows: int, seed: int) -> Path:
 
 
 def default_folder(recipe: Recipe, settings: Settings, command: str, varied: Sequence[str]) -> Path:
-    """runs/COMMAND/TASK-DATA, with every flag that differs from the recipe's own. What is varied is not in the name, so
-    that a grid with a strategy or a seed more finds what is there."""
+    """Returns runs/COMMAND/TASK-DATA, with every flag that differs from the recipe's default. Varied settings are not
+    in the name, so that a grid with another strategy or seed finds the existing runs."""
     changed = recipe.changed(settings)
     words = [recipe.task.name, Path(settings.data).name.split(".")[0]]
     words += [f"{name}={value}" for name, value in changed.items() if name not in (*varied, "data", "columns")]
@@ -173,7 +173,7 @@ def default_folder(recipe: Recipe, settings: Settings, command: str, varied: Seq
 
 
 def _seeds_at(sizes: tuple[int, ...], asked: CompareArguments) -> tuple[int, ...]:
-    """How many seeds each of `sizes` gets."""
+    """Returns the number of seeds for each of `sizes`."""
     if len(asked.seeds) == 1:
         return asked.seeds * len(sizes)
     given = asked.rows or asked.fractions or FRACTIONS
@@ -187,7 +187,7 @@ def _seeds_at(sizes: tuple[int, ...], asked: CompareArguments) -> tuple[int, ...
 
 
 def _find_sizes(asked: CompareArguments, all_rows: int, train: Rows) -> tuple[int, ...]:
-    # A draw has each label at least once: with fewer rows than labels some could not be learnt.
+    # A sample has each label at least once, so it needs at least as many rows as there are labels.
     least = max(2, len(train.labels or ()) if "label" in train.columns else 0)
     sizes = asked.rows or tuple(round(fraction * all_rows) for fraction in asked.fractions or FRACTIONS)
     flag = "--rows" if asked.rows else "--fractions"
@@ -202,7 +202,7 @@ def _find_sizes(asked: CompareArguments, all_rows: int, train: Rows) -> tuple[in
 
 
 def name_sources(models: Sequence[str]) -> dict[str, str]:
-    """{checkpoint: its short name}; two folders of one name are told apart by a digest of their paths."""
+    """Returns {checkpoint: short name}; folders with the same name are distinguished by a digest of their paths."""
     names = Counter(Path(model).name for model in models)
     return {
         model: Path(model).name
@@ -221,7 +221,8 @@ def _name_arms(models: Sequence[str], strategies: Sequence[StrategyChoice]) -> t
 
 
 def differing_settings(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """'--epochs 3 there, 5 here'. A flag that an older version did not have was at its default."""
+    """Returns the differences, as in '--epochs 3 there, 5 here'. Flags that an older version lacked had their
+    defaults."""
     usual = plain(Settings())
     return [
         f"--{name.replace('_', '-')} {there.get(name, usual[name])} there, {value} here"
@@ -240,12 +241,12 @@ def keep_one_kind(
     models: Mapping[str, str],
     languages: Mapping[str, str] | None = None,
 ) -> None:
-    """Notes what all runs in `folder` have in common, or refuses runs that do not.
+    """Records what all runs in `folder` share, and checks it against the runs that are there.
 
     Args:
-        varied: settings that the runs may differ in.
-        data: fingerprint of the rows; "" where runs learn from rows of their own, each of its language.
-        models, languages: fingerprints by name. There may be others of other names.
+        varied: settings in which the runs may differ.
+        data: fingerprint of the rows; "" if runs have different rows, each those of its language.
+        models, languages: fingerprints by name. The folder may have others, with other names.
 
     Raises:
         InputError: the runs there have other settings, rows or checkpoints.
@@ -261,7 +262,7 @@ def keep_one_kind(
             differing.append(f"{before['task']} there, {recipe.task.name} here")
         differing += ["other rows"] if before["data"] != data and not differing else []
         for kind, what in (("models", "another checkpoint by the name of"), ("languages", "other rows in")):
-            there = before.get(kind, {})  # an older version had no languages
+            there = before.get(kind, {})  # older versions had no languages
             differing += [f"{what} {name}" for name, print_ in note[kind].items() if there.get(name, print_) != print_]
             note[kind] = there | note[kind]
         if differing:

@@ -1,4 +1,4 @@
-"""The heat map: languages learnt from by languages answered, one panel for each checkpoint, on one scale of colour."""
+"""Plots the heat map of source by target languages: one panel per checkpoint, with a common colour scale."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from matplotlib.patches import Rectangle
 from tlnlp.display.plotting import plt
 from tlnlp.experiments.matrix_table import cells_of, score_in
 
-COLOURS = "cividis"  # told apart by people with any colour vision, and in grey
+COLOURS = "cividis"  # readable with all kinds of colour vision, and in grey
 
 
 def draw(content: dict[str, Any], title: str, folder: Path) -> list[Path]:
-    """Writes matrix.svg and matrix.png, on white, so that they can be read in dark surroundings too."""
+    """Writes matrix.svg and matrix.png, on white, so that they can be read on dark pages too."""
     models, sources, targets = content["models"], content["sources"], content["targets"]
     size = (1.8 + 0.85 * len(targets), 1.3 + len(models) * (0.75 + 0.52 * len(sources)))
     figure, panels = plt.subplots(len(models), 1, figsize=size, layout="constrained", facecolor="white", squeeze=False)
@@ -33,7 +33,7 @@ def draw(content: dict[str, Any], title: str, folder: Path) -> list[Path]:
                 text = score_in(cells[source, target])
                 colour = "black" if shade > 0.55 else "white"
                 panel.text(column, row, text, ha="center", va="center", color=colour, fontsize=9.5)
-                if source == target:  # what was learnt from: no transfer
+                if source == target:  # the source language itself: no transfer
                     frame = (column - 0.46, row - 0.46)
                     panel.add_patch(Rectangle(frame, 0.92, 0.92, fill=False, edgecolor="#D55E00", linewidth=2))
         panel.set_xticks(range(len(targets)), targets)

@@ -1,4 +1,4 @@
-"""The matrix as people read it: in 80 columns, or as Markdown."""
+"""Formats a transfer matrix in 80 columns or as Markdown."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ Cells = dict[tuple[str, str], dict[str, Any]]
 
 
 def cells_of(content: dict[str, Any], model: str) -> Cells:
-    """{(language learnt from, language answered): cell} of one checkpoint."""
+    """Returns {(source language, target language): cell} of one checkpoint."""
     return {(each["source"], each["target"]): each for each in content["cells"] if each["model"] == model}
 
 
 def zero_shot(content: dict[str, Any], model: str, source: str) -> float | None:
-    """The mean score over all languages but the one learnt from."""
+    """Returns the mean score over all languages except the source language."""
     cells = cells_of(content, model)
     means = [cell["mean"] for (learnt, answered), cell in cells.items() if learnt == source != answered]
     return statistics.fmean(means) if means else None
 
 
 def matrix_table(content: dict[str, Any], model: str) -> list[list[str]]:
-    """Languages learnt from by languages answered, a header first; * marks what is not above chance."""
+    """Returns a table of source by target languages, with a header; * marks scores that are not above chance."""
     cells = cells_of(content, model)
     lines = [[f"{model}, learnt from", *content["targets"], "others' mean"]]
     for source in content["sources"]:
@@ -37,14 +37,14 @@ def matrix_table(content: dict[str, Any], model: str) -> list[list[str]]:
 
 
 def score_in(cell: dict[str, Any] | None) -> str:
-    """'0.812', or '0.501*' where that is not above chance."""
+    """Returns '0.812', or '0.501*' if it is not above chance."""
     if cell is None:
         return "-"
     return f"{cell['mean']:.3f}" + ("*" if cell["is_above_chance"] is False else "")
 
 
 def interval_table(content: dict[str, Any], model: str) -> list[list[str]]:
-    """Half of each score's 95 % interval."""
+    """Returns a table of half the 95 % interval of each score."""
     cells = cells_of(content, model)
     lines = [[f"± {model}", *content["targets"]]]
     for source in content["sources"]:
@@ -54,13 +54,13 @@ def interval_table(content: dict[str, Any], model: str) -> list[list[str]]:
 
 
 def title(content: dict[str, Any]) -> str:
-    """What was learnt and answered."""
+    """Returns the title."""
     seeds = "1 seed" if content["seeds"] == 1 else f"{content['seeds']} seeds"
     return f"{content['task']}: {content['metric']} in each language, learnt from one, {seeds}"
 
 
 def explanation(content: dict[str, Any]) -> str:
-    """What the numbers are."""
+    """Explains the numbers."""
     over = "seeds and rows" if content["seeds"] > 1 else "rows only"
     chance = any(each["is_above_chance"] is False for each in content["cells"])
     return f"±: half of the 95 % interval over {over}. others' mean: over all languages but the one learnt from." + (
@@ -69,7 +69,7 @@ def explanation(content: dict[str, Any]) -> str:
 
 
 def for_terminal(content: dict[str, Any]) -> str:
-    """All of it in 80 columns."""
+    """Formats everything in 80 columns."""
     parts = [title(content)]
     for model in content["models"]:
         for table in (matrix_table(content, model), interval_table(content, model)):
@@ -78,7 +78,7 @@ def for_terminal(content: dict[str, Any]) -> str:
 
 
 def for_page(content: dict[str, Any], picture: str, command: str) -> str:
-    """The same as Markdown, with the picture and the command that made it."""
+    """Formats everything as Markdown, with the figure and the command that made it."""
     parts = [f"# {title(content)}", f"![heat map]({picture})"]
     for model in content["models"]:
         parts += [markdown(matrix_table(content, model)), markdown(interval_table(content, model))]

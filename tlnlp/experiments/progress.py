@@ -1,4 +1,4 @@
-"""How far the runs are: one bar with the name of the run at hand; plain lines where the output is no terminal."""
+"""Progress over all runs: one bar with the name of the current run; plain lines if the output is not a terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tlnlp.experiments.verdicts import show_score
 from tlnlp.experiments.workers import DONE, STOPPED, Outcome, Run
 from tlnlp.runs.folder import RESULT
 
-# What a run costs beside its train rows (start, dev rows, saving), in train rows: for the estimate of the time left.
+# The fixed cost of a run (start-up, dev rows, saving), in train rows, for the estimate of the remaining time.
 FIXED_ROWS = 300
 
 
 class Progress:
-    """Told of each run as it begins and ends."""
+    """Shows the progress; it is notified of the start and end of each run."""
 
     def __init__(self, runs: Sequence[Run], places: int, console: Console) -> None:
         self._left = list(runs)
@@ -38,11 +38,11 @@ class Progress:
         self._bar.stop()
 
     def begins(self, run: Run) -> None:
-        """A run was started."""
+        """Called when a run starts."""
         self._bar.update(self._task, description=run.name[:44])
 
     def ends(self, run: Run, outcome: Outcome, seconds: float) -> None:
-        """A run is over."""
+        """Called when a run ends."""
         self._left.remove(run)
         if outcome.kind == STOPPED:
             return

@@ -1,4 +1,4 @@
-"""From what the runs left in their folders to scores with their noise: read, checked against the rows, resampled."""
+"""Reads the results of runs, checks them against the rows, and returns scores with their noise over dev rows."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class CellRuns:
 
 @dataclass(frozen=True)
 class Table:
-    """All that was scored.
+    """The scores of all runs.
 
     Args:
-        metric: the task's first one.
-        sign: 1, or -1 where lower is better.
-        cells: {(arm, train rows): its runs}; none where there is no finished run.
+        metric: the name of the task's first metric.
+        sign: 1, or -1 if lower is better.
+        cells: {(arm, train rows): its runs}, for cells with finished runs.
     """
 
     metric: str
@@ -53,12 +53,12 @@ class Table:
     cells: dict[tuple[Arm, int], CellRuns]
 
     def seeds(self, *places: tuple[Arm, int]) -> list[int]:
-        """Seeds that have a run in each of these cells."""
+        """Returns the seeds that have a run in each of these cells."""
         common = [set(self.cells[place].score) if place in self.cells else set() for place in places]
         return sorted(set.intersection(*common))
 
     def scores(self, *places: tuple[Arm, int]) -> list[SeedScores]:
-        """Of each of these cells, over the seeds that all of them have."""
+        """Returns the scores of each of these cells, over the seeds that all of them have."""
         seeds = self.seeds(*places)
         return [self._scores(self.cells[place], seeds) for place in places]
 
@@ -78,7 +78,7 @@ def score_runs(grid: Grid, runs: Sequence[Run], task: Task) -> Table:
     sign = -1 if metric.lower_is_better else 1
     cells: dict[tuple[Arm, int], CellRuns] = {}
     resampled: np.ndarray | None = None
-    # Where each seed has rows of its own, there is nothing to resample together: unless there is only one.
+    # If each seed has its own dev rows, they cannot be resampled together, unless there is only one seed.
     paired = grid.shares_dev
     name, answered = "", 0
     for run in runs:
@@ -95,7 +95,7 @@ def score_runs(grid: Grid, runs: Sequence[Run], task: Task) -> Table:
         cell = cells.setdefault((run.arm, run.rows), CellRuns({}, {}, {}))
         cell.results[run.seed], cell.score[run.seed] = result, score
         count = len(metric_inputs["predictions"])
-        if answered and count != answered:  # sequences of masked words, cut by another tokenizer
+        if answered and count != answered:  # sequences of masked tokens, made by another tokenizer
             paired = False
         answered = count
         if paired:
@@ -109,10 +109,10 @@ def score_runs(grid: Grid, runs: Sequence[Run], task: Task) -> Table:
 
 
 def _read_answers(run: Run, rows: Rows, task: Task) -> Mapping[str, Sequence[Any]]:
-    """What the metric is computed on."""
+    """Reads the predictions of a run and returns the inputs of the metric."""
     lines = (run.folder / PREDICTIONS).read_text(encoding="utf-8").splitlines()
     answers = [json.loads(line) for line in lines]
-    joined = all("places" in answer for answer in answers)  # sequences, which are not numbered as rows are
+    joined = all("places" in answer for answer in answers)  # sequences, which are not numbered like rows
     if not joined and [answer["row"] for answer in answers] != rows.numbers.tolist():
         raise InputError(
             expected=f"in {run.folder} one prediction for each of the {len(rows):,} rows of {rows.origin}",

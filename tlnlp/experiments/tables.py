@@ -1,4 +1,4 @@
-"""The comparison as people read it: a table and sentences, in 80 columns or as Markdown."""
+"""Formats a comparison as a table and sentences, in 80 columns or as Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ WIDTH = 80
 
 
 def score_table(content: dict[str, Any]) -> list[list[str]]:
-    """Arms by sizes, a header first: mean and half of the 95 % interval."""
+    """Returns a table of arms by sizes, with a header: mean and half of the 95 % interval."""
     lines = [[f"{content['metric']} by train rows", *(f"{size:,}" for size in content["sizes"])]]
     for curve in content["curves"]:
         points = {point["rows"]: point for point in curve["points"]}
@@ -21,7 +21,7 @@ def score_table(content: dict[str, Any]) -> list[list[str]]:
 
 
 def cost_table(content: dict[str, Any], size: int) -> list[list[str]]:
-    """What the runs at one size cost, beside what they score."""
+    """Returns a table of the costs and scores of the runs at one size."""
     lines = [[f"at {size:,} rows", content["metric"], "learning", "seconds", "peak MiB", "saved MB"]]
     for curve in content["curves"]:
         for point in curve["points"]:
@@ -43,7 +43,7 @@ def _score(point: dict[str, Any] | None) -> str:
 
 
 def title(content: dict[str, Any]) -> str:
-    """What was compared on what."""
+    """Returns the title: task, models, metric, rows and seeds."""
     fewest, most = min(content["seeds"]), max(content["seeds"])
     seeds = "1 seed" if most == 1 else f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"
     model = f"{content['models'][0]}, " if len(content["models"]) == 1 else ""
@@ -51,7 +51,7 @@ def title(content: dict[str, Any]) -> str:
 
 
 def explanation(content: dict[str, Any]) -> str:
-    """What the numbers behind ± are."""
+    """Explains the numbers after ±."""
     over = "seeds and dev rows" if max(content["seeds"]) > 1 else "dev rows only"
     return (
         f"±: half of the 95 % interval over {over}. Pairs are compared on the same seeds and rows, which is sharper. "
@@ -60,7 +60,7 @@ def explanation(content: dict[str, Any]) -> str:
 
 
 def for_terminal(content: dict[str, Any]) -> str:
-    """All of it in 80 columns."""
+    """Formats everything in 80 columns."""
     parts = [title(content)]
     parts += ["\n".join(block) for block in blocks(score_table(content))]
     parts += [
@@ -73,7 +73,7 @@ def for_terminal(content: dict[str, Any]) -> str:
 
 
 def for_page(content: dict[str, Any], picture: str, command: str) -> str:
-    """The same as Markdown, with the picture and the command that made it."""
+    """Formats everything as Markdown, with the figure and the command that made it."""
     parts = [f"# {title(content)}", f"![learning curves]({picture})"]
     parts += [markdown(score_table(content)), explanation(content)]
     parts += [markdown(cost_table(content, size)) for size in content["sizes"]]
@@ -83,13 +83,13 @@ def for_page(content: dict[str, Any], picture: str, command: str) -> str:
 
 
 def said(content: dict[str, Any]) -> list[tuple[str, list[str]]]:
-    """Verdicts, and the runs that did not come to an end."""
+    """Returns the verdicts, and the runs that did not finish."""
     failed = [f"{each['run']}: {each['kind']}: {' '.join(each['words'].split())}" for each in content["failures"]]
     return [*content["verdicts"].items(), *([("Runs without a result", failed)] if failed else [])]
 
 
 def blocks(lines: Sequence[Sequence[str]]) -> list[list[str]]:
-    """The table in columns; in several pieces where it is wider than the screen, each with the first column."""
+    """Aligns the columns; a table wider than the terminal is split into several, each with the first column."""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     pieces: list[list[int]] = [[]]
     for column in range(1, len(widths)):
@@ -103,7 +103,7 @@ def blocks(lines: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def wrap(text: str, indent: str = "") -> list[str]:
-    """Lines of 80 columns. Paths are left whole, to be copied."""
+    """Wraps at 80 columns. Paths are not broken, so that they can be copied."""
     return textwrap.wrap(
         text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  " * bool(indent),
         break_long_words=False, break_on_hyphens=False,
@@ -111,6 +111,6 @@ def wrap(text: str, indent: str = "") -> list[str]:
 
 
 def markdown(lines: Sequence[Sequence[str]]) -> str:
-    """A table, its first line the header and its first column to the left."""
+    """Returns a Markdown table; the first line is the header, and the first column is left-aligned."""
     rows = [f"| {' | '.join(line)} |" for line in lines]
     return "\n".join([rows[0], "|---|" + "---:|" * (len(lines[0]) - 1), *rows[1:]])

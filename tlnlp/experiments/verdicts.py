@@ -1,4 +1,4 @@
-"""The numbers of a comparison in short English sentences: what is certain, what is not, and what it would take."""
+"""Verdicts: a comparison in short sentences: what is significant, what is not, and what would be needed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from tlnlp.evaluation.statistics import LEVEL, MOST_SEEDS, POWER
 
-# The headings under which sentences stand, in this order.
+# The headings of the sentences, in this order.
 HELPED, HURT, BEST, UNCLEAR, BEWARE = (
     "Did transfer help?",
     "Negative transfer",
@@ -15,15 +15,15 @@ HELPED, HURT, BEST, UNCLEAR, BEWARE = (
     "What these runs cannot tell",
     "Beware",
 )
-# No test set is larger: a difference that would take more is none.
+# No test set is larger: a difference that would need more is reported as none.
 MOST_DEV_ROWS = 1_000_000
 
 
 def find_verdicts(metric_inputs: dict[str, Any], *, seeds: int, shares_dev: bool) -> dict[str, list[str]]:
-    """{heading: sentences}, without headings that have none.
+    """Returns {heading: sentences}, without empty headings.
 
     Args:
-        metric_inputs: of `comparison.judge`.
+        metric_inputs: the result of `comparison.judge`.
     """
     found = {
         HELPED: [line for effect in metric_inputs["effects"] for line in _say_effect(effect, metric_inputs)],
@@ -38,7 +38,7 @@ def find_verdicts(metric_inputs: dict[str, Any], *, seeds: int, shares_dev: bool
 
 
 def show_score(value: float) -> str:
-    """Three decimals for what lies between 0 and 1; three digits of what does not."""
+    """Formats a score with three decimals if it is between 0 and 1, otherwise with three significant digits."""
     return f"{value:.3f}" if abs(value) < 10 else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
@@ -58,7 +58,7 @@ def _say_effect(effect: dict[str, Any], metric_inputs: dict[str, Any]) -> list[s
 
 
 def advantage(metric_inputs: dict[str, Any], arm: str, other: str, rows: int) -> dict[str, Any]:
-    """The comparison of the two at this size, seen from `arm`."""
+    """Returns the comparison of the two arms at this size, from the point of view of `arm`."""
     for each in metric_inputs["comparisons"]:
         if each["rows"] == rows and {each["first"], each["second"]} == {arm, other}:
             if each["first"] == arm:
@@ -87,7 +87,7 @@ def _say_slope(found: dict[str, Any], control: str) -> str:
 
 
 def _say_saved(saved: dict[str, Any], arm: str, control: str) -> str | None:
-    """How many rows of `control` the arm's rows are worth; None where it is worth no more than itself for certain."""
+    """Says how many rows of `control` the arm's rows are worth; None unless they are significantly worth more."""
     rows, point, low, high = (saved[name] for name in ("rows", "needed", "low", "high"))
     over = saved["largest"] - rows
     if low is None:
@@ -107,7 +107,7 @@ def _say_saved(saved: dict[str, Any], arm: str, control: str) -> str | None:
 
 
 def _round(rows: float) -> int:
-    """Two digits: more would promise what no such estimate holds."""
+    """Rounds to two significant digits, since such estimates are not more precise."""
     rows = max(rows, 0)
     digits = 10 ** max(0, len(str(int(rows))) - 2)
     return int(round(rows / digits) * digits)
@@ -130,7 +130,7 @@ def _say_best(metric_inputs: dict[str, Any]) -> list[str]:
     for rows in sorted({each["rows"] for each in metric_inputs["comparisons"]}):
         pairs = [each for each in metric_inputs["comparisons"] if each["rows"] == rows]
         names = list(dict.fromkeys(name for each in pairs for name in (each["first"], each["second"])))
-        # Ahead of most, by the pairs themselves: the direction of the metric is in them already.
+        # The arm that is ahead in most pairs, which already account for the direction of the metric.
         best = max(names, key=lambda name: sum(_is_ahead(each, name) for each in pairs))
         others = [advantage(metric_inputs, best, name, rows) for name in names if name != best]
         unclear = [each["second"] for each in others if not each["is_clear"]]

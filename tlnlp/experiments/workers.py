@@ -1,7 +1,7 @@
-"""Runs in processes of their own: each has its own peak memory and may crash without taking the others with it.
+"""Executes each run in a process of its own, which has its own peak memory and may crash without affecting the others.
 
-They are forked from a server that has torch and transformers in it already, so that a run costs a second to start and
-not ten. The server itself never touches a GPU, which a forked process could not use any more.
+The processes are forked from a server that has already imported torch and transformers, so that a run starts in one
+second instead of ten. The server never uses a GPU, since forked processes could not use it any more.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ PRELOADED = [
     "transformers.models.modernbert.modeling_modernbert",
     "transformers.models.gpt2.modeling_gpt2",
 ]
-# A run whose comparison was killed finishes its update and writes a checkpoint; whoever follows waits so long for it.
+# A run whose comparison was killed finishes its update and writes a checkpoint; a new run of it waits this long.
 PATIENCE_SECONDS = 60.0
 DONE, REFUSED, CRASHED, STOPPED = "done", "refused", "crashed", "stopped"
 
 
 class Run(Protocol):
-    """An ordinary run of a recipe, to be made.
+    """A planned run of a recipe.
 
     Args:
-        rows: that it learns from, for the estimate of the time left; 0 where that is not known.
+        rows: number of train rows, for the estimate of the remaining time; 0 if unknown.
         folder: its output folder.
     """
 
@@ -54,11 +54,11 @@ class Run(Protocol):
 
     @property
     def name(self) -> str:
-        """For the progress bar and messages."""
+        """Its name in the progress bar and in messages."""
         ...
 
     def flags(self, passed: Sequence[str]) -> list[str]:
-        """Its command line after the recipe's name."""
+        """Returns its command line after the recipe's name."""
         ...
 
 
@@ -67,11 +67,11 @@ AnyRun = TypeVar("AnyRun", bound=Run)
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """The outcome of a run.
 
     Args:
-        kind: DONE, REFUSED (bad input, said in words), CRASHED or STOPPED.
-        words: why, where it is not done.
+        kind: DONE, REFUSED (invalid input), CRASHED or STOPPED.
+        words: the reason, if it is not DONE.
     """
 
     kind: str
@@ -80,38 +80,40 @@ class Outcome:
 
 @dataclass(frozen=True)
 class WorkerSlot:
-    """Where one run at a time can go: a GPU, or some cores."""
+    """A GPU or some cores, for one run at a time."""
 
     environment: dict[str, str]
     cores: tuple[int, ...]
 
 
 def find_places(workers: int | None) -> list[WorkerSlot]:
-    """One for each GPU; on a CPU one with all cores. With `workers` as many, which share what there is."""
+    """Returns one slot per GPU, or one with all cores on a CPU; with `workers`, that many slots, which share the
+    devices.
+    """
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     gpus = torch.cuda.device_count()
     if gpus:
-        # Those that this process may see, by the names that it knows them by.
+        # The GPUs that are visible to this process, by their names.
         visible = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(gpus)))).split(",")
         return [WorkerSlot({"CUDA_VISIBLE_DEVICES": visible[i % gpus]}, ()) for i in range(workers or gpus)]
     count = workers or 1
-    # Two runs on the same cores would each start a thread for every core: several times slower than one by one.
+    # Two runs on the same cores would each start one thread per core: several times slower than one after the other.
     return [WorkerSlot({}, tuple(cores[i % max(1, len(cores)) :: count])) for i in range(count)]
 
 
 def start_server() -> None:
-    """Lets the server load its libraries while this process still looks at rows and checkpoints."""
+    """Starts the server, which imports its libraries while this process reads rows and checkpoints."""
     multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
     multiprocessing.forkserver.ensure_running()
 
 
 def is_finished(run: Run) -> bool:
-    """Whether it is there; a result is the last thing that a run writes."""
+    """Returns whether a run is finished: its result is the last file that it writes."""
     return (run.folder / RESULT).is_file()
 
 
 class Stopped(Exception):
-    """Ctrl-C or SIGTERM; the runs at hand have written their checkpoints."""
+    """Raised after Ctrl-C or SIGTERM, when the current runs have written their checkpoints."""
 
 
 def make_runs(
@@ -122,13 +124,13 @@ def make_runs(
     begins: Callable[[AnyRun], None],
     ends: Callable[[AnyRun, Outcome, float], None],
 ) -> dict[AnyRun, Outcome]:
-    """Makes all `runs`, one at a time in each place.
+    """Executes all `runs`, one at a time in each slot.
 
     Args:
-        begins, ends: told of each run; the last argument is its seconds.
+        begins, ends: called when a run starts and ends; the last argument is its duration in seconds.
 
     Raises:
-        Stopped: it was asked to stop.
+        Stopped: after Ctrl-C or SIGTERM.
     """
     waiting, free = list(runs), list(places)
     at_work: dict[Any, tuple[AnyRun, WorkerSlot, float]] = {}
@@ -142,7 +144,7 @@ def make_runs(
                 at_work[_start(run, recipe, passed, place)] = (run, place, time.monotonic())
             for process in at_work:
                 if times_asked() > told.get(process, 0):
-                    # On one SIGTERM a run writes a checkpoint and ends; on the second wish it is killed.
+                    # On the first SIGTERM a run writes a checkpoint and ends; on a second request it is killed.
                     process.kill() if process in told else process.terminate()
                     told[process] = times_asked()
             multiprocessing.connection.wait([process.sentinel for process in at_work], timeout=0.2)
@@ -159,7 +161,7 @@ def make_runs(
 
 @contextmanager
 def _stop_signals() -> Iterator[Callable[[], int]]:
-    """Gives a function that says how often anybody asked to stop (Ctrl-C, SIGTERM) since."""
+    """Yields a function that returns the number of stop requests (Ctrl-C, SIGTERM)."""
     asked = 0
 
     def note(number: int, frame: Any) -> None:
@@ -184,13 +186,13 @@ def _start(run: Run, recipe: Path, passed: Sequence[str], place: WorkerSlot) -> 
 
 
 def _log(run: Run) -> Path:
-    """What the run says, beside its folder; kept only where it did not end well."""
+    """Returns the path of the run's log, next to its folder; it is deleted if the run succeeds."""
     return run.folder.with_name(f"{run.folder.name}.log")
 
 
 def _act(start: str, recipe: str, flags: list[str], folder: str, log: str, place: WorkerSlot) -> None:
-    """The run's own process: an ordinary run of the recipe, as from a command line."""
-    os.setpgrp()  # a Ctrl-C reaches the comparison alone, which passes it on once: a second one would end the run
+    """Executes a run in its own process, as from the command line."""
+    os.setpgrp()  # Ctrl-C must reach only the comparison, which forwards it once
     os.chdir(start)
     os.environ.update(place.environment)
     if place.cores:
@@ -210,7 +212,7 @@ def _act(start: str, recipe: str, flags: list[str], folder: str, log: str, place
 
 
 def _end_with_parent() -> None:
-    """Asks this process to stop when the comparison is gone, however it went."""
+    """Stops this process if the comparison ends in any way."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -218,7 +220,7 @@ def _end_with_parent() -> None:
 
 
 def _wait_until_free(folder: Path) -> None:
-    """Until a run whose comparison was killed has let go of the folder."""
+    """Waits until a run whose comparison was killed has released the folder."""
     until = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < until:
         try:

@@ -1,11 +1,11 @@
-"""The shapes of answer. A head is a module with the functions of `tlnlp.task.Head`; it is imported when first used."""
+"""Heads, one module per kind of prediction, with the functions of `tlnlp.task.Head`. They are imported on first use."""
 
 from typing import cast
 
 from tlnlp.lazy import lazy_module
 from tlnlp.task import Head
 
-# Written out so that editors and type checkers see them.
+# Listed explicitly for editors and type checkers.
 choice = cast(Head, lazy_module("tlnlp.heads.choice"))
 gpt = cast(Head, lazy_module("tlnlp.heads.gpt"))
 causal_lm = cast(Head, lazy_module("tlnlp.heads.causal_lm"))

@@ -1,4 +1,4 @@
-"""Next word: each word is guessed from those before it (Radford et al. 2018, section 3.1)."""
+"""Causal language modelling: predict each token from those before it (Radford et al. 2018, section 3.1)."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ causal = True
 
 
 def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> EncodedDataset:
-    """Joins the rows, in order, into full sequences of `max_length` tokens, the tokenizer's end token behind each row
-    (Radford et al. 2019, section 2.1). `counts` says how many next tokens each sequence has."""
+    """Concatenates the rows, in order, into full sequences of `max_length` tokens, with the tokenizer's end token after
+    each row (Radford et al. 2019, section 2.1). `counts` is the number of predicted tokens of each sequence."""
     ids = join_rows(rows.columns["text"], tokenizer, settings.max_length, separator=tokenizer.eos_token_id)
     counts = np.maximum(ids.lengths - 1, 0).astype(np.float64)
     return EncodedDataset(
@@ -57,7 +57,8 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
 
 
 def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
-    """Model inputs [items, longest] and `labels`: at each place the token that follows, NOT_SCORED where none does."""
+    """Returns model inputs [items, longest] and `labels`: the next token at each position, NOT_SCORED if there is
+    none."""
     batch = pad_features(encoded, items, tokenizer)
     labels = torch.full_like(batch["input_ids"], NOT_SCORED)
     follows = batch["attention_mask"][:, 1:].bool()

@@ -1,4 +1,4 @@
-"""Choice: which of several endings is right (Devlin et al. 2019, section 4.4; figure 4 a, once for each ending)."""
+"""Multiple choice: select the right one of several endings (Devlin et al. 2019, section 4.4; figure 4 a per ending)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ causal = False
 
 
 def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
-    """Nothing: each ending gets one number."""
+    """Returns no changes: the model outputs one number per ending."""
     return {}
 
 
 def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> EncodedDataset:
-    """One item for each row: the text beside each of its endings, a sequence each. Rows may differ in how many."""
+    """Encodes each row as one item with one sequence per ending: the text and that ending. The number of endings may
+    differ between rows."""
     texts, endings, sequence_offsets = pair_endings(rows)
     features, notes = join_texts({"text": texts, "endings": endings}, tokenizer, settings, rows.origin)
     labels = rows.columns.get("label")
@@ -46,8 +47,8 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
 
 
 def pair_endings(rows: Rows) -> tuple[list[str], list[str], np.ndarray]:
-    """Each row's text once for each of its endings, the endings (behind the row's prompt, if there is one), and where
-    each row begins: [rows + 1]."""
+    """Returns each row's text, repeated for each of its endings; the endings, after the row's prompt if there is one;
+    and the offset of each row: [rows + 1]."""
     prompts = rows.columns.get("prompt", [""] * len(rows))
     texts, endings = [], []
     for text, prompt, of_row in zip(rows.columns["text"], prompts, rows.columns["endings"], strict=True):
@@ -58,8 +59,8 @@ def pair_endings(rows: Rows) -> tuple[list[str], list[str], np.ndarray]:
 
 
 def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
-    """Model inputs [sequences, longest]; `endings` [items]: how many each item has; and, where the rows have them,
-    `labels` [items]."""
+    """Returns model inputs [sequences, longest]; `endings` [items], the number of endings of each item; and `labels`
+    [items] if the rows have labels."""
     batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
     assert encoded.sequence_offsets is not None
     batch["endings"] = torch.from_numpy(np.diff(encoded.sequence_offsets)[items])
@@ -69,30 +70,31 @@ def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np
 
 
 def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
-    """Cross entropy over each row's own endings, summed over rows."""
+    """Returns the cross entropy over the endings of each row, summed over rows."""
     return cross_entropy(forward(model, batch).float(), batch["labels"], reduction="sum")
 
 
 def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-    """One for each sequence: [sequences]."""
-    # As rows of one ending each, [sequences, 1, longest]: the networks' classes want as many in every row.
+    """Returns one logit per sequence: [sequences]."""
+    # Passed as rows with one ending each, [sequences, 1, longest]: the model classes need the same number in every row.
     return model(**{name: value.unsqueeze(1) for name, value in model_inputs(batch).items()}).logits[:, 0]
 
 
 def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-    """[items, most endings], minus infinity where an item has fewer."""
+    """Returns logits [items, most endings], minus infinity where an item has fewer endings."""
     return side_by_side(logits(model, batch), batch["endings"])
 
 
 def side_by_side(scores: torch.Tensor, endings: torch.Tensor) -> torch.Tensor:
-    """The scores [sequences] of items with so many `endings` [items] as a table [items, most endings], filled up with
-    minus infinity."""
+    """Arranges the scores [sequences] by item, given the number of `endings` [items]: [items, most endings], padded
+    with minus infinity."""
     there = torch.arange(int(endings.max()), device=endings.device) < endings[:, None]
     return scores.new_full(there.shape, -torch.inf).masked_scatter(there, scores)
 
 
 def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
-    """For each row the place of the likeliest ending, from 0, its probability and that of each, and the ending."""
+    """Returns for each row the index of the most probable ending, its probability, those of all endings, and its
+    text."""
     answers = []
     for line, endings in zip(outputs, rows.columns["endings"], strict=True):
         scores = line[: len(endings)].astype(np.float64)
@@ -111,17 +113,17 @@ def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task:
 
 
 def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences:
-    """Of each ending."""
+    """Returns the probabilities of all endings."""
     return Confidences.of_all([answer["scores"] for answer in answers], rows.columns["label"])
 
 
 def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
-    """Places of the endings."""
+    """Returns ending indices."""
     return {"predictions": [each["prediction"] for each in answers], "references": rows.columns["label"]}
 
 
 def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]]:
-    """The place where `train` has the right ending most often, or a row's last place where it has fewer."""
+    """Predicts the index at which `train` most often has the right ending, or a row's last ending if it has fewer."""
     counts = np.bincount(train.columns["label"])
     place = int(counts.argmax())
     share = float(counts[place] / counts.sum())

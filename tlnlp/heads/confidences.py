@@ -1,4 +1,4 @@
-"""How sure a network was of its answers, and whether it was right: what calibration is judged by."""
+"""Confidences of predictions and whether they are correct: the input of calibration."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Confidences:
-    """One place for each thing that was answered: a row, a word of a row, a label of a row with several.
+    """Confidences of single predictions: one per row, per word of a row, or per label of a multi-label row.
 
     Args:
-        confidence: probability of the answer given [things].
-        correct: whether it was right [things].
-        of_each: probabilities of all possible answers [things, most answers], 0 behind the last; None: not known.
-        right: place of the right one in `of_each` [things].
+        confidence: probability of the prediction [predictions].
+        correct: whether it is correct [predictions].
+        of_each: probabilities of all classes [predictions, most classes], padded with 0; None: not known.
+        right: index of the correct class in `of_each` [predictions].
     """
 
     confidence: np.ndarray
@@ -26,7 +26,7 @@ class Confidences:
 
     @classmethod
     def of_all(cls, lines: Sequence[Sequence[float]], right: Sequence[int]) -> Confidences:
-        """From the probabilities of all possible answers, which may be more for one thing than for another."""
+        """Builds them from the probabilities of all classes, whose number may differ between predictions."""
         of_each = np.zeros((len(lines), max(map(len, lines))))
         for place, line in zip(of_each, lines, strict=True):
             place[: len(line)] = line

@@ -1,4 +1,4 @@
-"""Encoded rows: token ids of any length laid end to end, and the padded tensors cut from them."""
+"""Encoded rows: token ids of any length, concatenated, and the padded tensors made from them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 import numpy as np
 import torch
 
-# Rows tokenised at once: the fast tokenizers work on a batch in threads.
+# Rows tokenised at once: fast tokenizers process a batch in threads.
 TOKENIZED_ROWS = 10_000
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-# cross_entropy and the networks' own losses leave out places with this target.
+# cross_entropy and the losses of the model classes ignore positions with this target.
 NOT_SCORED = -100
 
 
 @dataclass(frozen=True)
 class Ragged:
-    """Sequences of any length in one flat array: `flat[offsets[i]:offsets[i + 1]]` is the i-th."""
+    """Sequences of any length in one flat array: `flat[offsets[i]:offsets[i + 1]]` is the i-th sequence."""
 
     flat: np.ndarray
     offsets: np.ndarray  # [items + 1]
 
     @classmethod
     def from_lists(cls, sequences: Iterable[Sequence[int] | np.ndarray], dtype: Any = np.int32) -> Ragged:
-        """Lays `sequences` end to end."""
+        """Concatenates `sequences`."""
         arrays = [np.asarray(each, dtype=dtype) for each in sequences]
         offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
         np.cumsum([len(each) for each in arrays], out=offsets[1:])
@@ -43,9 +43,9 @@ class Ragged:
         return self.flat[self.offsets[item] : self.offsets[item + 1]]
 
     def padded(self, items: np.ndarray, fill: int) -> np.ndarray:
-        """The sequences `items` as one rectangle, short ones filled up on the right: [items, longest].
+        """Returns the sequences `items`, padded on the right with `fill`: [items, longest].
 
-        Always on the right, whatever the tokenizer does for generating text: positions are counted from the left.
+        Padding is always on the right, whatever side the tokenizer uses for generation: positions count from the left.
         """
         lengths = self.lengths[items]
         rectangle = np.full((len(items), int(lengths.max(initial=0))), fill, dtype=np.int64)
@@ -56,20 +56,20 @@ class Ragged:
 
 @dataclass(frozen=True)
 class EncodedDataset:
-    """Rows as a network reads them. A long row may give several items (windows); each item knows its row.
+    """Rows encoded for the network. A long row may give several items (windows); `rows` maps each item to its row.
 
     Args:
-        features: model input name to token sequences; "input_ids" always, "token_type_ids" where the model has them.
-            One sequence for each item, unless `sequence_offsets` says otherwise.
-        rows: [items] the row each item came from.
-        counts: [items] what an item weighs in the loss: 1 for a sentence, the number of scored tokens elsewhere. The
-            loss of an update is divided by the sum over the whole update, which every process knows beforehand.
-        targets: [items] or [items, ...] what is to be learnt, or a sequence for each item; None where it is made when
-            the batch is made, or where the rows have no labels.
-        alignment: what each token stands for (its word, its characters), where decode must know; like `features`.
-        batch_constants: settings that are needed where batches are made.
-        sequence_offsets: [items + 1] where an item is several sequences (one for each ending), the first of each.
-        notes: what a person should know ("3.2 % of the rows were cut to 128 tokens").
+        features: model input name to token sequences: "input_ids", and "token_type_ids" if the model has them. One
+            sequence per item, unless `sequence_offsets` is set.
+        rows: [items] the row of each item.
+        counts: [items] the weight of each item in the loss: 1 for a sentence, otherwise the number of scored tokens.
+            The loss of an update is divided by the sum over the whole update, which every process knows in advance.
+        targets: [items] or [items, ...] the training targets, or a sequence per item; None if they are made by
+            `collate`, or if the rows have no labels.
+        alignment: what each token corresponds to (its word, its characters), if decode needs it; like `features`.
+        batch_constants: settings that `collate` needs.
+        sequence_offsets: [items + 1] the first sequence of each item, if an item has several (one per ending).
+        notes: notes to print ("3.2 % of the rows were cut to 128 tokens").
     """
 
     features: dict[str, Ragged]
@@ -86,27 +86,27 @@ class EncodedDataset:
 
     @property
     def lengths(self) -> np.ndarray:
-        """[items] in tokens; of an item of several sequences the places they take side by side."""
+        """Lengths in tokens [items]; for an item of several sequences, the positions of all, padded to the longest."""
         lengths = self.features["input_ids"].lengths
         if self.sequence_offsets is None:
             return lengths
         return np.maximum.reduceat(lengths, self.sequence_offsets[:-1]) * np.diff(self.sequence_offsets)
 
     def sequences_of(self, items: np.ndarray) -> np.ndarray:
-        """The sequences that `items` are made of, in order: [sequences]."""
+        """Returns the indices of the sequences of `items`, in order: [sequences]."""
         if self.sequence_offsets is None:
             return items
         return np.concatenate([np.arange(*self.sequence_offsets[item : item + 2]) for item in items])
 
     def sequence_lengths(self, items: np.ndarray) -> np.ndarray:
-        """Tokens of each sequence of `items`: [sequences]."""
+        """Returns the length in tokens of each sequence of `items`: [sequences]."""
         return self.features["input_ids"].lengths[self.sequences_of(items)]
 
 
 def pad_features(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any) -> dict[str, torch.Tensor]:
-    """Model inputs of one micro-batch, padded to its longest sequence: {name: [sequences, longest]}.
+    """Returns the model inputs of a micro-batch, padded to its longest sequence: {name: [sequences, longest]}.
 
-    A tokenizer without a pad token (GPT-2) fills with 0: the attention mask hides it.
+    If the tokenizer has no pad token (GPT-2), the padding is 0, which the attention mask excludes.
     """
     sequences = encoded.sequences_of(items)
     batch = {
@@ -121,7 +121,7 @@ def pad_features(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any) -> 
 
 
 def model_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a batch the network reads; the rest (targets, weights, alignment) is for the head."""
+    """Returns the inputs of the network from a batch; the rest (targets, weights, alignment) is for the head."""
     return {name: value for name, value in batch.items() if name in MODEL_INPUTS}
 
 

@@ -1,5 +1,6 @@
-"""GPT: rows between a start and an extract token, a delimiter between texts; the head reads the extract token, and the
-language model goes on learning beside it (Radford et al. 2018, sections 3.2 and 3.3, figure 1)."""
+"""GPT: each row is framed by a start and an extract token, with a delimiter between texts. The head classifies the
+state of the extract token, with an auxiliary language-model loss (Radford et al. 2018, sections 3.2 and 3.3, figure
+1)."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 START, DELIMITER, EXTRACT = "<|start|>", "<|delimiter|>", "<|extract|>"
 
-auto_class = "AutoModelForSequenceClassification"  # it reads a row's last token: here, the extract token
+auto_class = "AutoModelForSequenceClassification"  # it pools a row's last token: here, the extract token
 roles = ("text", "label")
 optional_roles = ("text_pair", "endings", "prompt", "weight")
 tokenizer_options: dict[str, Any] = {"extra_special_tokens": [START, DELIMITER, EXTRACT]}
@@ -32,13 +33,13 @@ causal = True
 
 
 def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
-    """Of endings one number each; else as in the sentence head."""
+    """Returns no changes for endings (one number each); otherwise those of the sentence head."""
     return {"num_labels": 1} if task.columns.endings else sentence.config_changes(task, labels)
 
 
 def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> EncodedDataset:
-    """One item for each row. Its sequences: one for a text or a pair; where the texts of a pair may change places
-    (`Task.pair_is_symmetric`), both orders; one for each ending."""
+    """Encodes each row as one item. A text or a pair is one sequence, a symmetric pair (`Task.pair_is_symmetric`) two,
+    one for each order; a row with endings has one sequence per ending."""
     start, delimiter, extract = (np.asarray([i]) for i in tokenizer.convert_tokens_to_ids([START, DELIMITER, EXTRACT]))
     one, two = Template((start, extract), None, None), Template((start, delimiter, extract), None, None)
     sequence_offsets: np.ndarray | None = None
@@ -67,12 +68,12 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
 
 
 def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
-    """Model inputs [sequences, longest]; `endings` or `orders` [items]: how many sequences each item has; `weights`
-    [items]; `lm_weight` if there is one; and, where the rows have them, `labels` [items] or [items, labels]."""
+    """Returns model inputs [sequences, longest]; `endings` or `orders` [items], the number of sequences of each item;
+    `weights` [items]; `lm_weight` if it is set; and `labels` [items] or [items, labels] if the rows have labels."""
     batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
     firsts = encoded.sequence_offsets
     sequences = np.ones(len(items), dtype=np.int64) if firsts is None else np.diff(firsts)[items]
-    # Endings are set side by side, orders are added up.
+    # Logits of endings are compared, those of orders are summed.
     batch["endings" if encoded.batch_constants["endings"] else "orders"] = torch.from_numpy(sequences)
     batch["weights"] = torch.from_numpy(encoded.counts[items].astype(np.float32))
     if encoded.batch_constants["lm_weight"] > 0:
@@ -83,9 +84,9 @@ def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np
 
 
 def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
-    """Weighted sum over rows of the task's loss and `lm_weight` times the language model's: the mean over tokens of a
-    sequence, then over the sequences of a row, as in the code of the paper (its equation 5)."""
-    network: Any = getattr(model, "module", model)  # what processes share is wrapped
+    """Returns the weighted sum over rows of the task's loss plus `lm_weight` times the language-model loss. The latter
+    is the mean over the tokens of a sequence, then over the sequences of a row, as in the paper's code (equation 5)."""
+    network: Any = getattr(model, "module", model)  # with several processes the model is wrapped
     states: list[torch.Tensor] = []
     hook = network.base_model.register_forward_hook(lambda module, given, output: states.append(output[0]))
     try:
@@ -102,9 +103,9 @@ def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Ten
 
 
 def _language_losses(states: torch.Tensor, network: Any, batch: dict[str, Any]) -> torch.Tensor:
-    """Each row's loss of guessing the next token, in nats a token: [items]. The piece table is the output."""
+    """Returns each row's language-model loss, in nats per token: [items]. Output weights are tied to the embeddings."""
     follows = batch["attention_mask"][:, 1:].bool()
-    guesses = states[:, :-1][follows] @ network.get_input_embeddings().weight.to(states).T  # [places, pieces]
+    guesses = states[:, :-1][follows] @ network.get_input_embeddings().weight.to(states).T  # [positions, vocabulary]
     nats = cross_entropy(guesses.float(), batch["input_ids"][:, 1:][follows], reduction="none")
     sequence_of = follows.nonzero()[:, 0]
     of_sequences = nats.new_zeros(len(follows)).index_add(0, sequence_of, nats) / follows.sum(1)
@@ -113,12 +114,13 @@ def _language_losses(states: torch.Tensor, network: Any, batch: dict[str, Any]) 
 
 
 def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-    """[sequences, labels]; of endings [sequences, 1]."""
+    """Returns logits [sequences, labels]; for endings [sequences, 1]."""
     return model(**model_inputs(batch)).logits
 
 
 def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-    """[items, labels], both orders of a symmetric pair summed; of endings [items, most endings]."""
+    """Returns logits [items, labels], summed over both orders of a symmetric pair; for endings [items, most
+    endings]."""
     found = logits(model, batch)
     if "endings" in batch:
         return side_by_side(found[:, 0], batch["endings"])
@@ -126,28 +128,28 @@ def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
 
 
 def _add_up(values: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:
-    """The values of sequences [sequences, ...] summed over the sequences of each item [items, ...]."""
+    """Sums values [sequences, ...] over the sequences of each item: [items, ...]."""
     item_of = torch.repeat_interleave(sequences)
     return values.new_zeros(len(sequences), *values.shape[1:]).index_add(0, item_of, values)
 
 
 def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
-    """As in the choice head for endings, else as in the sentence head."""
+    """Same as the choice head for endings, otherwise the sentence head."""
     return _like(rows).decode(outputs, encoded, rows, task)
 
 
 def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
-    """As in the choice head for endings, else as in the sentence head."""
+    """Same as the choice head for endings, otherwise the sentence head."""
     return _like(rows).metric_inputs(answers, rows, task)
 
 
 def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences | None:
-    """As in the choice head for endings, else as in the sentence head."""
+    """Same as the choice head for endings, otherwise the sentence head."""
     return _like(rows).confidences(answers, rows, task)
 
 
 def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
-    """As in the choice head for endings, else as in the sentence head."""
+    """Same as the choice head for endings, otherwise the sentence head."""
     return _like(rows).majority_baseline(train, rows, task)
 
 

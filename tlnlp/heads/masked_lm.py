@@ -1,4 +1,4 @@
-"""Word: the masked word is guessed from both sides (Devlin et al. 2019, section 3.1, task 1)."""
+"""Masked language modelling: predict masked tokens from both sides (Devlin et al. 2019, section 3.1, task 1)."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ optional_roles: tuple[str, ...] = ()
 tokenizer_options: dict[str, Any] = {}
 causal = False
 
-# Of the tokens to guess, 80 % are hidden, 10 % are replaced by any other piece, 10 % stay: Devlin et al. 2019, A.1.
+# Of the predicted tokens, 80 % are masked, 10 % replaced by a random token, 10 % unchanged: Devlin et al. 2019, A.1.
 HIDDEN_FRACTION, REPLACED_FRACTION = 0.8, 0.1
 
 
 def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
-    """Nothing: the head of a masked-word model is its vocabulary."""
+    """Returns no changes: the outputs of a masked language model are its vocabulary."""
     return {}
 
 
 def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> EncodedDataset:
-    """Joins the rows, in order, into full sequences of `max_length` tokens, special tokens included, so that hardly
-    any padding is left (Liu et al. 2019, section 4.2, FULL-SENTENCES). Only the last sequence is shorter.
+    """Concatenates the rows, in order, into full sequences of `max_length` tokens, special tokens included, which need
+    hardly any padding (Liu et al. 2019, section 4.2, FULL-SENTENCES). Only the last sequence is shorter.
 
-    `counts` says how many tokens each item must guess: a fixed share of it, so that the number is known to all.
+    `counts` is the number of tokens to predict in each item: a fixed fraction, so that all processes know it.
     """
     if tokenizer.mask_token_id is None:
         raise InputError(
@@ -46,7 +46,7 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
             change="another --model",
         )
     ids = join_rows(rows.columns["text"], tokenizer, settings.max_length)
-    # Unknown words are special tokens too: they are not asked for, and so not counted.
+    # The unknown token is a special token too: it is never predicted, and so not counted.
     askable = np.add.reduceat(~np.isin(ids.flat, tokenizer.all_special_ids), ids.offsets[:-1], dtype=np.int64)
     counts = np.minimum(askable, np.maximum(1, np.round(askable * settings.mask_fraction))).astype(np.float64)
     notes = [note_on_joining(rows, ids, settings)]
@@ -54,21 +54,21 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
 
 
 def note_on_joining(rows: Rows, ids: Ragged, settings: Settings) -> str:
-    """What a person should know of how rows became sequences."""
+    """Returns a note on how rows were concatenated into sequences."""
     return f"{rows.origin}: {len(rows):,} rows joined into {len(ids):,} sequences of {settings.max_length} tokens"
 
 
 def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
-    """Masks anew each time it is called (Liu et al. 2019, section 4.1, dynamic masking), as `draw` says.
+    """Masks tokens, differently in each call, with the random generator `draw` (dynamic masking: Liu et al. 2019, 4.1).
 
     Returns:
-        Model inputs [items, longest] and `labels`, the right piece at the places to guess and NOT_SCORED elsewhere.
+        Model inputs [items, longest] and `labels`, the right token at the positions to predict, NOT_SCORED elsewhere.
     """
     batch = pad_features(encoded, items, tokenizer)
     ids = batch["input_ids"]
     real = batch["attention_mask"].numpy().astype(bool)
     allowed = real & ~np.isin(ids.numpy(), tokenizer.all_special_ids)
-    # Each item by itself: what it hides must not depend on the micro-batch that the token budget puts it in.
+    # One generator per item: its masking must not depend on the micro-batch into which the token budget puts it.
     root = draw.integers(2**63)
     rank, fate, others = np.ones(real.shape), np.ones(real.shape), np.zeros(real.shape, dtype=np.int64)
     for line, item in enumerate(items):
@@ -77,7 +77,7 @@ def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np
         others[line, places] = own.integers(0, len(tokenizer), places.sum())
     order = np.where(allowed, rank, 2.0).argsort(axis=1)
     chosen = np.zeros_like(allowed)
-    wanted = np.arange(allowed.shape[1]) < encoded.counts[items][:, None]  # the first `count` places of each order
+    wanted = np.arange(allowed.shape[1]) < encoded.counts[items][:, None]  # the first `count` positions of each order
     np.put_along_axis(chosen, order, wanted, axis=1)
     chosen &= allowed
     batch["labels"] = torch.where(torch.from_numpy(chosen), ids, NOT_SCORED)
@@ -89,12 +89,13 @@ def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np
 
 
 def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
-    """Cross entropy in nats, summed over the places to guess."""
+    """Returns the cross entropy in nats, summed over the positions to predict."""
     return cross_entropy(logits(model, batch).float(), _scored_targets(batch), reduction="sum")
 
 
 def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-    """Per item: loss in nats summed over its places, number of places, number guessed right: [items, 3]."""
+    """Returns per item the loss in nats summed over positions, the number of positions, and the number predicted
+    correctly: [items, 3]."""
     guesses, targets = logits(model, batch), _scored_targets(batch)
     item_of = (batch["labels"] != NOT_SCORED).nonzero()[:, 0]
     losses = cross_entropy(guesses.float(), targets, reduction="none")
@@ -105,18 +106,18 @@ def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
 
 
 def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-    """At the places to guess only: [places, pieces].
+    """Returns the logits at the positions to predict only: [positions, vocabulary].
 
-    The vocabulary is the widest layer of a small network: the model's own head runs on the places that are scored (15
-    to 30 % of all), by handing it these alone where it expects the whole sequence.
+    The output layer is the widest layer of a small network. The model's head therefore gets only the states of the
+    scored positions (15 to 30 % of all) instead of the whole sequence.
     """
     scored = batch["labels"] != NOT_SCORED
 
     def keep_scored(module: torch.nn.Module, arguments: Any, output: Any) -> Any:
-        output["last_hidden_state"] = output["last_hidden_state"][scored].unsqueeze(0)  # [1, places, width]
+        output["last_hidden_state"] = output["last_hidden_state"][scored].unsqueeze(0)  # [1, positions, width]
         return output
 
-    network: Any = getattr(model, "module", model)  # what processes share is wrapped
+    network: Any = getattr(model, "module", model)  # with several processes the model is wrapped
     hook = network.base_model.register_forward_hook(keep_scored)
     try:
         return model(**model_inputs(batch)).logits[0]
@@ -125,12 +126,12 @@ def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
 
 
 def _scored_targets(batch: dict[str, Any]) -> torch.Tensor:
-    """The right pieces at the places to guess: [places]."""
+    """Returns the right tokens at the positions to predict: [positions]."""
     return batch["labels"][batch["labels"] != NOT_SCORED]
 
 
 def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
-    """One answer for each sequence: its mean loss and how many of its hidden words were guessed."""
+    """Returns for each sequence its mean loss and how many of its masked tokens were predicted correctly."""
     return [
         {
             "prediction": float(right),
@@ -143,15 +144,15 @@ def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task:
 
 
 def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
-    """Nats and places of each sequence, for `metrics.perplexity`."""
+    """Returns the nats and positions of each sequence, for `metrics.perplexity`."""
     return {"predictions": [each["nats"] for each in answers], "references": [each["places"] for each in answers]}
 
 
 def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> None:
-    """An answer is a sequence's whole loss."""
+    """Returns None: a prediction here is the loss of a sequence, which has no confidence."""
     return
 
 
 def majority_baseline(train: Rows, rows: Rows, task: Task) -> None:
-    """There is no answer that is right by being frequent."""
+    """Returns None: there is no majority baseline."""
     return

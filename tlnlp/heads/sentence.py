@@ -1,4 +1,4 @@
-"""Sentence: a label, several labels or a score for one sentence or a pair (Devlin et al. 2019, figure 4 a and b)."""
+"""Sequence classification: a label, several labels or a number for a text or a pair (Devlin et al. 2019, figure 4)."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ optional_roles = ("text_pair", "weight")
 tokenizer_options: dict[str, Any] = {}
 causal = False
 
-# A label of several holds where its probability is above one half, as in the networks' own pipelines.
+# In multi-label tasks a label is predicted if its probability is above one half, as in transformers' pipelines.
 HOLDS = 0.5
 
 
 def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
-    """Label names both ways and the problem type, as the networks' own classes and pipelines read them."""
+    """Returns `id2label`, `label2id` and `problem_type`, as transformers' models and pipelines read them."""
     if isinstance(task.labels, Regression):
         return {"num_labels": 1, "problem_type": "regression"}
     kind = "multi_label_classification" if isinstance(task.labels, MultiLabel) else "single_label_classification"
@@ -44,7 +44,7 @@ def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> EncodedDataset:
-    """One item for each row, cut to `max_length` tokens (of a pair the longer one gives way first)."""
+    """Encodes each row as one item of at most `max_length` tokens; in a pair, the longer text is truncated first."""
     features, notes = join_texts(text_columns(rows), tokenizer, settings, rows.origin)
     return EncodedDataset(
         features,
@@ -56,13 +56,13 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
 
 
 def text_columns(rows: Rows) -> dict[str, list[str]]:
-    """{role: texts} of one sentence or of a pair."""
+    """Returns {role: texts} of a single text or of a pair."""
     return {role: values for role, values in sorted(rows.columns.items()) if role in ("text", "text_pair")}
 
 
 def row_weights(rows: Rows, task: Task, settings: Settings) -> np.ndarray:
-    """How much each row counts in the loss: its own weight, times that of its label. The mean over an update is then
-    the weighted mean, as torch's CrossEntropyLoss has it."""
+    """Returns the weight of each row in the loss: its own weight times that of its label. The mean over an update is
+    then the weighted mean, as in torch's CrossEntropyLoss."""
     weights = np.asarray(rows.columns.get("weight", np.ones(len(rows))), dtype=np.float64)
     if settings.class_weights == "none" or "label" not in rows.columns:
         return weights
@@ -78,7 +78,7 @@ def row_weights(rows: Rows, task: Task, settings: Settings) -> np.ndarray:
 
 
 def row_targets(rows: Rows, task: Task) -> np.ndarray | None:
-    """Label numbers [rows], zeros and ones [rows, labels], or scores [rows]; None where the rows have no labels."""
+    """Returns label indices [rows], multi-hot labels [rows, labels] or numbers [rows]; None if there are no labels."""
     if "label" not in rows.columns:
         return None
     values = rows.columns["label"]
@@ -91,7 +91,7 @@ def row_targets(rows: Rows, task: Task) -> np.ndarray | None:
 
 
 def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
-    """Model inputs [items, longest], `weights` [items] and, where the rows have them, `labels` [items] or
+    """Returns model inputs [items, longest], `weights` [items] and, if the rows have labels, `labels` [items] or
     [items, labels]."""
     batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
     batch["weights"] = torch.from_numpy(encoded.counts[items].astype(np.float32))
@@ -101,12 +101,13 @@ def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np
 
 
 def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
-    """Weighted sum over rows: cross entropy; mean binary cross entropy of several labels; squared error of a score."""
+    """Returns the weighted sum over rows of the cross entropy, the mean binary cross entropy (multi-label) or the
+    squared error (regression)."""
     return (row_losses(forward(model, batch).float(), batch["labels"], task) * batch["weights"]).sum()
 
 
 def row_losses(found: torch.Tensor, targets: torch.Tensor, task: Task) -> torch.Tensor:
-    """The loss of each row, from logits [rows, labels]: [rows]."""
+    """Returns the loss of each row [rows] from logits [rows, labels]."""
     if isinstance(task.labels, MultiLabel):
         return binary_cross_entropy_with_logits(found, targets, reduction="none").mean(-1)
     if isinstance(task.labels, Regression):
@@ -115,7 +116,7 @@ def row_losses(found: torch.Tensor, targets: torch.Tensor, task: Task) -> torch.
 
 
 def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-    """[items, labels]; of a score [items, 1]."""
+    """Returns logits [items, labels]; for regression [items, 1]."""
     return model(**model_inputs(batch)).logits
 
 
@@ -123,8 +124,8 @@ forward = logits
 
 
 def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
-    """One answer for each row: the likeliest label, its probability and that of each; all labels that hold; or the
-    score."""
+    """Returns for each row the most probable label, its probability and those of all labels; or all predicted labels;
+    or a number."""
     logits = np.stack(outputs).astype(np.float64)
     if isinstance(task.labels, Regression):
         return [{"prediction": float(value), "score": float(value)} for value in logits[:, 0]]
@@ -148,7 +149,7 @@ def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task:
 
 
 def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences | None:
-    """Of each label; of several labels, whether each holds."""
+    """Returns the probabilities of all labels; in multi-label tasks, one binary prediction per label."""
     values = rows.columns["label"]
     if isinstance(task.labels, Regression):
         return None
@@ -162,7 +163,7 @@ def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confid
 
 
 def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
-    """Predictions and references as label indices (of several: as 0 or 1 for each label), or as scores."""
+    """Returns predictions and references as label indices, as 0 or 1 per label (multi-label), or as numbers."""
     values = rows.columns["label"]
     if isinstance(task.labels, Regression):
         return {"predictions": [each["prediction"] for each in answers], "references": values}
@@ -176,7 +177,7 @@ def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict
 
 
 def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
-    """The label that `train` has most often, for every row; the mean of a score."""
+    """Predicts the most frequent label of `train` for every row; for regression, the mean."""
     values = train.columns["label"]
     if isinstance(task.labels, MultiLabel):
         return None

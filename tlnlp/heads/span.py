@@ -1,4 +1,5 @@
-"""Span: the piece of a context that answers a question, or none (Devlin et al. 2019, sections 4.2, 4.3; figure 4 c)."""
+"""Extractive question answering: the span of a context that answers a question, or none (Devlin et al. 2019, sections
+4.2 and 4.3; figure 4 c)."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tlnlp.settings import Settings
     from tlnlp.task import Task
 
-__all__ = ["SPANS", "apply_threshold", "tune_threshold"]  # of `spans`, beside all that stands here
+__all__ = ["SPANS", "apply_threshold", "tune_threshold"]  # re-exported from `span_search`
 
 auto_class = "AutoModelForQuestionAnswering"
 roles = ("question", "context", "answers")
@@ -31,16 +32,16 @@ optional_roles = ("id",)
 tokenizer_options: dict[str, Any] = {}
 causal = False
 
-# Answers that are told of each row, the one given among them.
+# Number of best answers reported for each row, including the prediction.
 TOLD = 5
-# The best score of a row whose context offers no span: a number, since JSON knows no infinity.
+# The best score of a row whose context has no span: finite, since JSON has no infinity.
 NO_SPAN = -1e9
-# Contexts tokenised at once: offsets come as Python objects, far larger than the arrays that stay.
+# Contexts tokenised at once: the offsets are Python objects, far larger than the arrays made from them.
 TOKENIZED_CONTEXTS = 1_000
 
 
 def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
-    """Two outputs for each token, also where the checkpoint told three labels apart."""
+    """Returns two outputs per token, even if the checkpoint has a head with another number of labels."""
     return {"num_labels": 2}
 
 
@@ -49,9 +50,9 @@ class Context:
     """A tokenised context.
 
     Args:
-        ids: [tokens]
-        starts, ends: [tokens] the characters that each token stands for, blanks around them left out. A token of
-            blanks alone stands for none: its end is not above its start.
+        ids: [tokens] token ids.
+        starts, ends: [tokens] the characters of each token, without surrounding spaces. A token of spaces only has no
+            characters: its end is not above its start.
     """
 
     ids: np.ndarray
@@ -60,7 +61,7 @@ class Context:
 
     @classmethod
     def of(cls, text: str, ids: Sequence[int], offsets: Sequence[tuple[int, int]]) -> Context:
-        """Byte-level and sentencepiece tokenizers count the blank before a word to it; an answer does not."""
+        """Strips spaces: byte-level and sentencepiece tokens include the space before a word, answers do not."""
         starts, ends = np.asarray(offsets, dtype=np.int32).reshape(-1, 2).T
         solid = np.flatnonzero([not letter.isspace() for letter in text])
         starts = np.append(solid, len(text))[np.searchsorted(solid, starts)]
@@ -69,8 +70,10 @@ class Context:
 
     @cached_property
     def borders(self) -> tuple[np.ndarray, np.ndarray]:
-        """[tokens] where an answer begins whose first token it is, and where one ends whose last it is; -1 where none
-        may. Of several tokens for one character (its bytes) an answer begins with the first and ends with the last."""
+        """Returns for each token the character at which an answer starts if this is its first token, and ends if it is
+        its last: [tokens] each, -1 if no answer may start or end there. If a character has several tokens (its bytes),
+            an
+        answer may start at the first and end at the last of them."""
         solid = np.flatnonzero(self.ends > self.starts)
         starts, ends = np.full_like(self.starts, -1), np.full_like(self.ends, -1)
         first = solid[np.diff(self.starts[solid], prepend=-1) != 0]
@@ -79,16 +82,16 @@ class Context:
         return starts, ends
 
     def find(self, first: int, behind: int) -> tuple[int, int] | None:
-        """First and last token of those that hold a character from `first` to `behind`, that one left out; None where
-        no token does."""
+        """Returns the first and last token with a character from `first` up to, but not including, `behind`; None if
+        there is none."""
         tokens = np.flatnonzero((self.ends > first) & (self.starts < behind) & (self.ends > self.starts))
         return (int(tokens[0]), int(tokens[-1])) if len(tokens) else None
 
 
 def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> EncodedDataset:
-    """One item for each row; a row longer than `max_length` tokens gives a window after the other, all with the whole
-    question. Targets are the first answer's first and last token, or both 0, the first token, where a window does not
-    hold all of it (section 4.3)."""
+    """Encodes each row as one item; a row longer than `max_length` tokens is split into windows, each with the whole
+    question. Targets are the first and last token of the first answer; if a window does not contain all of it, both are
+    0, the first token (section 4.3)."""
     template = Template.of(tokenizer, 2)
     room = settings.max_length - template.size
     if room < 2:
@@ -132,8 +135,8 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
 
 
 def _tokenized(rows: Rows, tokenizer: Any) -> Iterator[tuple[list[int], Context, tuple[int, int] | None]]:
-    """For each row the tokens of its question, its context, and the first and last token of its first answer. A
-    context is tokenised once, however many questions are asked about it."""
+    """Yields for each row the tokens of its question, its context, and the first and last token of its first answer. A
+    context that several questions share is tokenised once."""
     texts, contexts = list(dict.fromkeys(rows.columns["context"])), dict[str, Context]()
     for first in range(0, len(texts), TOKENIZED_CONTEXTS):
         some = texts[first : first + TOKENIZED_CONTEXTS]
@@ -149,7 +152,7 @@ def _tokenized(rows: Rows, tokenizer: Any) -> Iterator[tuple[list[int], Context,
             if _has_answer(rows, row):
                 answers = rows.columns["answers"][row]
                 begins = answers["answer_start"][0]
-                if begins >= 0:  # else the context does not have it, which only rows to report on may say
+                if begins >= 0:  # else the context lacks it, which is allowed in evaluation rows only
                     answer = context.find(begins, begins + len(answers["text"][0]))
             yield question, context, answer
 
@@ -159,11 +162,11 @@ def _has_answer(rows: Rows, row: int) -> bool:
 
 
 def cut_windows(length: int, room: int, overlap: int) -> list[tuple[int, int]]:
-    """(first token, token behind the last) of each window of a context of `length` tokens, one at least.
+    """Returns (start, end) of each window of a context of `length` tokens; there is at least one window.
 
     Args:
-        room: tokens of a window.
-        overlap: tokens that neighbouring windows share, at most half of `room`.
+        room: maximum number of tokens per window.
+        overlap: number of tokens that consecutive windows share, at most half of `room`.
     """
     step = room - min(overlap, room // 2)
     windows = 1 + max(0, -(-(length - room) // step))
@@ -171,8 +174,8 @@ def cut_windows(length: int, room: int, overlap: int) -> list[tuple[int, int]]:
 
 
 def _place_in(window: tuple[int, int], before: int, answer: tuple[int, int] | None) -> tuple[int, int]:
-    """First and last token of the answer in a sequence with `before` tokens before the window; (0, 0) where the window
-    does not hold all of it."""
+    """Returns the first and last token of the answer in a sequence with `before` tokens before the window; (0, 0) if
+    the window does not contain all of it."""
     if answer is None or answer[0] < window[0] or answer[1] >= window[1]:
         return 0, 0
     return before + answer[0] - window[0], before + answer[1] - window[0]
@@ -190,8 +193,8 @@ def _notes(counted: dict[str, int], rows: Rows, room: int, settings: Settings) -
 
 
 def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
-    """Model inputs [items, longest]; `starts` and `ends` [items, longest]: where an answer may begin and end;
-    `max_answer`; and, where the rows have answers, `labels` [items, 2]."""
+    """Returns model inputs [items, longest]; `starts` and `ends` [items, longest], where an answer may start and end;
+    `max_answer`; and, if the rows have answers, `labels` [items, 2]."""
     batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
     for name, borders in encoded.alignment.items():
         batch[name] = torch.from_numpy(borders.padded(items, -1) >= 0)
@@ -202,8 +205,7 @@ def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np
 
 
 def _starts_and_ends(model: torch.nn.Module, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """How much speaks for each token as an answer's first, and as its last: [items, longest], minus infinity where
-    padding is."""
+    """Returns the start and end logits of each token: [items, longest] each, minus infinity at padding."""
     found, hidden = model(**model_inputs(batch)), batch["attention_mask"] == 0
     return (
         found.start_logits.float().masked_fill(hidden, -torch.inf),
@@ -212,21 +214,22 @@ def _starts_and_ends(model: torch.nn.Module, batch: dict[str, Any]) -> tuple[tor
 
 
 def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
-    """Mean of the cross entropies of start and end over all tokens, the question's too; summed over items."""
+    """Returns the mean of the start and end cross entropies over all tokens, including the question's, summed over
+    items."""
     starts, ends = _starts_and_ends(model, batch)
     first, last = batch["labels"].unbind(1)
     return (cross_entropy(starts, first, reduction="sum") + cross_entropy(ends, last, reduction="sum")) / 2
 
 
 def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-    """[tokens, 2]: start and end."""
+    """Returns the start and end logits of all tokens: [tokens, 2]."""
     found = model(**model_inputs(batch))
     return torch.stack([found.start_logits, found.end_logits], dim=-1)[batch["attention_mask"].bool()]
 
 
 def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-    """The best spans of each item, and in a last line how much speaks for none: [items, SPANS + 1, 3], see
-    `find_spans`. As much for a short item as for a long one."""
+    """Returns the best spans of each item and, in the last row, the score of "no answer": [items, SPANS + 1, 3], see
+    `find_spans`. The size does not depend on the length of an item."""
     starts, ends = _starts_and_ends(model, batch)
     begins, finishes = starts.masked_fill(~batch["starts"], -torch.inf), ends.masked_fill(~batch["ends"], -torch.inf)
     spans = find_spans(begins, finishes, int(batch["max_answer"]))
@@ -236,12 +239,13 @@ def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
 
 
 def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
-    """For each row the text of its best span, cut from its context; "" where the task has questions without an answer
-    and more speaks for none, in that of its windows where least does (run_squad.py).
+    """Returns for each row the text of its best span in the context. It is "" if the task has unanswerable questions
+    and "no answer" scores higher than the best span; the score of "no answer" is the lowest over all windows
+    (run_squad.py).
 
-    Beside it: `score`: its probability among the best spans (and none); `start`: its first character, -1 for none;
-    `null_odds`: how much more speaks for none than for the best span; `n_best`: the best answers, none among them where
-    the task has it; and the row's `id`, where it has one.
+    Other keys: `score`, the probability among the best spans (and "no answer"); `start`, the first character, -1 for no
+    answer; `null_odds`, the score of "no answer" minus that of the best span; `n_best`, the best answers, including "no
+    answer" if the task has it; and the row's `id`, if it has one.
     """
     found = np.stack(outputs).astype(np.float64)
     spans = Spans.merge(found[:, :-1], encoded, len(rows))
@@ -270,14 +274,15 @@ def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task:
 
 
 def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences:
-    """Of the answer given, among the best spans (and none); right is what stands among the acceptable ones."""
+    """Returns the probability of each prediction among the best spans (and "no answer"). A prediction is correct if it
+    is one of the accepted answers."""
     acceptable = [each["text"] or [""] for each in rows.columns["answers"]]
     correct = [told["prediction"] in texts for told, texts in zip(answers, acceptable, strict=True)]
     return Confidences(np.array([told["score"] for told in answers]), np.array(correct))
 
 
 def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
-    """Texts, and for each row the acceptable ones: [] where there is no answer."""
+    """Returns predicted texts, and the accepted answers of each row: [] if there is no answer."""
     return {
         "predictions": [each["prediction"] for each in answers],
         "references": [each["text"] for each in rows.columns["answers"]],
@@ -285,7 +290,7 @@ def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict
 
 
 def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
-    """No answer to any question, where the task has such questions."""
+    """Predicts "no answer" for every question, if the task has unanswerable questions."""
     if not task.unanswerable:
         return None
     without = sum(not _has_answer(train, row) for row in range(len(train))) / len(train)

@@ -1,4 +1,4 @@
-"""The best spans of windows, and of rows; and when there is none."""
+"""The best spans of windows and of rows, and the threshold for "no answer"."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from tlnlp.heads.encoded import EncodedDataset
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
 
-# Spans that are kept of each window and of each row. Source: n_best_size of run_squad.py (Devlin et al. 2019).
+# Number of best spans of each window and of each row. Source: n_best_size in run_squad.py (Devlin et al. 2019).
 SPANS = 20
-# "start" of the answer "there is none".
+# "start" of the prediction "no answer".
 NOWHERE = -1
 
 
 def find_spans(starts: torch.Tensor, ends: torch.Tensor, max_answer: int) -> torch.Tensor:
-    """The spans with the highest sums of start and end, best first.
+    """Returns the spans with the highest sums of start and end logits, best first.
 
     Args:
-        starts, ends: [items, longest], minus infinity where none may begin or end.
-        max_answer: tokens of the longest answer.
+        starts, ends: [items, longest] logits, minus infinity where no span may start or end.
+        max_answer: maximum number of tokens of an answer.
 
     Returns:
         [items, SPANS, 3]: first token, last token, sum; (0, 0, minus infinity) where an item has fewer spans.
     """
     reach = min(max_answer, starts.shape[1])
-    # For each first token all last tokens within reach: [items, longest, reach].
+    # For each first token, all last tokens up to `reach` away: [items, longest, reach].
     sums = (starts.unsqueeze(-1) + pad(ends, (0, reach - 1), value=-torch.inf).unfold(1, reach, 1)).flatten(1)
     best, places = pad(sums, (0, max(0, SPANS - sums.shape[1])), value=-torch.inf).topk(SPANS)
     first, there = places // reach, ~best.isneginf()
@@ -41,11 +41,11 @@ def find_spans(starts: torch.Tensor, ends: torch.Tensor, max_answer: int) -> tor
 
 @dataclass(frozen=True)
 class Spans:
-    """The spans of all rows in one list, row by row, the best of a row first.
+    """The spans of all rows in one list, row by row, the best span of a row first.
 
     Args:
-        bounds: [rows + 1] where each row's spans begin.
-        rows, starts, ends, scores: [spans] the row, characters of its context, and how much speaks for it.
+        bounds: [rows + 1] offset of each row's spans.
+        rows, starts, ends, scores: [spans] the row, the characters of its context, and the score.
     """
 
     bounds: np.ndarray
@@ -56,8 +56,8 @@ class Spans:
 
     @classmethod
     def merge(cls, found: np.ndarray, encoded: EncodedDataset, rows: int) -> Spans:
-        """The best SPANS of each row over all its windows; one that two windows share is counted once, as the window
-        scores it that is more in favour.
+        """Returns the best SPANS of each row over all its windows. A span in two windows counts once, with the higher
+        score.
 
         Args:
             found: [items, SPANS, 3] see `find_spans`.
@@ -69,7 +69,7 @@ class Spans:
         ends = encoded.alignment["ends"].flat[sequence + last_token]
         row, scores = encoded.rows[item], found[item, line, 2]
         order = np.lexsort((-scores, ends, starts, row))
-        order = order[starts[order] < ends[order]]  # a tokenizer may turn letters round
+        order = order[starts[order] < ends[order]]  # a tokenizer may reorder characters
         row, starts, ends, scores = row[order], starts[order], ends[order], scores[order]
         again = (np.diff(row) == 0) & (np.diff(starts) == 0) & (np.diff(ends) == 0)
         once = np.flatnonzero(~np.append(np.zeros(min(1, len(row)), bool), again))
@@ -81,8 +81,8 @@ class Spans:
 
 
 def apply_threshold(answers: list[dict[str, Any]], threshold: float) -> list[dict[str, Any]]:
-    """The answers of `decode` with "" exactly where `null_odds` is above `threshold` and the task knows it (Devlin et
-    al. 2019, section 4.3: tau)."""
+    """Returns the predictions of `decode`, with "" wherever the task allows it and `null_odds` is above `threshold`
+    (tau in Devlin et al. 2019, section 4.3)."""
     chosen = []
     for answer in answers:
         none = [each for each in answer["n_best"] if each["start"] == NOWHERE]
@@ -97,16 +97,17 @@ def apply_threshold(answers: list[dict[str, Any]], threshold: float) -> list[dic
 def tune_threshold(
     answers: list[dict[str, Any]], rows: Rows, score: Callable[[str, list[str]], tuple[float, float]]
 ) -> tuple[float, float, float]:
-    """The threshold for `apply_threshold` with the highest mean F1 on `rows`; never to be reported on the same rows.
+    """Finds the threshold for `apply_threshold` with the highest mean F1 on `rows`. Do not report scores on these rows.
 
     Args:
-        score: (F1, exact match) of an answer given the acceptable ones ([]: there is none), as SQuAD 2.0 counts.
+        score: (F1, exact match) of a prediction given the accepted answers ([]: no answer), as in SQuAD 2.0.
 
     Returns:
-        The lowest threshold with that F1, the F1, and the highest exact match, which may need another threshold.
+        The lowest threshold with the highest F1, that F1, and the highest exact match, which may need another
+        threshold.
 
-    Source: find_all_best_thresh of evaluate-v2.0.py (Rajpurkar et al. 2018); but rows of equal odds change sides
-    together, and where "there is none" is best for all rows the threshold says so.
+    Source: find_all_best_thresh in evaluate-v2.0.py (Rajpurkar et al. 2018), except that rows with equal odds change
+    sides together, and that a threshold exists for which "no answer" is predicted for all rows.
     """
     acceptable = [each["text"] for each in rows.columns["answers"]]
     given = [each["prediction"] for each in apply_threshold(answers, np.inf)]
@@ -114,7 +115,7 @@ def tune_threshold(
     of_none = np.asarray([score("", texts) for texts in acceptable])
     odds = np.asarray([each["null_odds"] for each in answers])
     order = np.argsort(odds, kind="stable")
-    gained = np.cumsum((of_spans - of_none)[order], axis=0)  # by answering the rows of lowest odds, one after the other
+    gained = np.cumsum((of_spans - of_none)[order], axis=0)  # by answering rows in the order of increasing odds
     last_of_equals = np.flatnonzero(np.append(np.diff(odds[order]) > 0, True))
     thresholds = np.append(odds.min() - 1, odds[order][last_of_equals])
     means = (of_none.sum(0) + np.concatenate([np.zeros((1, 2)), gained[last_of_equals]])) / len(odds)

@@ -1,4 +1,4 @@
-"""Tag: a label for each word (Devlin et al. 2019, section 5.3; figure 4 d)."""
+"""Token classification: a label for each word (Devlin et al. 2019, section 5.3; figure 4 d)."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 auto_class = "AutoModelForTokenClassification"
 roles = ("words", "tags")
 optional_roles: tuple[str, ...] = ()
-# Byte-level tokenizers write the blank before a word into its first piece: each word here has one before it.
+# Byte-level tokenizers merge the space before a word into its first token: here each word gets such a space.
 tokenizer_options: dict[str, Any] = {"add_prefix_space": True}
 causal = False
 
-# In `alignment["words"]`: this token is not what its word is judged by.
+# In `alignment["words"]`: a token that is not scored, since it is not the first of its word.
 NO_WORD = -1
 
 
 def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
-    """Tag names both ways, as the networks' own classes and pipelines read them."""
+    """Returns `id2label` and `label2id`, as transformers' models and pipelines read them."""
     return {"id2label": dict(enumerate(labels)), "label2id": {name: i for i, name in enumerate(labels)}}
 
 
 def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> EncodedDataset:
-    """One item for each row; a row longer than `max_length` tokens gives overlapping windows, in one of which, that
-    with more context on both sides, each word is tagged. Only a word's first piece is scored."""
+    """Encodes each row as one item; a row longer than `max_length` tokens is split into overlapping windows, and each
+    word is tagged in the window where it has more context on both sides. Only the first token of a word is scored."""
     template = Template.of(tokenizer, 1)
     room = settings.max_length - template.size
     margins = len(template.special[0]), len(template.special[1])
     features: dict[str, list[np.ndarray]] = {}
     alignment, targets, row_of = [], [], []
     for row, (ids, word_of) in enumerate(_pieces(rows.columns["words"], tokenizer, room)):
-        starts = np.flatnonzero(np.diff(word_of, prepend=-1))  # each word's first piece
+        starts = np.flatnonzero(np.diff(word_of, prepend=-1))  # the first token of each word
         tags = np.asarray(rows.columns["tags"][row]) if "tags" in rows.columns else None
         for window, scored in cut_windows(np.diff([*starts, len(ids)]), room, settings.window_overlap):
             first, last = starts[window.start], np.append(starts, len(ids))[window.stop]
@@ -74,11 +74,13 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
 
 
 def _pieces(rows: Sequence[list[str]], tokenizer: Any, room: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """For each row its token ids and the word of each: ascending, every word with one token at least.
+    """Yields for each row its token ids and the word of each token, in ascending order; every word has at least one
+    token.
 
-    A word that the tokenizer turns into nothing becomes one unknown token; one of more than `room` pieces is cut.
+    A word for which the tokenizer returns no tokens becomes one unknown token; one of more than `room` tokens is
+    truncated.
     """
-    # Of byte-level tokenizers some kinds ignore `add_prefix_space`.
+    # Some byte-level tokenizers ignore `add_prefix_space`.
     first_piece, *others = tokens_of(tokenizer, ["a a"])[0]
     blank = "" if first_piece in others else " "
     nothing = tokenizer.unk_token_id if tokenizer.unk_token_id is not None else tokenizer.eos_token_id
@@ -100,11 +102,11 @@ def _pieces(rows: Sequence[list[str]], tokenizer: Any, room: int) -> Iterator[tu
 
 
 def cut_windows(pieces: np.ndarray, room: int, overlap: int) -> list[tuple[slice, slice]]:
-    """(words of a window, those of them that are scored there) for each window of a row.
+    """Returns (the words in a window, those of them that are scored there) for each window of a row.
 
     Args:
-        pieces: [words] tokens of each word, none above `room`.
-        overlap: tokens that neighbouring windows share, at most half of `room`; never part of a word.
+        pieces: [words] number of tokens of each word, at most `room`.
+        overlap: number of tokens that consecutive windows share, at most half of `room`; words are never split.
     """
     before = np.concatenate([[0], np.cumsum(pieces)])  # [words + 1] tokens before each word
     overlap = min(overlap, room // 2)
@@ -114,7 +116,7 @@ def cut_windows(pieces: np.ndarray, room: int, overlap: int) -> list[tuple[slice
         windows.append((first, last))
         if last == len(pieces):
             break
-        # As far back as the overlap goes, but so that the next word fits in.
+        # As far back as `overlap` allows, as long as the next word still fits.
         first = int(max(first + 1, *np.searchsorted(before, [before[last] - overlap, before[last + 1] - room])))
     borders = [0]
     for (_, last), (first, _) in pairwise(windows):
@@ -127,8 +129,8 @@ def cut_windows(pieces: np.ndarray, room: int, overlap: int) -> list[tuple[slice
 
 
 def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
-    """Model inputs [items, longest] and, where the rows have them, `labels` [items, longest], NOT_SCORED at all places
-    but the first pieces of words."""
+    """Returns model inputs [items, longest] and, if the rows have tags, `labels` [items, longest]: NOT_SCORED except at
+    the first token of each word."""
     batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
     if isinstance(encoded.targets, Ragged):
         batch["labels"] = torch.from_numpy(encoded.targets.padded(items, NOT_SCORED))
@@ -136,24 +138,24 @@ def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np
 
 
 def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
-    """Cross entropy summed over words."""
+    """Returns the cross entropy summed over words."""
     found, targets = model(**model_inputs(batch)).logits, batch["labels"]
     return cross_entropy(found[targets != NOT_SCORED].float(), targets[targets != NOT_SCORED], reduction="sum")
 
 
 def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-    """[tokens, tags]"""
+    """Returns logits [tokens, tags]."""
     return model(**model_inputs(batch)).logits[batch["attention_mask"].bool()]
 
 
 def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-    """The likeliest tag of each token and its probability: [items, longest, 2]."""
+    """Returns the most probable tag of each token and its probability: [items, longest, 2]."""
     confidences, tags = model(**model_inputs(batch)).logits.float().softmax(-1).max(-1)
     return torch.stack([tags.to(confidences), confidences], dim=-1)
 
 
 def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
-    """For each row a tag for every word, their probabilities, and the mean of these."""
+    """Returns for each row the tags of its words, their probabilities, and the mean probability."""
     names = np.asarray(rows.labels or ())
     tags = [np.full(len(words), NO_WORD) for words in rows.columns["words"]]
     confidences = [np.zeros(len(words)) for words in rows.columns["words"]]
@@ -171,7 +173,7 @@ def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task:
 
 
 def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences:
-    """Of the tag that each word got."""
+    """Returns the probability of each word's predicted tag."""
     names = rows.labels or ()
     correct = [
         told == names[tag]
@@ -182,7 +184,7 @@ def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confid
 
 
 def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
-    """Tag names, a list for each row."""
+    """Returns tag names, one list per row."""
     names = rows.labels or ()
     return {
         "predictions": [each["prediction"] for each in answers],
@@ -191,7 +193,7 @@ def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict
 
 
 def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]]:
-    """The tag that `train` has most often, for every word."""
+    """Predicts the most frequent tag of `train` for every word."""
     counts = Counter(tag for tags in train.columns["tags"] for tag in tags)
     tag, count = counts.most_common(1)[0]
     name, share = (train.labels or ())[tag], count / counts.total()

@@ -1,4 +1,4 @@
-"""Texts to token sequences: the special tokens as a tokenizer sets them, and what gives way above the limit."""
+"""Texts to token sequences: adding special tokens, and truncation to the maximum length."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tlnlp.heads.encoded import TOKENIZED_ROWS, Ragged
 if TYPE_CHECKING:
     from tlnlp.settings import Settings
 
-Sides = tuple[str, ...]  # for each text which end gives way: "end", "start" or "never"
+Sides = tuple[str, ...]  # where each text is truncated: at its "end", its "start", or "never"
 
 
 @dataclass(frozen=True)
 class Template:
-    """What a tokenizer sets around one text, or around and between two.
+    """The special tokens that a tokenizer adds around one text, or around and between two.
 
     Args:
         special: special tokens before each text and after the last: [texts + 1] arrays.
-        special_types, text_types: the token types of the same, and of the texts; None: this tokenizer has none.
+        special_types, text_types: token type ids of the special tokens, and of the texts; None: the tokenizer has none.
     """
 
     special: tuple[np.ndarray, ...]
@@ -33,7 +33,7 @@ class Template:
 
     @classmethod
     def of(cls, tokenizer: Any, texts: int) -> Template:
-        """Found by looking: two short texts are read alone, and then as the tokenizer joins them."""
+        """Finds the template by tokenising two short texts separately and then together."""
         bare = [tokens_of(tokenizer, [text])[0] for text in ("a", "b")[:texts]]
         joined = tokenizer(*("a", "b")[:texts])
         ids, types = np.asarray(joined["input_ids"]), joined.get("token_type_ids")
@@ -53,11 +53,12 @@ class Template:
 
     @property
     def size(self) -> int:
-        """Special tokens in all."""
+        """Total number of special tokens."""
         return sum(map(len, self.special))
 
     def join(self, *texts: np.ndarray) -> dict[str, np.ndarray]:
-        """The model inputs for the tokens of `texts`: "input_ids" and, where the tokenizer has them, the types."""
+        """Returns the model inputs for the tokens of `texts`: "input_ids" and, if the tokenizer has them, token
+        types."""
         first, *gaps = self.special
         parts = [first, *(part for pair in zip(texts, gaps, strict=True) for part in pair)]
         features = {"input_ids": np.concatenate(parts).astype(np.int32)}
@@ -70,7 +71,7 @@ class Template:
 
 
 def tokens_of(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each text, without special tokens."""
+    """Returns the token ids of each text, without special tokens."""
     found = tokenizer(list(texts), add_special_tokens=False, return_attention_mask=False, verbose=False)
     return found["input_ids"]
 
@@ -82,17 +83,17 @@ def join_texts(
     origin: str,
     template: Template | None = None,
 ) -> tuple[dict[str, Ragged], list[str]]:
-    """One sequence for each row of `columns`, one text or two, of at most `max_length` tokens.
+    """Encodes each row of `columns`, one text or two, as one sequence of at most `max_length` tokens.
 
     Args:
-        columns: {role: texts}; what gives way is said for each role by `--truncate`.
+        columns: {role: texts}; `--truncate` sets for each role where it is truncated.
         template: the tokenizer's own if unset.
 
     Returns:
-        Model inputs, and notes: how many rows were cut.
+        Model inputs, and notes: how many rows were truncated.
 
     Raises:
-        InputError: a row that is too long, and nothing of it may give way.
+        InputError: a row is too long, and none of its texts may be truncated.
     """
     template = template or Template.of(tokenizer, len(columns))
     room = settings.max_length - template.size
@@ -128,7 +129,7 @@ def join_texts(
 
 
 def _tokenized(columns: Mapping[str, Sequence[str]], tokenizer: Any) -> Iterator[tuple[list[int], ...]]:
-    """The tokens of each row's texts."""
+    """Yields the tokens of each row's texts."""
     rows = len(next(iter(columns.values())))
     for first in range(0, rows, TOKENIZED_ROWS):
         batches = [tokens_of(tokenizer, texts[first : first + TOKENIZED_ROWS]) for texts in columns.values()]
@@ -136,11 +137,11 @@ def _tokenized(columns: Mapping[str, Sequence[str]], tokenizer: Any) -> Iterator
 
 
 def join_rows(texts: Sequence[str], tokenizer: Any, max_length: int, separator: int | None = None) -> Ragged:
-    """The texts one after the other, cut into sequences of `max_length` tokens, special tokens included: hardly any
-    padding is left (Liu et al. 2019, section 4.2, FULL-SENTENCES). Only the last sequence is shorter.
+    """Concatenates the texts and splits them into sequences of `max_length` tokens, special tokens included, which need
+    hardly any padding (Liu et al. 2019, section 4.2, FULL-SENTENCES). Only the last sequence is shorter.
 
     Args:
-        separator: a token that follows each text.
+        separator: a token inserted after each text.
     """
     start, end = Template.of(tokenizer, 1).special
     room, behind = max_length - len(start) - len(end), [] if separator is None else [separator]
@@ -153,9 +154,9 @@ def join_rows(texts: Sequence[str], tokenizer: Any, max_length: int, separator: 
 
 
 def kept_tokens(lengths: Sequence[int], room: int, sides: Sides) -> tuple[int, ...] | None:
-    """How many tokens of one text, or two, are kept so that they fit `room`; None where they cannot.
+    """Returns how many tokens of one text, or of two, remain so that they fit into `room`; None if that is impossible.
 
-    Where both give way, the longer one does first, as with transformers' "longest_first".
+    If both may be truncated, the longer one is truncated first, as with transformers' "longest_first".
     """
     if sum(lengths) <= room:
         return tuple(lengths)

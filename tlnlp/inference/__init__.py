@@ -1,1 +1,1 @@
-"""Trained models at work: predictions for new rows, masked words, next words. Knows no training."""
+"""Inference with trained models: predictions for new rows, masked words, next words. Independent of training."""

@@ -1,4 +1,4 @@
-"""The words that a masked-word model puts in the place of [MASK]: several masks, and words of several pieces."""
+"""Fill-mask: whole words for [MASK], also for several masks and for words of several tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tlnlp.models.loading import load_tokenizer
 
 MASK = "[MASK]"
 LEAST_BEAMS = 32
-# Each way of cutting the masked words into pieces is one more search.
+# Each combination of numbers of tokens per masked word needs a search of its own.
 MOST_WAYS = 64
 
 
@@ -27,9 +27,9 @@ class FilledMask:
     """One way to fill all masks.
 
     Args:
-        words: one for each mask.
-        text: the whole text with them in it.
-        probability: of these words, see `MaskFiller.fill`.
+        words: one word per mask.
+        text: the text with the words filled in.
+        probability: the probability of these words, see `MaskFiller.fill`.
     """
 
     words: tuple[str, ...]
@@ -38,7 +38,7 @@ class FilledMask:
 
 
 class MaskFiller:
-    """A masked-word model and its tokenizer, in evaluation mode."""
+    """A masked language model and its tokenizer, in evaluation mode."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self.model, self.tokenizer = model.eval(), tokenizer
@@ -49,10 +49,10 @@ class MaskFiller:
 
     @classmethod
     def load(cls, name: str) -> MaskFiller:
-        """A bundled name, a folder or a Hub id.
+        """Loads a model by the name of a bundled model, a folder or a Hub id.
 
         Raises:
-            InputError: it cannot be had, or has no masked-word head.
+            InputError: the model cannot be loaded, or has no masked-language-model head.
         """
         place = find_checkpoint(name)
         config = read_config(place, name)
@@ -68,14 +68,14 @@ class MaskFiller:
         return cls(model, tokenizer)
 
     def fill(self, text: str, *, top: int = 5, pieces: int = 1) -> list[FilledMask]:
-        """The `top` likeliest ways to fill the masks of `text` with whole words.
+        """Returns the `top` most probable ways to fill the masks of `text` with whole words.
 
-        The pieces of a word, and the words of several masks, are chosen from the left to the right, each knowing those
-        before it, by beam search: probabilities are multiplied (chain rule). Each number of pieces, up to `pieces`, is
-        taken to be equally likely. For one mask and one piece the probability is that of the model's own softmax.
+        The tokens of a word, and the words of several masks, are chosen from left to right by beam search, each
+        conditioned on those before it; probabilities are multiplied (chain rule). Each number of tokens per word, up to
+        `pieces`, is assumed to be equally likely. For one mask and one token the probability is the model's softmax.
 
         Raises:
-            InputError: no mask, or a text that is too long.
+            InputError: the text has no mask, or is too long.
         """
         masks = len(self._parts(text)) - 1
         ways = list(product(range(1, pieces + 1), repeat=masks))
@@ -88,17 +88,16 @@ class MaskFiller:
         found: dict[tuple[str, ...], float] = {}
         for way in ways:
             for words, probability in self._search(text, way, max(top, LEAST_BEAMS)):
-                # The same word, cut in two ways, is one.
+                # One word may be tokenised in two ways: its probabilities are added.
                 found[words] = found.get(words, 0.0) + probability / len(ways)
         best = sorted(found.items(), key=lambda each: -each[1])[:top]
         return [FilledMask(words, self._text_with(text, words), probability) for words, probability in best]
 
     def compare(self, text: str, words: Sequence[str]) -> list[FilledMask]:
-        """All `words` in the place of the one mask of `text`, the likeliest first: each its own probability, the chain
-        rule over its pieces.
+        """Returns the probability of each of `words` at the mask of `text` (chain rule over its tokens), highest first.
 
         Raises:
-            InputError: no mask or several, or a word that is empty.
+            InputError: the text has no mask or several, or a word is empty.
         """
         parts = self._parts(text)
         if len(parts) != 2:
@@ -118,7 +117,7 @@ class MaskFiller:
         return sorted(found, key=lambda each: -each.probability)
 
     def _parts(self, text: str) -> list[str]:
-        """What stands around the masks, written as [MASK] or as the tokenizer has it."""
+        """Splits the text at its masks, written as [MASK] or as the tokenizer's mask token."""
         own = self.tokenizer.mask_token
         parts = re.split("|".join(map(re.escape, dict.fromkeys((MASK, own)))), text)
         if len(parts) < 2:
@@ -128,7 +127,7 @@ class MaskFiller:
         return parts
 
     def _encode(self, text: str, way: Sequence[int]) -> tuple[torch.Tensor, list[int]]:
-        """The token ids with so many mask tokens in place of each mask, and the places of these."""
+        """Returns the token ids with `way` mask tokens for each mask, and the positions of these tokens."""
         parts, mask = self._parts(text), self.tokenizer.mask_token
         joined = parts[0] + "".join(mask * count + part for count, part in zip(way, parts[1:], strict=True))
         ids = self.tokenizer(joined, return_tensors="pt", verbose=False)["input_ids"][0]
@@ -145,13 +144,13 @@ class MaskFiller:
         return ids, places
 
     def _log_probabilities(self, ids: torch.Tensor, place: int) -> torch.Tensor:
-        """[sequences, pieces] at one place of `ids` [sequences, tokens]."""
+        """Returns log probabilities [sequences, vocabulary] at one position of `ids` [sequences, tokens]."""
         with torch.no_grad():
             logits = self.model(input_ids=ids.to(self.model.device)).logits[:, place]
         return logits.float().log_softmax(-1).cpu()
 
     def _search(self, text: str, way: Sequence[int], beams: int) -> Iterator[tuple[tuple[str, ...], float]]:
-        """The likeliest fillings with words of so many pieces each, and their probabilities."""
+        """Yields the most probable fillings with words of `way` tokens each, and their probabilities."""
         ids, places = self._encode(text, way)
         parts = self._parts(text)
         firsts = [self._first_pieces(part) for part in parts[:-1]]
@@ -175,13 +174,14 @@ class MaskFiller:
             yield words, float(score.exp())
 
     def _first_pieces(self, before: str) -> torch.Tensor:
-        """[pieces] with which a word behind `before` may begin: behind a letter it is the rest of one."""
+        """Returns which tokens may start a word after `before` [vocabulary]: after a letter, those that continue a
+        word."""
         if not before:
             return self._begins_text
         return self._continues if before[-1].isalnum() else self._begins
 
     def _spell(self, word: str, after: str) -> list[int]:
-        """The pieces of a word where it stands behind `after`."""
+        """Returns the tokens of a word that follows `after`."""
         glued = after[-1:].isalnum()
         pieces = self.tokenizer.encode(word if glued else f" {word.strip()}", add_special_tokens=False, verbose=False)
         if not pieces:

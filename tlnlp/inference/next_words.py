@@ -1,4 +1,4 @@
-"""The words that a causal model says next: whole words, whatever pieces they are made of."""
+"""Next-word prediction with a causal language model: whole words, whatever their number of tokens."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tlnlp.inference.word_pieces import sort_pieces
 from tlnlp.models.checkpoint import find_checkpoint, read_config
 from tlnlp.models.loading import load_tokenizer
 
-# A word of more pieces than this is not looked for.
+# Words of more tokens than this are not considered.
 MOST_PIECES = 8
 
 
 @dataclass(frozen=True)
 class NextWord:
-    """A word or a mark, how it is joined to the text, and its probability."""
+    """A word or a punctuation mark, how it is joined to the text, and its probability."""
 
     word: str
     joined: str
@@ -29,7 +29,7 @@ class NextWord:
 
 
 class NextWordPredictor:
-    """A causal model and its tokenizer, in evaluation mode."""
+    """A causal language model and its tokenizer, in evaluation mode."""
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         self.model, self.tokenizer = model.eval(), tokenizer
@@ -40,10 +40,10 @@ class NextWordPredictor:
 
     @classmethod
     def load(cls, name: str) -> NextWordPredictor:
-        """A bundled name, a folder or a Hub id.
+        """Loads a model by the name of a bundled model, a folder or a Hub id.
 
         Raises:
-            InputError: it cannot be had, or does not say the next word.
+            InputError: the model cannot be loaded, or is not a causal language model.
         """
         place = find_checkpoint(name)
         config = read_config(place, name)
@@ -59,28 +59,28 @@ class NextWordPredictor:
         return cls(model, load_tokenizer(place, name))
 
     def follow(self, text: str, *, top: int = 5) -> list[NextWord]:
-        """The `top` likeliest words after `text`, exactly: a word's probability is that of its pieces one after the
-        other (chain rule), times that of something else than one more piece of it behind. The last word of `text` is
-        taken to be whole.
+        """Returns the `top` most probable words after `text`, exactly: the probability of a word is that of its tokens
+        (chain rule) times the probability that no further token of the word follows. The last word of `text` is assumed
+        to be complete.
 
-        Prefixes of words are taken up from the likeliest on (best first). A prefix is at least as likely as all that
-        begins with it, so that no likelier word can come after one that was taken up.
+        The search is best-first over prefixes of words. A prefix is at least as probable as every word that starts with
+        it, so no more probable word can be found after a completed one.
 
         Raises:
-            InputError: nothing to follow, or a text that is too long.
+            InputError: the text is empty or too long.
         """
         ids = self._encode(text)
         first = self._probabilities(ids)
         first /= first[self._starts].sum()
-        # What cannot begin a word or stand behind one (special pieces) is no answer.
+        # Tokens that can neither start a word nor follow one (special tokens) are excluded.
         queue: list[tuple[float, int, tuple[int, ...], bool]] = []
-        number = count()  # of two equally likely ones that found first
+        number = count()  # breaks ties: the one found first
 
         def push(chance: float, pieces: tuple[int, ...], *, is_whole: bool) -> None:
             heapq.heappush(queue, (-chance, next(number), pieces, is_whole))
 
         for piece in self._starts.nonzero()[:, 0].tolist():
-            push(float(first[piece]), (piece,), is_whole=bool(self._marks[piece]))  # a mark is never gone on with
+            push(float(first[piece]), (piece,), is_whole=bool(self._marks[piece]))  # a mark is not continued
         found: list[NextWord] = []
         while queue and len(found) < top:
             chance, _, pieces, is_whole = heapq.heappop(queue)
@@ -99,12 +99,12 @@ class NextWordPredictor:
             raise InputError(expected="a text to go on with", found="nothing", change="a few words")
         ids = self.tokenizer(text.rstrip(), return_tensors="pt", verbose=False)["input_ids"][0]
         if self.tokenizer.sep_token_id is not None and ids[-1] == self.tokenizer.sep_token_id:
-            ids = ids[:-1]  # the frame around a whole text is not closed: it goes on
+            ids = ids[:-1]  # no end token: the text continues
         positions = self.model.config.max_position_embeddings
-        return ids[-(positions - MOST_PIECES) :]  # of a longer text the end
+        return ids[-(positions - MOST_PIECES) :]  # the end of a longer text
 
     def _probabilities(self, ids: torch.Tensor) -> torch.Tensor:
-        """Of each piece after `ids`: [pieces]."""
+        """Returns the probability of each token after `ids`: [vocabulary]."""
         with torch.no_grad():
             return self.model(input_ids=ids[None].to(self.model.device)).logits[0, -1].double().softmax(-1).cpu()
 

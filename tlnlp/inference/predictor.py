@@ -1,4 +1,4 @@
-"""A saved model, ready to answer new rows."""
+"""Predictions of a saved model for new rows."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from tlnlp.training.distributed import start_accelerator
 from tlnlp.training.plan import cut
 from tlnlp.transfer.groups import layer_stack
 
-# Rows in hand at once, where there may be any number.
+# Rows processed at once, for input of any length.
 ROWS_AT_ONCE = 10_000
 
 
 class Predictor:
-    """A saved model, ready to answer."""
+    """A saved model, ready for inference."""
 
     def __init__(self, folder: Path, *, max_tokens: int = 4096, precision: Precision = "fp32") -> None:
         self.task, settings, self.threshold, self.temperature = read_task(folder)
@@ -55,12 +55,12 @@ class Predictor:
         self.packing: PaddingFree | None = None
 
     def predict(self, inputs: Any, columns: Mapping[str, str] | None = None) -> list[Prediction]:
-        """A prediction for each row, in order.
+        """Returns a prediction for each row, in order.
 
         Args:
             inputs: texts, tuples of texts (a pair; a question and its context), lists of words for tags, dicts, a dict
                 of columns, a DataFrame, a `datasets.Dataset`, or any iterable of rows.
-            columns: {role: column} where the rows have other names than the task.
+            columns: {role: column}, if the rows have other column names than the task.
 
         Raises:
             InputError: a column is missing, or a value cannot be read.
@@ -79,11 +79,11 @@ class Predictor:
         return found
 
     def features(self, inputs: Iterable[Any], *, layer: int | str = "last", pooling: str = "mean") -> np.ndarray:
-        """What the network makes of rows, before its head: [rows, width], in fp32.
+        """Returns the hidden states of the network, pooled over each row: [rows, width], in fp32.
 
         Args:
-            inputs: as `predict` takes them.
-            layer: 0 (what enters the first layer) to the number of layers, or "last".
+            inputs: same as in `predict`.
+            layer: 0 (the input of the first layer) to the number of layers, or "last".
             pooling: "mean" of the tokens, "first" or "last", as in the strategy `shallow`.
         """
         (table,) = tables_of(rows_of(inputs, self._asked_roles()), FileFormat()).values()
@@ -117,11 +117,11 @@ class Predictor:
         return [Prediction.of(answer) for answer in self.answer(table, columns)]
 
     def _asked_roles(self) -> list[str]:
-        """The roles that a row must have to be predicted, in the task's order."""
+        """Returns the roles that a row needs for prediction, in the task's order."""
         return [role for role in self.task.columns.by_role() if role not in (*ASKED, WEIGHT, PROMPT)]
 
     def answer(self, table: Table, chosen: dict[str, str], advance: Any = lambda items: None) -> list[dict[str, Any]]:
-        """One answer for each row of `table`, in order.
+        """Returns a prediction for each row of `table`, in order.
 
         Raises:
             InputError: a column is missing, or a value cannot be read.

@@ -1,4 +1,4 @@
-"""Which pieces of a vocabulary begin a word and which go on with one: three conventions are in use."""
+"""Which tokens of a vocabulary start a word and which continue one: there are three conventions."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Any
 
 import numpy as np
 
-SENTENCEPIECE, BYTE_LEVEL, WORDPIECE = "▁", "Ġ", "##"  # blank before a word, the same, no blank before a piece
+SENTENCEPIECE, BYTE_LEVEL, WORDPIECE = "▁", "Ġ", "##"  # space before a word, the same, no space before a token
 
 
 @dataclass(frozen=True)
 class WordPieceKinds:
-    """The pieces of a tokenizer, by what they may be in a text.
+    """The tokens of a vocabulary by their role in a text, as boolean masks [vocabulary].
 
     Args:
-        begins: [pieces] those with which a word, or a mark of punctuation set off by a blank, begins.
-        continues: [pieces] those that go on with a word.
-        marks: [pieces] those that stand behind a word without a blank and are no part of it: , . ! ?
-        begins_text: [pieces] those with which the first word of a text begins, which may have no blank before it.
+        begins: tokens that start a word, or a punctuation mark after a space.
+        continues: tokens that continue a word.
+        marks: punctuation marks that follow a word without a space: , . ! ?
+        begins_text: tokens that start the first word of a text, which may have no space before it.
     """
 
     begins: np.ndarray
@@ -28,7 +28,8 @@ class WordPieceKinds:
 
 
 def sort_pieces(tokenizer: Any, size: int) -> WordPieceKinds:
-    """Sorts the vocabulary of `tokenizer`; pieces beyond it, up to `size`, and special ones are of no kind."""
+    """Classifies the vocabulary of `tokenizer`. Special tokens, and ids beyond the vocabulary up to `size`, have no
+    role."""
     names = [name or "" for name in tokenizer.convert_ids_to_tokens(range(min(size, len(tokenizer))))]
     begins, continues, marks = (np.zeros(size, dtype=bool) for _ in range(3))
     blank = next((mark for mark in (SENTENCEPIECE, BYTE_LEVEL) if sum(name[:1] == mark for name in names) > 3), None)

@@ -1,1 +1,1 @@
-"""Checkpoints: found, validated, loaded with a head, saved, shared. Blind to rows and to the loop."""
+"""Finds, validates, loads, saves and uploads checkpoints. Independent of rows and of the training loop."""

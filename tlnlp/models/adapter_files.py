@@ -1,4 +1,4 @@
-"""A network with an adapter on disk: the new weights and the head in peft's form, without the network around them."""
+"""Saving and loading adapters: the adapter weights and the head in peft's format, without the base model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tlnlp.task import Head
 from tlnlp.transfer.adapters import InstalledAdapter, install
 from tlnlp.transfer.phases import AdapterSpec
 
-# What peft calls our kinds of network. A prompt or a prefix for another kind would load there and be left unused.
+# peft's names of our model classes. For other classes peft would load a prompt or a prefix and not use it.
 TASK_TYPES = {
     "AutoModelForSequenceClassification": "SEQ_CLS",
     "AutoModelForTokenClassification": "TOKEN_CLS",
@@ -30,14 +30,15 @@ TASK_TYPES = {
 
 @dataclass(frozen=True)
 class AdapterFiles:
-    """What a network with an adapter is made of.
+    """The files of a network with an adapter.
 
     Args:
         installed: the adapter in the network.
-        base: `--model`, as it was given.
-        place: the folder or Hub id that this meant.
-        fingerprint: of that checkpoint.
-        modules: those that are saved whole beside the adapter: the head; the piece table where new tokens are in it.
+        base: `--model`, as given.
+        place: the folder or Hub id to which `base` was resolved.
+        fingerprint: the fingerprint of that checkpoint.
+        modules: modules that are saved completely (peft's `modules_to_save`): the head, and the embeddings if tokens
+            were added.
     """
 
     installed: InstalledAdapter
@@ -47,13 +48,13 @@ class AdapterFiles:
     modules: tuple[str, ...]
 
     def record(self) -> dict[str, Any]:
-        """What `load_adapted` must know, as JSON has it."""
+        """Returns what `load_adapted` needs, as JSON values."""
         plain = asdict(self.installed.adapter)
         return plain | {name: value for name, value in vars(self).items() if name != "installed"}
 
     def write(self, folder: Path, model: Any, auto_class: str) -> None:
-        """Writes configuration, new weights and head into `folder`, and what peft reads beside them where it has such
-        an adapter for such a network."""
+        """Writes configuration, adapter weights and head to `folder`, and peft's configuration if peft supports this
+        adapter for this network."""
         folder.mkdir(parents=True)
         model.config.architectures = [type(model).__name__]
         model.config.save_pretrained(folder)
@@ -70,10 +71,10 @@ class AdapterFiles:
 
 
 def load_adapted(folder: Path, record: Mapping[str, Any], head: Head) -> Any:
-    """The checkpoint that the adapter in `folder` belongs to, with adapter and head in it, in fp32.
+    """Loads the base checkpoint of the adapter in `folder`, with the adapter and the head, in fp32.
 
     Raises:
-        InputError: the checkpoint is gone, or has other weights; or the adapter does not fit into it.
+        InputError: the base checkpoint is missing or has other weights, or the adapter does not fit it.
     """
     place = _find_base(folder, record)
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
@@ -104,7 +105,8 @@ def load_adapted(folder: Path, record: Mapping[str, Any], head: Head) -> Any:
 
 
 def _tensors(network: nn.Module, installed: InstalledAdapter, modules: Any) -> dict[str, torch.Tensor]:
-    """All that is saved, by the names of peft's files. The tensors are the network's own: to be read, or written to."""
+    """Returns all saved tensors by their names in peft's files. They share memory with the network, for reading and
+    writing."""
     whole = {
         installed.key_of(f"{module}.{name}"): tensor
         for module in modules
@@ -114,7 +116,7 @@ def _tensors(network: nn.Module, installed: InstalledAdapter, modules: Any) -> d
 
 
 def _find_base(folder: Path, record: Mapping[str, Any]) -> str:
-    """The base checkpoint: under the name that was given, else where it lay then. From the Hub: its id."""
+    """Returns the base checkpoint: by the name that was given, otherwise by its former path. From the Hub: its id."""
     name, place = record["base"], record["place"]
     if not Path(place).is_absolute():
         return place

@@ -13,7 +13,7 @@ import transformers
 from tlnlp.errors import InputError, did_you_mean
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
-# What peft calls the weights of an adapter, and all that a run of one writes in place of whole weights.
+# peft's file of adapter weights, the only weights that a run with an adapter saves.
 ADAPTER_FILE = "adapter_model.safetensors"
 
 
@@ -37,15 +37,15 @@ class Checkpoint:
 
 
 def bundled_models() -> dict[str, Path]:
-    """Name to folder of the checkpoints that ship with the package."""
+    """Returns {name: folder} of the bundled checkpoints."""
     return {path.parent.name: path.parent for path in sorted(BUNDLED.glob("*/config.json"))}
 
 
 def find_checkpoint(name: str, *, weights_needed: bool = True) -> str:
-    """The folder, or the Hub id, that `--model name` means.
+    """Resolves `--model name` to a folder or a Hub id.
 
     Raises:
-        InputError: a folder that is not there or holds no weights that can be read.
+        InputError: the folder does not exist, or has no readable weights.
     """
     bundled = bundled_models()
     if name in bundled:
@@ -87,10 +87,10 @@ def _check_folder(folder: Path, weights_needed: bool) -> None:
 
 
 def read_config(source: str, model: str) -> Any:
-    """The checkpoint's configuration.
+    """Loads the checkpoint's configuration.
 
     Raises:
-        InputError: it cannot be had, in words.
+        InputError: it cannot be loaded.
     """
     try:
         return transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
@@ -108,7 +108,7 @@ def not_readable(model: str, error: Exception) -> InputError:
 
 
 def fingerprint(source: str, config: Any) -> str:
-    """Digest of a local checkpoint's weights and configuration; the revision of one from the Hub."""
+    """Returns a digest of a local checkpoint's weights and configuration, or the revision of one from the Hub."""
     folder = Path(source)
     if not folder.is_dir():
         return f"{source}@{getattr(config, '_commit_hash', None)}"

@@ -1,5 +1,5 @@
-"""A frozen network whose layers are read by a classifier (strategy `shallow`): to the heads it is a network like any
-other, which answers with logits. Saved beside the unchanged checkpoint as one matrix and a note of what it reads."""
+"""A frozen network with a classifier on its layers (strategy `shallow`). For the heads it is an ordinary model that
+returns logits. It is saved as one matrix and its options, next to the unchanged checkpoint."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from tlnlp.transfer.linear_probe import Classifier
 from tlnlp.transfer.phases import CLASSIFIER, FeatureClassifierConfig
 
 FILE, WEIGHTS = "classifier.json", "classifier.safetensors"
-# The heads whose answers are those of a classifier: one for each row, or for each word.
+# The heads that a feature classifier can serve: one prediction per row, or per word.
 OF_ROWS, OF_WORDS = ("sentence", "gpt"), ("tag",)
 
 
 class _Read(Exception):
-    """All layers that were asked for are read: what lies above them need not be computed."""
+    """Raised when all needed layers are computed, to skip those above."""
 
 
 class FeatureClassifier(nn.Module):
-    """A network without its head, and a classifier on the layers `layers`, 0 being what enters the first one.
+    """A network without its head, and a classifier on its `layers`, of which 0 is the input of the first layer.
 
     Args:
-        network: gives the last layer's states first, as every AutoModel does.
-        pooling: "mean" (of the real tokens, special ones too), "first", "last"; None: each token by itself.
-        outputs: logits of the classifier. It is drawn at random until it is fitted, so that a change in what the
-            network answers would show.
+        network: returns the last hidden states first, like every AutoModel.
+        pooling: "mean" (over the real tokens, including special tokens), "first", "last"; None: no pooling.
+        outputs: number of logits. The classifier is random until it is fitted, so that comparisons of outputs detect
+            changes in the network.
     """
 
     def __init__(self, network: Any, layers: Sequence[int], pooling: str | None, outputs: int) -> None:
@@ -51,22 +51,22 @@ class FeatureClassifier(nn.Module):
 
     @property
     def config(self) -> Any:
-        """The network's own."""
+        """The configuration of the network."""
         return self.network.config
 
     @property
     def base_model(self) -> Any:
-        """The network, as the heads' own classes call it."""
+        """The network, under the name that transformers' model classes use."""
         return self.network
 
     def set_attn_implementation(self, name: str) -> None:
-        """The network's own."""
+        """Sets the attention implementation of the network."""
         self.network.set_attn_implementation(name)
 
     def read(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-        """The features: [rows, layers, width]; without pooling [rows, longest, layers, width]. In fp32.
+        """Returns the features [rows, layers, width], without pooling [rows, longest, layers, width], in fp32.
 
-        They are transformers' `hidden_states`: the last one is what the network gives, a last norm included.
+        They are transformers' `hidden_states`; the last one is the network's output, including a final norm.
         """
         found: dict[int, torch.Tensor] = {}
 
@@ -108,23 +108,24 @@ class FeatureClassifier(nn.Module):
         return (states * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
 
     def forward(self, **inputs: torch.Tensor) -> SequenceClassifierOutput:
-        """`logits`: [rows, outputs]; without pooling [rows, longest, outputs]."""
+        """Returns `logits` [rows, outputs], without pooling [rows, longest, outputs]."""
         features = self.read(inputs)
         with torch.autocast(features.device.type, enabled=False):  # the classifier was fitted in full precision
             logits = torch.einsum("...lw,olw->...o", features, self.weight) + self.bias
         return SequenceClassifierOutput(logits=logits)
 
     def take(self, classifier: Classifier, times: int = 1) -> None:
-        """Answers with this classifier from now on.
+        """Sets the fitted classifier.
 
         Args:
-            times: how many logits the head adds up for each row (both orders of a pair), whose mean was fitted.
+            times: number of logits that the head sums per row (both orders of a pair); the classifier is fitted on
+                their mean.
         """
         self.weight.copy_(torch.from_numpy(classifier.weight / times))
         self.bias.copy_(torch.from_numpy(classifier.bias / times))
 
     def save_pretrained(self, folder: Path) -> None:
-        """The checkpoint as it was, without its head, and the classifier."""
+        """Saves the unchanged checkpoint, without its head, and the classifier."""
         self.network.save_pretrained(folder)
         save_file({"weight": self.weight.cpu().contiguous(), "bias": self.bias.cpu()}, folder / WEIGHTS)
         note = {"layers": self.layers, "pooling": self.pooling}
@@ -132,7 +133,7 @@ class FeatureClassifier(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: Path, **options: Any) -> FeatureClassifier:
-        """What `save_pretrained` wrote."""
+        """Loads what `save_pretrained` wrote."""
         note, numbers = json.loads((folder / FILE).read_text(encoding="utf-8")), load_file(folder / WEIGHTS)
         network = transformers.AutoModel.from_pretrained(folder, use_safetensors=True, **options)
         reader = cls(network, note["layers"], note["pooling"], len(numbers["bias"]))
@@ -143,7 +144,7 @@ class FeatureClassifier(nn.Module):
 def with_feature_classifier(
     network: Any, groups: list[Group], fit: FeatureClassifierConfig, task: Task
 ) -> tuple[FeatureClassifier, list[Group]]:
-    """`network` read by a classifier that is still to be fitted, in place of its head; and its groups."""
+    """Replaces the head of `network` by a feature classifier, not fitted yet; returns it with its layer groups."""
     outputs, body = network.config.num_labels, network.base_model
     reader = FeatureClassifier(body, fit.layers, fit.pooling if head_name(task) in OF_ROWS else None, outputs)
     name_of = {parameter: name for name, parameter in reader.named_parameters()}
@@ -159,5 +160,5 @@ def with_feature_classifier(
 
 
 def head_name(task: Task) -> str:
-    """The name of the module of the task's head."""
+    """Returns the name of the module of the task's head."""
     return path_of(task.head).rpartition(".")[2]

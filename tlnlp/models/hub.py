@@ -1,4 +1,4 @@
-"""A model to the Hub: whether it may be written there is asked before a run begins, not hours later."""
+"""Uploading a model to the Hub. Write access is checked before a run starts, not hours later."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
 from tlnlp.errors import InputError
 
-# Refusals are one of these, and so is a Hub that cannot be reached: its client stands on httpx, or on httpx2 since 2.0.
+# Base classes of the Hub client's errors, also if the Hub cannot be reached: it uses httpx, or httpx2 since 2.0.
 _NOT_ANSWERED: tuple[type[Exception], ...] = HfHubHTTPError.__bases__
 _NOT_WRITTEN: tuple[type[Exception], ...] = (*_NOT_ANSWERED, ValueError)
 
 
 def check_can_push(repository: str) -> None:
-    """Asks the Hub who we are.
+    """Checks the repository name and the user's token with the Hub.
 
     Raises:
-        InputError: the name is none, there is no valid token, or the Hub cannot be reached.
+        InputError: the name is invalid, there is no valid token, or the Hub cannot be reached.
     """
     organisation, _, name = repository.partition("/")
     if not organisation or not name or "/" in name:
@@ -39,10 +39,10 @@ def check_can_push(repository: str) -> None:
 
 
 def push(folder: Path, repository: str) -> str:
-    """Writes what is in `folder` to `repository`, which is made if it is not there, in one commit: where it is.
+    """Uploads `folder` to `repository` in one commit, creating the repository if necessary, and returns its URL.
 
     Raises:
-        InputError: the Hub refuses. `folder` is as it was, and the message has the command that goes on.
+        InputError: the Hub refuses. `folder` is unchanged, and the message has the command that uploads it.
     """
     hub = HfApi()
     try:

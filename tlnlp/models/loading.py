@@ -1,4 +1,4 @@
-"""Tokenizers and networks are loaded, with the head that the task asks for."""
+"""Loads tokenizers and networks, with the head of the task."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from tlnlp.task import Head, Task
 
 
 def load_tokenizer(source: str, model: str, **options: Any) -> Any:
-    """The checkpoint's fast tokenizer; one without a pad token (GPT-2) pads with its last token, masked out.
+    """Loads the checkpoint's fast tokenizer. If it has no pad token (GPT-2), it pads with its last token, masked out.
 
     Raises:
-        InputError: there is none.
+        InputError: the checkpoint has no tokenizer.
     """
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
     except (OSError, ValueError, KeyError) as error:
         raise not_readable(model, error) from error
-    if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers makes up an empty one where files are missing
+    if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers returns an empty one if files are missing
         raise not_readable(model, ValueError("its tokenizer is missing (tokenizer.json, or vocab.txt or vocab.json)"))
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
@@ -40,15 +40,15 @@ def load_tokenizer(source: str, model: str, **options: Any) -> Any:
 def load_model(
     checkpoint: Checkpoint, task: Task, tokenizer: Any, *, seed: int, new_head: bool = False, new_weights: bool = False
 ) -> Any:
-    """The network with this task's head, in fp32 on the CPU.
+    """Loads the network with the task's head, in fp32 on the CPU.
 
     Args:
-        seed: what new weights are drawn from.
-        new_head: the checkpoint's own head, if it has one, is replaced.
-        new_weights: no weights of the checkpoint are read.
+        seed: initialises new weights.
+        new_head: replace the checkpoint's head, if it has one.
+        new_weights: read no weights of the checkpoint.
 
     Raises:
-        InputError: weights are missing that no new head explains.
+        InputError: weights other than those of a new head are missing.
     """
     config = checkpoint.config
     new_tokens = task.head.tokenizer_options.get("extra_special_tokens", ())
@@ -82,12 +82,12 @@ def load_model(
     if len(tokenizer) > model.config.vocab_size:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     if new_head:
-        # A head of the right size comes with the checkpoint: its weights are replaced too.
+        # If the checkpoint has a head of the right size, its weights are replaced as well.
         own = set(model.base_model.parameters())
         head = [name for name, parameter in model.named_parameters() if parameter not in own]
         reinitialize(model, head, task.head.auto_class, seed, None)
     body = {name for name, _ in model.base_model.named_parameters(prefix=model.base_model_prefix)}
-    # A pooler is part of the body by name, yet many checkpoints come without: it belongs to the head.
+    # By name the pooler is part of the base model, but many checkpoints lack it: it belongs to the head.
     lost = sorted(name for name in report["missing_keys"] if name in body and ".pooler." not in name)
     if lost:
         raise InputError(
@@ -101,7 +101,7 @@ def load_model(
 def reinitialize(
     model: nn.Module, names: Sequence[str], auto_class: str, seed: int, compact: PrunedEmbedding | None
 ) -> None:
-    """Gives the parameters `names` the random weights that a new network of this configuration would have."""
+    """Re-initialises the parameters `names` as in a new network of this configuration."""
     torch.manual_seed(seed)
     fresh = getattr(transformers, auto_class).from_config(model.config, dtype=torch.float32)
     new, own = dict(fresh.named_parameters()), dict(model.named_parameters())
@@ -112,6 +112,6 @@ def reinitialize(
 
 
 def load_whole(folder: Path, head: Head) -> Any:
-    """The network of a folder that transformers wrote, in fp32; with the classifier beside it, where there is one."""
+    """Loads a complete network from a folder, in fp32, with the feature classifier if there is one."""
     kind = FeatureClassifier if (folder / READER_FILE).is_file() else getattr(transformers, head.auto_class)
     return kind.from_pretrained(folder, dtype=torch.float32)

@@ -1,4 +1,4 @@
-"""A model is saved in Hugging Face form, so that it loads again: `check_saved` loads it and compares."""
+"""Saves a model in Hugging Face format; `check_saved` loads it again and compares."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from tlnlp.task import Head
 def save_model(
     folder: Path, model: Any, tokenizer: Any, card: str, write: Callable[[Path], None] | None = None
 ) -> None:
-    """Writes model, tokenizer and card in Hugging Face form, aside first: `folder` is there whole or not at all.
+    """Saves model, tokenizer and card in Hugging Face format. `folder` is written under a temporary name and then
+    renamed, so that it exists completely or not at all.
 
     Args:
-        write: writes the network into a folder, where it is to be no whole checkpoint.
+        write: writes the network to a folder, if not as a complete checkpoint (adapters).
     """
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".writing-") as parent:
         aside = Path(parent) / folder.name
         (write or model.save_pretrained)(aside)
         tokenizer.save_pretrained(aside)
         spm = Path(str(tokenizer.name_or_path)) / SOURCE_FILE
-        if spm.is_file():  # the tokenizer's source; transformers does not know of it
+        if spm.is_file():  # the tokenizer's source, which transformers does not copy
             shutil.copy(spm, aside)
         (aside / "README.md").write_text(card, encoding="utf-8")
         if folder.exists():
@@ -43,10 +44,10 @@ def check_saved(
     batch: dict[str, torch.Tensor],
     load: Callable[[Path, Head], Any] | None = None,
 ) -> None:
-    """Loads `folder` afresh and compares its logits on `batch` with those of `model`.
+    """Loads `folder` again and compares its logits on `batch` with those of `model`.
 
     Args:
-        load: loads what is no whole checkpoint; by transformers if unset.
+        load: loads the network, if it is not a complete checkpoint; with transformers if unset.
 
     Raises:
         RuntimeError: they differ by more than rounding.

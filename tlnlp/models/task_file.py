@@ -1,4 +1,4 @@
-"""What a saved model is for: the task and what its rows were encoded with, kept beside the weights for `predict`."""
+"""tlnlp.json: the task and the encoding settings of a saved model, stored with the weights for `predict`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tlnlp.settings import Settings
 from tlnlp.task import Columns, Data, Head, Labels, MultiLabel, Regression, Task
 
 FILE = "tlnlp.json"
-# What decides how rows become sequences, and answers.
+# Settings that determine how rows are encoded and predictions decoded.
 ENCODED_WITH = ("max_length", "truncate", "window_overlap", "max_answer")
 
 
@@ -32,9 +32,9 @@ def write_task(
 
     Args:
         labels: names in the order of the network's outputs.
-        threshold: of question answering, see `span.apply_threshold`; None where there is none.
-        adapter: what `load_network` must know where the folder holds an adapter and not the whole network.
-        temperature: what the logits are to be divided by for honest probabilities; None where it is not known.
+        threshold: null threshold of question answering, see `span.apply_threshold`; None if there is none.
+        adapter: what `load_network` needs if the folder contains an adapter and not a complete network.
+        temperature: calibration temperature, by which logits are divided; None if there is none.
     """
     given = asdict(settings)
     record = {
@@ -53,12 +53,12 @@ def write_task(
 
 
 class SavedTask(NamedTuple):
-    """What a saved model is for.
+    """The task of a saved model.
 
     Args:
-        settings: those that its rows are encoded with.
-        threshold: of question answering; None where there is none.
-        temperature: of its probabilities; None where it is not known.
+        settings: the settings with which rows are encoded.
+        threshold: null threshold of question answering; None if there is none.
+        temperature: calibration temperature; None if there is none.
     """
 
     task: Task
@@ -68,10 +68,10 @@ class SavedTask(NamedTuple):
 
 
 def read_task(folder: Path) -> SavedTask:
-    """What stands in `folder`/tlnlp.json.
+    """Reads `folder`/tlnlp.json.
 
     Raises:
-        InputError: `folder` holds no model that this library wrote.
+        InputError: `folder` has no model that this library saved.
     """
     if not (folder / FILE).is_file():
         there = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
@@ -94,14 +94,14 @@ def read_task(folder: Path) -> SavedTask:
         name: tuple(value) if isinstance(value, list) else value for name, value in record["settings"].items()
     }
     settings = Settings(**given, model=str(folder), max_tokens=max(4096, given["max_length"]))
-    return SavedTask(task, settings, record["threshold"], record.get("temperature"))  # an older version had none
+    return SavedTask(task, settings, record["threshold"], record.get("temperature"))  # older versions had none
 
 
 def load_network(folder: Path, head: Head) -> Any:
-    """The network that a run saved, in fp32: whole, or an adapter in the checkpoint that it belongs to.
+    """Loads the network that a run saved, in fp32: a complete one, or an adapter with its base checkpoint.
 
     Raises:
-        InputError: that checkpoint is not there any more, or is another one.
+        InputError: the base checkpoint is missing or has changed.
     """
     record = json.loads((folder / FILE).read_text(encoding="utf-8"))
     if record.get("adapter"):
@@ -110,7 +110,7 @@ def load_network(folder: Path, head: Head) -> Any:
 
 
 def _find_head(folder: Path, path: str) -> Head:
-    """The head by its import path: a module, an object in one, or an object made of a class in one."""
+    """Returns the head by its import path: a module, an object in a module, or an instance of a class in a module."""
     try:
         found = find_object(path)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""A new vocabulary: sentencepiece learns the pieces, the fast tokenizer of transformers cuts with them."""
+"""Trains a new vocabulary with sentencepiece, for a fast tokenizer of transformers."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ SPECIAL = {
     "sep_token": "[SEP]",
     "mask_token": "[MASK]",
 }
-# Longer inputs are not refused; the number only tells pipelines where to cut.
+# Longer inputs are not an error; pipelines truncate at this length.
 MODEL_MAX_LENGTH = 512
-# Lines that the pieces are learnt from, drawn by sentencepiece where there are more.
+# Maximum number of lines to train on, sampled by sentencepiece.
 LEARNT_FROM_LINES = 300_000
 SOURCE_FILE = "sentencepiece.model"
 
@@ -39,14 +39,14 @@ def train_vocabulary(
     coverage: float = 0.9995,
     character_map: Mapping[str, str] | None = None,
 ) -> Any:
-    """Learns a unigram vocabulary (Kudo 2018) from `texts` and saves the tokenizer, with its source, in `folder`.
+    """Trains a unigram vocabulary (Kudo 2018) on `texts` and saves the tokenizer, with its source, in `folder`.
 
     Args:
-        vocab_size: size of the vocabulary, the five special tokens included.
-        vocab_size_is_maximum: a smaller one will do, where the texts hold no more.
+        vocab_size: size of the vocabulary, including the five special tokens.
+        vocab_size_is_maximum: allow a smaller vocabulary if the texts are too small.
         lowercase: fold case (normalisation nmt_nfkc_cf instead of nmt_nfkc).
-        coverage: share of all characters that have pieces; the others are unknown.
-        character_map: {character: another one}, in `texts` and in all that the tokenizer will read.
+        coverage: fraction of all characters in the vocabulary; the others are unknown.
+        character_map: {character: replacement}, applied to `texts` and to all text that is tokenised.
     """
     written = io.BytesIO()
     if character_map:
@@ -54,7 +54,7 @@ def train_vocabulary(
         texts = (text.translate(table) for text in texts)
     try:
         _learn_pieces(texts, written, vocab_size, lowercase, vocab_size_is_maximum, coverage)
-    except RuntimeError as error:  # sentencepiece's only kind: too little text, for what is asked of it here
+    except RuntimeError as error:  # sentencepiece raises nothing else; here it means too little text
         raise InputError(
             expected=f"text enough to learn {vocab_size:,} word pieces from (a million characters will do)",
             found=str(error).strip().splitlines()[-1],
@@ -95,7 +95,8 @@ def _learn_pieces(
 
 
 def fast_tokenizer(source: bytes, character_map: Mapping[str, str] | None = None) -> Any:
-    """The fast tokenizer that cuts as the sentencepiece model `source` does, in BERT's frame: [CLS] a [SEP] b [SEP]."""
+    """Returns a fast tokenizer equal to the sentencepiece model `source`, with BERT's template: [CLS] a [SEP] b
+    [SEP]."""
     proto = sentencepiece_model_pb2.ModelProto.FromString(source)  # type: ignore[attr-defined]
     tokenizer = Tokenizer(models.Unigram([(piece.piece, piece.score) for piece in proto.pieces], unk_id=1))
     tokenizer.normalizer = normalizers.Sequence(

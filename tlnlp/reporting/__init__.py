@@ -1,1 +1,1 @@
-"""The page about runs: one HTML file that opens anywhere, with nothing from elsewhere."""
+"""The report on one or more runs: a self-contained HTML file."""

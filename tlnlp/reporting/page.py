@@ -1,4 +1,4 @@
-"""What stands on the page, from what runs left in their folders: nothing here reads a model or a data set."""
+"""The content of the report, from the output folders of runs. No model or data set is loaded here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tlnlp.training.files import room_wanted, write_text
 
 
 def save_page(runs: Sequence[Path], output: Path, pictures: Sequence[dict[str, Any]] = ()) -> None:
-    """Writes the page about `runs` to the file `output`."""
+    """Writes the report on `runs` to the file `output`."""
     text = write_page(runs, pictures)
     with room_wanted(output.parent):
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -27,10 +27,10 @@ def save_page(runs: Sequence[Path], output: Path, pictures: Sequence[dict[str, A
 
 
 def write_page(folders: Sequence[Path], pictures: Sequence[Mapping[str, Any]] = ()) -> str:
-    """The HTML of the page about the runs in `folders`; of several with a table of them side by side.
+    """Returns the HTML of the report on the runs in `folders`; several runs are compared in a table.
 
     Args:
-        pictures: {"name", "svg", "words"} of comparisons and matrices, above the runs.
+        pictures: {"name", "svg", "words"} of comparisons and matrices, shown above the runs.
     """
     results = [read_result(folder) for folder in folders]
     environment = Environment(
@@ -54,7 +54,7 @@ def _title(result: RunResult) -> str:
 
 
 def describe_run(result: RunResult, folder: Path) -> dict[str, Any]:
-    """What the template shows of one run, or of several seeds of it."""
+    """Returns the template's variables for one run, or for several seeds of it."""
     place = folder / f"seed{result.seed[0]}" if isinstance(result.seed, list) else folder
     name, value = result.headline
     estimate = result.estimate()
@@ -95,7 +95,7 @@ def _interval(estimate: Any) -> str:
 
 
 def _beside(result: RunResult) -> list[str]:
-    """What the score is to be held against."""
+    """Returns the baselines of the score."""
     name = result.headline[0]
     lines = []
     if name in result.majority:
@@ -188,7 +188,7 @@ def _mistake(each: Mapping[str, Any]) -> dict[str, Any]:
         "texts": list(each["texts"].items()),
         "label": _plain(each["label"]),
         "told": _plain(each["prediction"]),
-        # An answer that is a number is its own score.
+        # The score of a regression is the prediction itself.
         "score": f"{each['score']:.2f}"
         if isinstance(each["score"], float) and each["score"] != each["prediction"]
         else "",

@@ -1,4 +1,4 @@
-"""Pictures as SVG inside the page: lines and letters take the page's own colour, so that both dark and light fit."""
+"""Inline SVG figures. Lines and text have the colour of the page's text, for both dark and light themes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 from tlnlp.display.plotting import plt
 from tlnlp.runs.result import RunResult
 
-# A colour that nothing is drawn in: it becomes the colour of the page's text.
+# A placeholder colour, replaced by the colour of the page's text.
 INK = "#010203"
-# Told apart by people with any colour vision, on white and on black (Okabe and Ito 2008).
+# Readable with all kinds of colour vision, on white and on black (Okabe and Ito 2008).
 BLUE, ORANGE = "#3D8FD1", "#E07B39"
 SIZE = (6.4, 2.9)
 
@@ -30,13 +30,13 @@ def _figure() -> tuple[Any, Any]:
 
 
 def _svg(figure: Any, title: str) -> str:
-    """The picture as an element of the page, with words for who cannot see it."""
+    """Returns the figure as an HTML element with an accessible title."""
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
     plt.close(figure)
     text = file.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
-    # Several pictures stand in one page: what they refer to by name must not meet.
+    # A page has several figures: ids must be unique.
     name = re.sub(r"\W", "", title)
     text = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", text)
     label = title.replace("&", "and").replace("<", "").replace('"', "")
@@ -49,7 +49,7 @@ def _label(axes: Any, x: str, y: str) -> None:
 
 
 def draw_learning(result: RunResult) -> str | None:
-    """The loss of the updates, and beside it the dev score after each epoch; None where there is neither."""
+    """Plots the training loss, and next to it the dev score after each epoch; None if there is neither."""
     curve, history = result.curve or [], result.history
     if len(curve) < 2:
         curve = [[entry["updates"], entry["loss"]] for entry in history]
@@ -74,7 +74,7 @@ def draw_learning(result: RunResult) -> str | None:
 
 
 def draw_reliability(calibration: Mapping[str, Any]) -> str:
-    """Accuracy by confidence; the area of a dot is the share of answers in it."""
+    """Plots accuracy by confidence; the area of a dot is the fraction of predictions in the bin."""
     figure, axes = _figure()
     figure.set_size_inches(3.9, 3.5)
     bins, whole = calibration["bins"], calibration["answers"]

@@ -1,4 +1,4 @@
-"""What kinds of mistakes there are, from the predictions of a run: by label, by type of entity, by length of answer."""
+"""Scores of a run's predictions by label, by entity type or by answer length."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from tlnlp.evaluation.metrics.entity_f1 import entity_scores
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
 from tlnlp.runs.folder import PREDICTIONS
 
-MOST_LABELS = 12  # of a matrix that can be read; of more the pairs that are confused most
+MOST_LABELS = 12  # of a confusion matrix; with more labels, the most confused pairs are shown
 PAIRS_SHOWN = 15
-# Words of the shortest acceptable answer: up to so many.
+# Bins for the number of words of the shortest accepted answer (upper bounds).
 LENGTHS = (0, 1, 2, 4, 8, 16)
 
 
 def read_predictions(folder: Path) -> list[dict[str, Any]]:
-    """The lines of predictions.jsonl, [] where there is none."""
+    """Returns the lines of predictions.jsonl; [] if there is no such file."""
     path = folder / PREDICTIONS
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
 
 def describe_answers(predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One of {"confusion"}, {"pairs"}, {"types"}, {"lengths"}, by what the predictions are; {} of numbers."""
+    """Returns {"confusion"}, {"pairs"}, {"types"} or {"lengths"}, depending on the kind of predictions; {} for
+    numbers."""
     if not predictions or "label" not in predictions[0] or predictions[0]["label"] is None:
         return {}
     first = predictions[0]

@@ -1,4 +1,4 @@
-"""The loop, its plan, its optimizer, checkpoints and processes.
+"""The training loop, its plan, the optimizer, checkpoints and distributed training.
 
-Blind to tasks' names, to single heads, to strategies' names and to speed-ups.
+Independent of particular tasks, heads and strategies, and of speed-ups.
 """

@@ -1,4 +1,5 @@
-"""Checkpoints: written aside, synced, renamed; read back only when whole. Safetensors and JSON, no pickle."""
+"""Checkpoints: written under a temporary name, synced and renamed; loaded only if complete. No pickle: safetensors and
+JSON."""
 
 from __future__ import annotations
 
@@ -19,20 +20,20 @@ from tlnlp.errors import InputError
 from tlnlp.training.files import room_wanted
 
 STATE, WEIGHTS, OPTIMIZER = "state.json", "model.safetensors", "optimizer.safetensors"
-# Written last: what each of the files must digest to.
+# Written last: the digest of each file.
 DIGESTS = "digests.json"
-# The one before is kept too: it serves where the newest turns out to be damaged.
+# The previous checkpoint is kept as well, in case the newest is damaged.
 KEPT = 2
 
 
 def save_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> Path:
-    """Writes `folder/<updates done>` so that it is there either whole or not at all, then removes old ones.
+    """Writes `folder/<updates done>` atomically, then removes old checkpoints.
 
     Args:
-        state: plain JSON, with at least `updates_done` and `identity` (what run this is).
+        state: JSON values, with at least `updates_done` and `identity` (the digest that identifies the run).
 
     Raises:
-        InputError: the disk did not take it; the checkpoints that were there are untouched.
+        InputError: the disk is full or fails; earlier checkpoints are unchanged.
     """
     place = folder / f"{state['updates_done']:09d}"
     _write(place, {WEIGHTS: _unshared(model.state_dict()), OPTIMIZER: _optimizer_tensors(model, optimizer)}, state)
@@ -42,7 +43,7 @@ def save_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optim
 
 
 def save_weights(place: Path, model: nn.Module, state: dict[str, Any]) -> None:
-    """Writes the weights alone (of the best epoch), as safely as a checkpoint."""
+    """Writes only the weights (of the best epoch), as atomically as a checkpoint."""
     _write(place, {WEIGHTS: _unshared(model.state_dict())}, state)
 
 
@@ -72,12 +73,12 @@ def _removed_on_error(folder: Path) -> Iterator[None]:
 
 
 def checkpoints_in(folder: Path) -> list[Path]:
-    """The finished checkpoints of a run, oldest first, whole or not."""
+    """Returns the checkpoints of a run, oldest first, damaged or not."""
     return sorted(path for path in folder.glob("[0-9]*") if path.is_dir())
 
 
 def load_newest(folder: Path, identity: str) -> tuple[Path, dict[str, Any]] | None:
-    """The newest checkpoint that is whole, and its state; None where there is none.
+    """Returns the newest undamaged checkpoint and its state; None if there is none.
 
     Raises:
         InputError: the checkpoint belongs to another run.
@@ -97,7 +98,7 @@ def load_newest(folder: Path, identity: str) -> tuple[Path, dict[str, Any]] | No
 
 
 def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Puts weights and optimiser moments of a whole checkpoint back, to the bit."""
+    """Restores weights and optimizer moments from an undamaged checkpoint, bit for bit."""
     load_weights(path, model)
     parameters = dict(model.named_parameters())
     members = [parameter for each in optimizer.param_groups for parameter in each["params"]]
@@ -106,12 +107,12 @@ def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> N
     for key, tensor in load_file(path / OPTIMIZER).items():
         kind, name = key.split(":", 1)
         moments.setdefault(number_of[parameters[name]], {})[kind] = tensor
-    # The optimiser puts each where its kernels want it: a fused one wants even the count of steps on the GPU.
+    # load_state_dict moves each tensor to the right device: a fused optimizer needs even the step counts on the GPU.
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def load_weights(path: Path, model: nn.Module) -> None:
-    """Puts the weights of a checkpoint back, to the bit."""
+    """Restores the weights of a checkpoint, bit for bit."""
     tensors = load_file(path / WEIGHTS)
     own = model.state_dict()
     for name, holder in _holders(own).items():
@@ -128,7 +129,7 @@ def _read_whole(path: Path) -> dict[str, Any] | None:
 
 
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """{"exp_avg:<parameter name>": tensor}: by name, so that the order of groups does not matter."""
+    """Returns {"exp_avg:<parameter name>": tensor}, by name, so that the order of groups does not matter."""
     names: dict[torch.Tensor, str] = {parameter: name for name, parameter in model.named_parameters()}
     return {
         f"{kind}:{names[parameter]}": value.detach().cpu().contiguous()
@@ -138,13 +139,13 @@ def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> di
 
 
 def _holders(state: dict[str, torch.Tensor]) -> dict[str, str]:
-    """Tensor name to the first name that shares its memory."""
+    """Maps each tensor name to the first name that shares its memory."""
     first: dict[int, str] = {}
     return {name: first.setdefault(tensor.data_ptr(), name) for name, tensor in state.items()}
 
 
 def _unshared(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Names that share a tensor (tied embeddings) are stored once: safetensors has no sharing."""
+    """Stores tensors with several names (tied embeddings) once, since safetensors does not support shared tensors."""
     return {name: state[name].detach().cpu().contiguous() for name in dict.fromkeys(_holders(state).values())}
 
 

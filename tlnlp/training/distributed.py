@@ -1,4 +1,4 @@
-"""One process or many: the accelerator, and what only the first process does."""
+"""Distributed training: the accelerator, threads, and work of the main process only."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from accelerate.utils import broadcast_object_list
 from tlnlp.errors import InputError
 from tlnlp.settings import Precision
 
-# Parameters of glibc's mallopt(3): how many blocks mmap may give; how much free memory is kept (-1: all).
+# Parameters of glibc's mallopt(3): maximum number of mmap blocks; how much free memory is kept (-1: all).
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
 class PreciseAccelerator(Accelerator):
-    """An Accelerator that keeps its own precision: accelerate's is one for the whole process, so that a later run in
-    bf16 would change what a model that was loaded before it computes in."""
+    """An Accelerator with its own precision. accelerate has one precision per process, so a later run in bf16 would
+    change the precision of a model that was loaded before."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -34,10 +34,10 @@ class PreciseAccelerator(Accelerator):
     @property
     def mixed_precision(self) -> str:
         """no, bf16 or fp16."""
-        return str(self.__dict__.get("own_precision", super().mixed_precision))  # asked on the way to it, too
+        return str(self.__dict__.get("own_precision", super().mixed_precision))  # also read in __init__
 
     def autocast(self, autocast_handler: Any = None) -> Any:
-        """The context in which the network computes in this precision."""
+        """Returns the context in which the network computes in this precision."""
         if self.own_precision not in DTYPES:
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, DTYPES[self.own_precision])
@@ -46,14 +46,14 @@ class PreciseAccelerator(Accelerator):
 def start_accelerator(
     precision: Precision = "fp32", tracker: str | None = None, tracker_folder: Path | None = None
 ) -> Accelerator:
-    """The Accelerator on the machine and processes that the launcher gave.
+    """Creates the Accelerator for the device and processes of the launcher.
 
     Args:
-        precision: of the network's arithmetic; weights stay in fp32.
-        tracker: name of an Accelerate tracker to log to, which writes to `tracker_folder`.
+        precision: of the network's computation; weights stay in fp32.
+        tracker: name of an Accelerate tracker, which writes to `tracker_folder`.
 
     Raises:
-        InputError: a precision that this machine cannot compute in, or a tracker that is not there.
+        InputError: this machine does not support the precision, or the tracker is not installed.
     """
     if precision == "fp16" and not torch.cuda.is_available():
         raise InputError(
@@ -62,10 +62,10 @@ def start_accelerator(
             change="--precision bf16",
         )
     try:
-        # A process may have several runs one after the other, in other precisions.
+        # A process may do several runs one after the other, in different precisions.
         AcceleratorState._reset_state()
         accelerator = PreciseAccelerator(
-            # Processes without a GPU share the training only where accelerate is told that this is meant.
+            # Without a GPU, accelerate distributes the training only with cpu=True.
             cpu=not torch.accelerator.is_available(),
             mixed_precision=MIXED[precision],
             log_with=tracker,
@@ -84,7 +84,7 @@ def start_accelerator(
             change=f"pip install {tracker}, or leave --tracker out",
         )
     if accelerator.device.type == "cpu":
-        # Those this process may run on; only Linux tells.
+        # The cores that this process may use; only Linux reports them.
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         torch.set_num_threads(threads(os.environ, cores))
         _keep_freed_memory()
@@ -92,12 +92,12 @@ def start_accelerator(
 
 
 def threads(environment: Mapping[str, str], cores: int) -> int:
-    """How many threads a process computes with: OMP_NUM_THREADS where a person has set it, else its share of the cores;
-    never more than it has cores.
+    """Returns the number of threads of a process: OMP_NUM_THREADS if the user has set it, otherwise its share of the
+    cores; never more than the number of cores.
 
-    Launchers set it to 1 whatever the machine, so a 1 of theirs says nothing. That a person's is kept matters most
-    where several runs share a machine: with more threads than cores, each small operation waits for a thread that is
-    not running.
+    Launchers set OMP_NUM_THREADS to 1 on every machine, so a 1 under a launcher is ignored. A user's value matters most
+    if several runs share a machine: with more threads than cores, small operations wait for threads that are not
+    running.
     """
     asked = environment.get("OMP_NUM_THREADS", "")
     launched = "LOCAL_WORLD_SIZE" in environment or "ACCELERATE_MIXED_PRECISION" in environment
@@ -107,8 +107,8 @@ def threads(environment: Mapping[str, str], cores: int) -> int:
 
 
 def _keep_freed_memory() -> None:
-    """Tells glibc to reuse large blocks instead of giving them back to the system and asking for them anew at each
-    update, each page zeroed again: 5 to 10 % of an update on a CPU. Other C libraries are left alone."""
+    """Configures glibc to reuse large blocks instead of returning them to the system and requesting zeroed pages at
+    each update, which takes 5 to 10 % of an update on a CPU. Other C libraries are left alone."""
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(M_MMAP_MAX, 0)
@@ -116,12 +116,12 @@ def _keep_freed_memory() -> None:
 
 
 def launch_advice(accelerator: Accelerator) -> list[str]:
-    """What a person should know of the way the processes were started, and of what they compute in."""
+    """Returns advice on how the processes were started, and on their precision."""
     if accelerator.device.type != "cpu":
         return []
     advice = []
     if "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
-        # accelerate starts several processes on GPUs, and on CPUs through MPI only; it says nothing about it.
+        # accelerate starts several processes on GPUs, but on CPUs only with MPI, and does not say so.
         advice.append(
             "accelerate launch starts one process on a CPU; for several: torchrun --nproc_per_node 2 recipes/..."
         )
@@ -131,19 +131,19 @@ def launch_advice(accelerator: Accelerator) -> list[str]:
 
 
 def multiplies_bf16(capabilities: Mapping[str, Any]) -> bool:
-    """Whether an x86 processor has instructions for it; of others nothing is claimed."""
+    """Returns whether an x86 processor has instructions for bf16 products; True for other processors."""
     if "avx512_bf16" not in capabilities:
         return True
     return bool(capabilities["avx512_bf16"] or capabilities.get("amx_bf16"))
 
 
 def _capabilities() -> Mapping[str, Any]:
-    # An older torch cannot be asked.
+    # Older versions of torch lack this function.
     return torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
 
 
 def run_on_main(accelerator: Accelerator, act: Callable[[], Any]) -> Any:
-    """What `act` gives on the first process, on all of them; what it refuses there is refused everywhere."""
+    """Runs `act` on the main process and returns its result on all; an InputError is raised on all as well."""
     outcome: list[Any] = [None, None]
     if accelerator.is_main_process:
         try:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, folders that one process holds, and a full disk said in words."""
+"""Atomic files, folder locks, and a clear error for a full disk."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ LOCK = ".lock"
 
 @contextlib.contextmanager
 def room_wanted(folder: Path) -> Iterator[None]:
-    """Says in words that the disk did not take what was to be written.
+    """Converts errors of a full disk to a clear message.
 
     Raises:
-        InputError: in place of the system's error.
+        InputError: instead of the system's error.
     """
     try:
         yield
@@ -36,10 +36,10 @@ def room_wanted(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds the folder for this process; the system frees it however the process ends.
+    """Locks the folder for this process; the system releases the lock however the process ends.
 
     Raises:
-        InputError: another process holds it, or there can be no such folder.
+        InputError: another process has locked it, or it cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -63,12 +63,12 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes aside, syncs, renames: a reader sees the old file or the new one."""
+    """Writes atomically (temporary file, sync, rename): readers see either the old or the new file."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """As `write_json`, for text."""
+    """Same as `write_json`, for text."""
     aside = path.with_name(f".writing-{path.name}")
     with aside.open("w", encoding="utf-8") as file:
         file.write(text)

@@ -1,4 +1,4 @@
-"""What training and prediction must know of frozen layers that are not run again: their outputs can be replayed."""
+"""The interface of a cache of frozen layers' outputs, for training and prediction."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from tlnlp.heads.encoded import EncodedDataset
 
 
 class LayerCache(Protocol):
-    """The kept answers of a network's frozen layers; `tlnlp.acceleration.activation_cache` has the real one."""
+    """A cache of the outputs of a network's frozen layers, implemented in `tlnlp.acceleration.activation_cache`."""
 
-    #: What is kept on disk.
+    #: Size on disk.
     bytes: int
 
     def keep(self, encoded: EncodedDataset) -> None:
-        """Sees to it that the answers to `encoded` are at hand. To be called by all processes together."""
+        """Makes sure that the outputs for `encoded` are cached. All processes must call it."""
 
     def instead(
         self, encoded: EncodedDataset, items: np.ndarray, batch: dict[str, Any]
     ) -> contextlib.AbstractContextManager[dict[str, Any]]:
-        """While it is open the frozen layers answer `items` from what was kept; gives the batch to be read then."""
+        """While it is open, the frozen layers return the cached outputs of `items`. Yields the batch to use."""
 
     def remove(self) -> None:
-        """Gives the network its own layers back."""
+        """Restores the network's layers."""
 
 
 def use_cache(
     cache: LayerCache | None, encoded: EncodedDataset, items: np.ndarray, batch: dict[str, Any]
 ) -> contextlib.AbstractContextManager[dict[str, Any]]:
-    """The batch to be read while it is open: that of `cache` where there is one."""
+    """Yields the batch to use while it is open: that of `cache`, or `batch` without a cache."""
     return contextlib.nullcontext(batch) if cache is None else cache.instead(encoded, items, batch)

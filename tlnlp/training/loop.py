@@ -1,4 +1,4 @@
-"""The loop: one screen that people may read and change. It yields after each update; there are no callbacks."""
+"""The training loop, short enough to read and change. It yields after each update; there are no callbacks."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from tlnlp.training.optimizer import schedule_factor, set_rates
 from tlnlp.training.plan import Update, padded_places, plan_updates, shard_micro_batches, updates_per_epoch
 from tlnlp.transfer.phases import Phase
 
-# Where a backward pass is torch's own and nothing else.
+# Distributed types for which the backward pass is simply `loss.backward()`.
 PLAIN = (DistributedType.NO, DistributedType.MULTI_CPU, DistributedType.MULTI_GPU)
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one update did.
+    """The result of one update.
 
     Args:
-        updates_done: including this one.
-        updates: of the whole run.
-        phase: where in the strategy it was.
+        updates_done: number of updates so far, including this one.
+        updates: number of updates of the run.
+        phase: the phase of the strategy.
         epoch: counts from 0 over the whole run.
-        ends_epoch: the last update of its epoch.
-        loss: mean over what the update counts (rows, or scored tokens), in nats. A scalar on the device: nobody waits
-            for it who does not read it.
+        ends_epoch: whether it is the last update of its epoch.
+        loss: mean over the rows (or scored tokens) of the update, in nats. A scalar on the device, so that only those
+            who read it wait for it.
         rate: the highest learning rate of any group.
-        update: the rows it saw.
+        update: the rows of the update.
     """
 
     updates_done: int
@@ -54,17 +54,17 @@ class Step:
 
 @dataclass
 class TrainingState:
-    """All that the loop works on; the model and the optimiser change under way.
+    """The state of the training loop; the model and the optimizer change during training.
 
     Args:
-        begin_phase: what a phase asks for before its first update (new random weights).
-        freeze: what runs the frozen layers of a phase once; None where they run each time.
-        slots: places that the layers compute for sequences of such lengths, padding included.
-        frozen: what `freeze` gave for the phase at hand.
-        say: told what takes its time.
-        phase: the one at hand.
-        learning: the parameters that learn in it.
-        stop_phase: set by whoever takes the steps, to go on with the next phase after this update.
+        begin_phase: called before the first update of a phase (re-initialises weights).
+        freeze: returns the cache for the frozen layers of a phase; None: they run in every epoch.
+        slots: number of positions that the layers compute for sequences of these lengths, padding included.
+        frozen: the cache of the current phase.
+        say: called with messages about slow steps.
+        phase: the current phase.
+        learning: the parameters trained in it.
+        stop_phase: set by the caller to continue with the next phase after this update.
     """
 
     task: Task
@@ -86,29 +86,30 @@ class TrainingState:
     stop_phase: bool = False
 
     def set_trainable(self) -> None:
-        """Puts the network in the state in which the phase at hand learns: after an evaluation, too."""
+        """Puts the network into the training mode of the current phase, also after an evaluation."""
         if self.phase is not None:
             set_trainable(self.model, self.optimizer, self.phase)
             self.learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
     @property
     def updates_per_epoch(self) -> int:
-        """Updates of each epoch."""
+        """Number of updates per epoch."""
         return updates_per_epoch(len(self.encoded), self.settings.batch_size)
 
     def end_of_phase(self, updates_done: int) -> int:
-        """Updates done when the phase ends that update number `updates_done` belongs to."""
+        """Returns the number of updates done at the end of the phase that contains update number `updates_done`."""
         ends = itertools.accumulate(phase.epochs * self.updates_per_epoch for phase in self.phases)
         return next(end for end in ends if end >= updates_done)
 
     @property
     def updates(self) -> int:
-        """Updates of the whole run."""
+        """Number of updates of the run."""
         return sum(phase.epochs for phase in self.phases) * self.updates_per_epoch
 
 
 def train(training: TrainingState, updates_done: int = 0) -> Iterator[Step]:
-    """Trains to the end, yielding a `Step` after each update; the first `updates_done` are left out (resume)."""
+    """Trains to the end and yields a `Step` after each update; the first `updates_done` updates are skipped
+    (resume)."""
     settings, accelerator = training.settings, training.accelerator
     optimizer = accelerator.prepare_optimizer(training.optimizer)
     last = 0
@@ -123,7 +124,7 @@ def train(training: TrainingState, updates_done: int = 0) -> Iterator[Step]:
         if training.frozen is not None:
             training.frozen.remove()
         training.frozen = training.freeze(phase)
-        training.set_trainable()  # what was asked on the way was asked without dropout
+        training.set_trainable()  # the caller may have evaluated in the meantime
         model = _shared(accelerator, training.model)
         for update in plan_updates(
             training.encoded.lengths,
@@ -147,19 +148,19 @@ def train(training: TrainingState, updates_done: int = 0) -> Iterator[Step]:
 
 
 def optimizer_step(training: TrainingState, model: nn.Module, optimizer: Any, update: Update) -> torch.Tensor:
-    """One step of the optimiser over the whole update. Returns its loss."""
+    """Takes one optimizer step over the whole update and returns its loss."""
     accelerator, settings = training.accelerator, training.settings
     processes = accelerator.num_processes
-    # Gradients are averaged over processes: this makes the average the mean over all that the update counts.
+    # Gradients are averaged over processes: with this scale, the average is the mean over all items of the update.
     scale = processes / float(training.encoded.counts[update.items].sum())
     mine = shard_micro_batches(update.micro_batches, accelerator.process_index, processes)
     total = torch.zeros((), device=accelerator.device)
     for turn, (number, items) in enumerate(mine):
         _seed_dropout(accelerator, _dropout_seed(settings.seed, update.number, number))
-        # The same for each micro-batch, so that the cut plays no part in what is drawn: see `Head.collate`.
+        # The same for each micro-batch, so that masking does not depend on the cut: see `Head.collate`.
         draw = np.random.default_rng([settings.seed, update.number])
         weight = scale
-        if items is None:  # fewer micro-batches than processes: take part, but weigh nothing
+        if items is None:  # fewer micro-batches than processes: participate with weight 0
             items, weight = update.micro_batches[0], 0.0
         batch = training.head.collate(training.encoded, items, training.tokenizer, draw)
         batch = {name: value.to(accelerator.device) for name, value in batch.items()}
@@ -175,7 +176,7 @@ def optimizer_step(training: TrainingState, model: nn.Module, optimizer: Any, up
 
 
 def set_trainable(model: nn.Module, optimizer: torch.optim.Optimizer, phase: Phase) -> None:
-    """Lets the groups of `phase` learn and freezes the others: no gradient, and no dropout either."""
+    """Makes the groups of `phase` trainable and freezes the others: no gradient, and no dropout."""
     for each in optimizer.param_groups:
         learns = each["group"] in phase.learning_rates and (each["biases"] or each["group"] not in phase.only_biases)
         for parameter in each["params"]:
@@ -190,7 +191,7 @@ def set_trainable(model: nn.Module, optimizer: torch.optim.Optimizer, phase: Pha
 
 
 def _rest_with_what_follows(module: nn.Module) -> None:
-    """A part without weights (GPT-2's dropout over embeddings) serves the part declared after it, and rests with it."""
+    """Freezes a module without weights (GPT-2's embedding dropout) together with the module declared after it."""
     frozen = False
     for child in reversed(list(module.children())):
         first = next(child.parameters(), None)
@@ -201,8 +202,8 @@ def _rest_with_what_follows(module: nn.Module) -> None:
 
 
 def _shared(accelerator: Accelerator, model: nn.Module) -> nn.Module:
-    """The network as processes share its gradients. Mixed precision is entered in `optimizer_step`: the network itself
-    is left as it is, so that it can be shared anew in each phase, compared and saved."""
+    """Returns the network wrapped for sharing gradients. Mixed precision is applied in `optimizer_step`: the network
+    itself remains unchanged, so that it can be wrapped again in each phase, compared and saved."""
     if accelerator.num_processes == 1:
         return model
     shared = accelerator.prepare_model(model)
@@ -211,10 +212,10 @@ def _shared(accelerator: Accelerator, model: nn.Module) -> nn.Module:
 
 
 def _seed_dropout(accelerator: Accelerator, seed: int) -> None:
-    """Seeds the generators that dropout on this device draws from."""
+    """Seeds the random generators that dropout uses on this device."""
     if accelerator.device.type == "cpu":
-        # torch.manual_seed also notes the call, with a traceback, for a GPU that may be used one day: a millisecond and
-        # some memory for each micro-batch.
+        # torch.manual_seed also records the call with a traceback, in case a GPU is used later, which costs a
+        # millisecond and some memory per micro-batch.
         torch.default_generator.manual_seed(seed)
     else:
         torch.manual_seed(seed)
@@ -222,7 +223,7 @@ def _seed_dropout(accelerator: Accelerator, seed: int) -> None:
 
 def _backward(accelerator: Accelerator, loss: torch.Tensor) -> None:
     if accelerator.scaler is None and accelerator.distributed_type in PLAIN:
-        loss.backward()  # all that accelerate would do, but for a search of the disk for packages at each call
+        loss.backward()  # what accelerate does, without searching the disk for packages
     else:
         accelerator.backward(loss)
 

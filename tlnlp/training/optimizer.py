@@ -1,4 +1,4 @@
-"""AdamW over layer groups, and the rate at each update as a pure function."""
+"""AdamW over layer groups, and the learning-rate schedule as a pure function."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from torch import nn
 
 from tlnlp.transfer.groups import ADAPTER, Group
 
-# Highest rate over lowest in slanted triangles: Howard and Ruder 2018, section 3.2.
+# Ratio of the highest to the lowest rate of slanted triangles: Howard and Ruder 2018, section 3.2.
 SLANTED_RATIO = 32
 
 
 def build_optimizer(
     model: nn.Module, groups: Sequence[Group], *, weight_decay: float, biases_apart: bool = False
 ) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) with two parameter groups for each layer group: matrices, which decay, and
-    vectors (biases, norms) and lookup tables, which do not: a word that the train rows lack must not fade. Found by
-    structure, not by name. `group` in each says whose it is, `biases` whether it holds nothing else.
+    """Builds AdamW (Loshchilov and Hutter 2019) with two parameter groups per layer group: matrices, with weight decay,
+    and vectors (biases, norms) and embeddings, without: tokens that do not occur in the train rows must not decay. They
+    are found by structure, not by name. In each parameter group `group` is the layer group, and `biases` tells whether
+    it consists of biases only.
 
     Args:
         weight_decay: of the matrices.
@@ -33,7 +34,7 @@ def build_optimizer(
         members = [parameters[name] for name in group.parameters]
         rest = [p for p in members if p not in biases]
         matrices = {p for p in rest if p.dim() >= 2 and p not in tables}
-        if group.name == ADAPTER:  # the vectors of IA3 have two dimensions, and would fade from one to nothing
+        if group.name == ADAPTER:  # IA3's vectors have two dimensions, and would decay from one to zero
             matrices = {p for p in matrices if min(p.shape) > 1}
         for decay, of_kind in (
             (weight_decay, [p for p in rest if p in matrices]),
@@ -49,20 +50,21 @@ def build_optimizer(
 
 
 def set_rates(optimizer: torch.optim.Optimizer, peak: Mapping[str, float], factor: float) -> None:
-    """Gives each layer group its peak rate times `factor`; 0 to a group without one."""
+    """Sets the learning rate of each layer group to its peak rate times `factor`; 0 for groups without one."""
     for each in optimizer.param_groups:
         each["lr"] = peak.get(each["group"], 0.0) * factor
 
 
 def schedule_factor(schedule: str, update: int, updates: int, warmup_fraction: float) -> float:
-    """Share of the peak rate at `update` of `updates`: a straight rise over the warm-up, then as `schedule` says.
+    """Returns the learning rate at `update` of `updates`, as a fraction of the peak rate: linear warm-up, then
+    `schedule`.
 
-    - linear: a straight fall to zero (Devlin et al. 2019, A.2).
-    - cosine: half a wave down to zero (Loshchilov and Hutter 2017).
-    - slanted: slanted triangles, which rise from a 32nd and fall to it (Howard and Ruder 2018, section 3.2).
+    - linear: linear decay to zero (Devlin et al. 2019, A.2).
+    - cosine: half a cosine wave, down to zero (Loshchilov and Hutter 2017).
+    - slanted: slanted triangles, which rise from 1/32 and fall to it (Howard and Ruder 2018, section 3.2).
     - constant: the peak rate to the end.
 
-    The first update of a warm-up does not waste its rows on a rate of zero.
+    The first update of the warm-up has a rate above zero.
     """
     warmup = int(updates * warmup_fraction)
     if update < warmup:

@@ -1,5 +1,5 @@
-"""The plan: which rows each update sees, and how they are cut into micro-batches. Numpy only; nothing is drawn, all
-is computed, so that a resumed run, or one on other processes, follows the very same plan."""
+"""The plan: the rows of each update, and their split into micro-batches. It is a pure function (numpy only), so that a
+resumed run, or one with another number of processes, follows the same plan."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Update:
-    """What one step of the optimiser sees.
+    """The items of one optimizer step.
 
     Args:
         number: counts from 0 over the whole run.
         epoch: counts from 0 over the whole run.
-        micro_batches: item numbers; each item of the update is in exactly one.
+        micro_batches: item indices; each item of the update is in exactly one micro-batch.
     """
 
     number: int
@@ -31,20 +31,20 @@ class Update:
 
 
 def updates_per_epoch(items: int, batch_size: int) -> int:
-    """The last update of an epoch may be smaller; no item is dropped or repeated."""
+    """Returns the number of updates per epoch. The last may be smaller; no item is dropped or repeated."""
     return math.ceil(items / batch_size)
 
 
 def plan_epoch(
     lengths: np.ndarray, epoch: int, *, seed: int, batch_size: int, max_tokens: int, micro_batches: int = 1
 ) -> list[Update]:
-    """The updates of one epoch: every item once, in an order that (seed, epoch) decides.
+    """Returns the updates of one epoch, with every item once, in an order determined by (seed, epoch).
 
     Args:
         lengths: [items] in tokens.
-        batch_size: items of one update, over all processes.
+        batch_size: number of items per update, over all processes.
         max_tokens: see `cut`.
-        micro_batches: at least so many for each update, where it has so many items.
+        micro_batches: minimum number per update, if it has that many items.
     """
     order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
     first = epoch * updates_per_epoch(len(lengths), batch_size)
@@ -55,7 +55,7 @@ def plan_epoch(
 
 
 def plan_updates(lengths: np.ndarray, first: int, last: int, *, batch_size: int, **plan: int) -> Iterator[Update]:
-    """The updates `first` to `last` - 1 of a run: a seek, whatever came before is not gone through."""
+    """Yields the updates `first` to `last` - 1 of a run, without iterating over earlier ones."""
     per_epoch = updates_per_epoch(len(lengths), batch_size)
     for epoch in range(first // per_epoch, math.ceil(last / per_epoch)):
         for update in plan_epoch(lengths, epoch, batch_size=batch_size, **plan):
@@ -64,14 +64,14 @@ def plan_updates(lengths: np.ndarray, first: int, last: int, *, batch_size: int,
 
 
 def cut(items: np.ndarray, lengths: np.ndarray, max_tokens: int, at_least: int = 1) -> list[np.ndarray]:
-    """Cuts `items` into micro-batches of similar lengths, longest first.
+    """Splits `items` into micro-batches of similar lengths, longest first.
 
-    None holds more than `max_tokens` tokens, padding included (items x longest), unless a single item does.
-    How many processes there are plays no part, so that they all see the same cut.
+    A micro-batch has at most `max_tokens` tokens, padding included (items x longest), unless a single item has more.
+    The split does not depend on the number of processes.
     """
     items = items[np.argsort(-lengths[items], kind="stable")]
     at_least = min(at_least, len(items))
-    share = lengths[items].sum() / at_least  # tokens of a micro-batch where they are shared evenly
+    share = lengths[items].sum() / at_least  # tokens of a micro-batch if they are divided evenly
     pieces: list[list[int]] = []
     tokens_before = 0
     for place, item in enumerate(items):
@@ -90,13 +90,13 @@ def cut(items: np.ndarray, lengths: np.ndarray, max_tokens: int, at_least: int =
 def shard_micro_batches(
     micro_batches: list[np.ndarray], process: int, processes: int
 ) -> list[tuple[int, np.ndarray | None]]:
-    """The micro-batches of one process, with their numbers; as many for each, with None where there are too few:
-    processes that share their gradients must all take part the same number of times."""
+    """Returns the micro-batches of one process, with their numbers. All processes get the same number, filled up with
+    None, since all must participate equally often in sharing gradients."""
     turns = math.ceil(len(micro_batches) / processes)
     mine = [turn * processes + process for turn in range(turns)]
     return [(number, micro_batches[number] if number < len(micro_batches) else None) for number in mine]
 
 
 def padded_places(lengths: np.ndarray) -> int:
-    """Places of one micro-batch of items of these `lengths`, each filled up to the longest."""
+    """Returns the number of positions of a micro-batch of items of these `lengths`, padded to the longest."""
     return len(lengths) * int(lengths.max())

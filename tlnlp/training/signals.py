@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the update in hand is finished, a checkpoint written, then the run ends."""
+"""Ctrl-C and SIGTERM: the run finishes the current update, writes a checkpoint and ends."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from accelerate import Accelerator
 
 @contextlib.contextmanager
 def stop_requests(accelerator: Accelerator) -> Iterator[Callable[[], bool]]:
-    """Gives a function that says, on all processes alike, whether anybody was asked to stop since.
+    """Yields a function that returns, the same on all processes, whether any of them has been asked to stop.
 
-    A second Ctrl-C stops at once: the handlers before are put back by the first one.
+    A second Ctrl-C stops at once, since the first restores the previous handlers.
     """
     asked = False
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -37,7 +37,7 @@ def stop_requests(accelerator: Accelerator) -> Iterator[Callable[[], bool]]:
         return accelerator.check_trigger()
 
     if threading.current_thread() is not threading.main_thread():
-        before.clear()  # Python lets no other thread listen for signals
+        before.clear()  # only the main thread may set signal handlers
     for number in before:
         signal.signal(number, note)
     try:

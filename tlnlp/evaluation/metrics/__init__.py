@@ -1,4 +1,4 @@
-"""Metrics, each an `evaluate` module of its own that needs no network. Loaded when first used."""
+"""Metrics: `evaluate` modules that need no network access, loaded on first use."""
 
 from tlnlp.lazy import lazy_module
 

@@ -1,4 +1,4 @@
-"""Accuracy: the share of rows whose label is right."""
+"""Accuracy: the fraction of rows with the correct label."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Entity F1: of the entities that tags stand for, the share found, type and both ends right."""
+"""Entity F1: precision and recall over entities, which must match in type and both ends."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,20 +9,20 @@ import evaluate
 
 DESCRIPTION = "F1, precision and recall of entities, each right only with its type and both of its ends."
 
-# Which letters may stand before a tag's type. BILOU's last and unit word are IOBES's end and single word.
+# Allowed prefixes of tags. BILOU's L and U are IOBES's E and S.
 LETTERS = {"conlleval": "BIOESLU", "IOB1": "BIO", "IOB2": "BIO", "IOBES": "BIOES"}
 SAME_LETTER = {"L": "E", "U": "S"}
 OUTSIDE = ("O", "")
-UNNAMED = "_"  # the type of a bare B or I, as seqeval has it
+UNNAMED = "_"  # the type of a bare B or I, as in seqeval
 
 
 class EntityF1(evaluate.Metric):
     """`compute(predictions=[[tags]], references=[[tags]])`: `entity_f1`, `entity_precision`, `entity_recall`, 0 to 1,
-    over all entities of all types (micro). 0.0 where there is nothing to divide by.
+    over all entities of all types (micro). 0.0 if there is nothing to divide by.
 
-    By configuration (see `find_entities`, whose schemes these are):
-        default: as conlleval counts, every tag but O belongs to an entity.
-        "strict-IOB1", "strict-IOB2", "strict-IOBES": as seqeval counts with mode="strict" and that scheme.
+    Configurations (schemes of `find_entities`):
+        default: as in conlleval, every tag except O belongs to an entity.
+        "strict-IOB1", "strict-IOB2", "strict-IOBES": as in seqeval with mode="strict" and that scheme.
 
     Raises:
         ValueError: a row has more or fewer predicted tags than words; a tag that the scheme does not know.
@@ -42,21 +42,21 @@ class EntityF1(evaluate.Metric):
 
 
 def find_entities(tags: Sequence[str], scheme: str = "conlleval") -> list[tuple[str, int, int]]:
-    """The entities of one row, in order: (type, first word, last word), words counted from 0, the last included.
+    """Returns the entities of one row, in order: (type, first word, last word), counted from 0, the last included.
 
     Args:
-        tags: of each word "O" or a letter and a type ("B-PER"). For "conlleval" also plain types ("PER"): neighbours
-            of one type are then one entity.
-        scheme: "conlleval" (every tag but O belongs to an entity: one that cannot go on begins a new one), or "IOB1",
-            "IOB2", "IOBES" (an entity that breaks the scheme's rules is none).
+        tags: for each word "O", or a prefix and a type ("B-PER"). "conlleval" also allows plain types ("PER"): adjacent
+            words of one type are then one entity.
+        scheme: "conlleval" (every tag except O belongs to an entity: a tag that cannot continue one starts a new one),
+            or "IOB1", "IOB2", "IOBES" (an entity that violates the scheme is ignored).
 
-    "conlleval" is the CoNLL-2000 script for tags of B, I, O and of I, E, O; for B together with E and S, which the
-    script does not know, seqeval's default mode. The others are seqeval's strict mode (Nakayama 2018), IOB1 with what
-    is its own there: of an entity that begins with a B for no reason the I's are an entity, and a B by itself between
-    one of its type and a B of another is none.
+    "conlleval" equals the CoNLL-2000 script for tags with B, I, O and with I, E, O; for B together with E and S, which
+    the script does not support, it equals seqeval's default mode. The others equal seqeval's strict mode (Nakayama
+    2018), with the particular behaviour of its IOB1: if an entity starts with an unjustified B, its I's form an entity,
+    and a single B between an entity of its type and a B of another type is ignored.
 
     Raises:
-        ValueError: an unknown scheme, or a tag whose letter the scheme does not have.
+        ValueError: the scheme is unknown, or has no such prefix.
     """
     if scheme not in LETTERS:
         raise ValueError(f"expected one of the schemes {', '.join(LETTERS)}, found {scheme!r}")
@@ -76,7 +76,7 @@ def find_entities(tags: Sequence[str], scheme: str = "conlleval") -> list[tuple[
 def entity_scores(
     predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], scheme: str = "conlleval"
 ) -> dict[str, dict[str, float]]:
-    """{type: {f1, precision, recall, support}}, types in alphabetical order, of the tags of all rows; `support` is the
+    """Returns {type: {f1, precision, recall, support}} over all rows, types in alphabetical order; `support` is the
     number of entities in the references. For `scheme` and errors see `find_entities` and `EntityF1`."""
     found, true = _entities_of_rows(predictions, references, scheme)
     scores = {}
@@ -87,7 +87,7 @@ def entity_scores(
 
 
 def _read_tag(tag: str, scheme: str) -> tuple[str, str]:
-    """(letter, type); a type may hold hyphens itself."""
+    """Splits a tag into (prefix, type); a type may contain hyphens."""
     letter, _, kind = tag.partition("-")
     if letter in LETTERS[scheme] and letter:
         return OUTSIDE if letter == "O" else (SAME_LETTER.get(letter, letter), kind or UNNAMED)
@@ -97,19 +97,19 @@ def _read_tag(tag: str, scheme: str) -> tuple[str, str]:
 
 
 def _are_apart(mark: tuple[str, str], following: tuple[str, str]) -> bool:
-    """Whether two neighbours cannot be of one entity."""
+    """Returns whether two adjacent words cannot belong to the same entity."""
     return mark[0] in "OES" or following[0] in "OBS" or mark[1] != following[1]
 
 
 def _find_begin(marks: list[tuple[str, str]], first: int, last: int, scheme: str) -> int | None:
-    """The first word of the entity in the words `first` to `last`, which belong together; None where none is."""
+    """Returns the first word of the entity in the connected words `first` to `last`; None if there is no entity."""
     letter, kind = marks[first]
     if scheme == "IOB2" and letter != "B":
         return None
     if scheme == "IOBES" and letter + marks[last][0] not in ("BE", "SS"):
         return None
     if scheme == "IOB1" and letter == "B":
-        # B has one reason in IOB1: an entity of the same type ends right before it.
+        # In IOB1, B is justified only right after an entity of the same type.
         if first == 0 or marks[first - 1][1] != kind:
             return first + 1 if first < last else None
         if first == last and marks[last + 1][0] == "B" and marks[last + 1][1] != kind:
@@ -120,7 +120,7 @@ def _find_begin(marks: list[tuple[str, str]], first: int, last: int, scheme: str
 def _entities_of_rows(
     predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], scheme: str
 ) -> tuple[set[tuple], set[tuple]]:
-    """The entities of each side, (row, type, first, last)."""
+    """Returns the entities of predictions and references: (row, type, first, last)."""
     for row, (told, true) in enumerate(zip(predictions, references, strict=True)):
         if len(told) != len(true):
             raise ValueError(f"row {row} has {len(told)} predicted tags for {len(true)} words")

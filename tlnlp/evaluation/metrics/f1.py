@@ -1,4 +1,4 @@
-"""F1: the harmonic mean of precision and recall, of the one positive label or over several."""
+"""F1: the harmonic mean of precision and recall, for one positive label or averaged over labels."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ DESCRIPTION = "F1 of label 1 of two; of more labels the mean over labels (macro)
 class F1(evaluate.Metric):
     """`compute(predictions=[labels], references=[labels])["f1"]`, 0 to 1.
 
-    By configuration:
-        default: F1 of the positive label, index 1, as GLUE has it for MRPC and QQP (Wang et al. 2018, section 3.2);
-            as "multiclass" where an index above 1 occurs.
-        "multiclass": macro F1, the mean over all labels that occur in predictions or references. Told apart from the
-            default by name, because a few rows of a task with three labels may hold only the first two.
-        "multilabel": each row a 0 or 1 for each label; `f1` is micro F1, over all (row, label) together, and
-            `f1_macro` the mean over all labels.
+    Configurations:
+        default: F1 of the positive label, index 1, as in GLUE for MRPC and QQP (Wang et al. 2018, section 3.2); same as
+            "multiclass" if an index above 1 occurs.
+        "multiclass": macro F1, the mean over all labels that occur in predictions or references. It has its own name,
+            since a few rows of a task with three labels may contain only the first two.
+        "multilabel": each row has 0 or 1 for each label; `f1` is micro F1 over all pairs (row, label), and `f1_macro`
+            the mean over labels.
 
-    A label that is neither predicted nor referred to has an F1 of 0, as has no row at all.
+    A label that occurs in neither predictions nor references has an F1 of 0; so has an empty input.
     """
 
     configs = ("multiclass", "multilabel")
@@ -47,5 +47,5 @@ class F1(evaluate.Metric):
 
 
 def _f1(told: np.ndarray, held: np.ndarray) -> Any:
-    """Of each column of [rows, ...]: twice what both hold by what each holds, 2 TP / (2 TP + FP + FN)."""
+    """Returns the F1 of each column of [rows, ...]: 2 TP / (2 TP + FP + FN)."""
     return 2 * (told & held).sum(axis=0) / np.maximum(told.sum(axis=0) + held.sum(axis=0), 1)

@@ -1,4 +1,4 @@
-"""Pearson correlation: how far predicted scores are a straight line of the true ones."""
+"""Pearson correlation: how linear the relation between predicted and true scores is."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ DESCRIPTION = "Linear correlation of predicted and true scores."
 class Pearson(evaluate.Metric):
     """`compute(predictions=[scores], references=[scores])["pearson"]`, -1 to 1.
 
-    0.0 where either side is constant (or there is no row); nan where a score is nan.
+    0.0 if either side is constant, or there are no rows; nan if a score is nan.
     """
 
     def _info(self) -> evaluate.MetricInfo:

@@ -1,4 +1,4 @@
-"""Perplexity of the guessed words: e to the mean loss in nats."""
+"""Perplexity of the predicted tokens: e to the mean loss in nats."""
 
 import math
 from typing import Any

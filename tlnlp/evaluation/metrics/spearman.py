@@ -1,4 +1,4 @@
-"""Spearman correlation: how far predicted scores put the rows in the order of the true ones."""
+"""Spearman correlation: how similar the rankings by predicted and by true scores are."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ DESCRIPTION = "Correlation of the ranks of predicted and true scores; equal scor
 class Spearman(evaluate.Metric):
     """`compute(predictions=[scores], references=[scores])["spearman"]`, -1 to 1.
 
-    0.0 where either side is constant (or there is no row); nan where a score is nan.
+    0.0 if either side is constant, or there are no rows; nan if a score is nan.
     """
 
     def _info(self) -> evaluate.MetricInfo:
@@ -27,7 +27,7 @@ class Spearman(evaluate.Metric):
 
 
 def _rank(scores: Any) -> np.ndarray:
-    """The rank of each score from 1, equal ones at the mean of the ranks that they take together; nan of a nan."""
+    """Returns the rank of each score from 1; ties get their mean rank, nan gets nan."""
     values, places, counts = np.unique(np.asarray(scores, dtype=float), return_inverse=True, return_counts=True)
     ranks = np.cumsum(counts) - (counts - 1) / 2
     return np.where(np.isnan(values), np.nan, ranks)[places]

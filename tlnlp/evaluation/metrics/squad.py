@@ -1,4 +1,5 @@
-"""SQuAD: how far an answer's text is one of the acceptable ones, for 1.1 and for 2.0, where there may be none."""
+"""SQuAD metrics: F1 and exact match with the accepted answers, for SQuAD 1.1 and for 2.0 with unanswerable
+questions."""
 
 import re
 import string
@@ -16,13 +17,13 @@ WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 class Squad(evaluate.Metric):
-    """`compute(predictions=[answers], references=[[acceptable answers]])`: `f1`, `exact_match`, 0 to 1 (the official
-    scripts print them times 100), means over questions of the best acceptable answer. "" answers "there is none".
+    """`compute(predictions=[answers], references=[[accepted answers]])`: `f1`, `exact_match`, 0 to 1 (the official
+    scripts print them times 100): means over questions of the score with the best accepted answer. "" is "no answer".
 
-    Where a question has no acceptable answer, [], the rows are of SQuAD 2.0 and also have `has_answer_f1`,
-    `has_answer_exact` and `no_answer_accuracy`, each over its own kind of question and left out where there is none
-    of it. The two scripts differ where an acceptable answer is empty once normalised ("The"): 1.1 keeps it, with an
-    F1 of 0 even for the same words; 2.0 drops it, or takes it for "there is none" where it is the only one.
+    If a question has no accepted answer, [], the rows are treated as SQuAD 2.0, with the additional scores
+    `has_answer_f1`, `has_answer_exact` and `no_answer_accuracy`, each over the questions of that kind, if there are
+    any. The official scripts differ if an accepted answer is empty after normalisation ("The"): 1.1 keeps it, with an
+    F1 of 0 even for the same words; 2.0 drops it, or treats it as "no answer" if it is the only one.
 
     Source: evaluate-v1.1.py (Rajpurkar et al. 2016, section 6.1) and evaluate-v2.0.py (Rajpurkar et al. 2018).
     """
@@ -48,18 +49,18 @@ class Squad(evaluate.Metric):
 
 
 def normalise_answer(text: str) -> str:
-    """Lower case, without ASCII punctuation, then without English articles, with single spaces between words."""
+    """Lowercases, removes ASCII punctuation and then English articles, and reduces whitespace to single spaces."""
     return " ".join(ARTICLES.sub(" ", text.lower().translate(WITHOUT_PUNCTUATION)).split())
 
 
 def _score_answer(told: str, answers: Sequence[str]) -> tuple[float, float]:
-    """(F1, exact match) with the best of `answers`, each the best by itself: SQuAD 1.1."""
+    """Returns the highest F1 and the highest exact match over `answers`, as in SQuAD 1.1."""
     told, answers = normalise_answer(told), [normalise_answer(each) for each in answers]
     return max(_f1(told.split(), each.split()) for each in answers), float(told in answers)
 
 
 def score_answer_or_none(told: str, answers: Sequence[str]) -> tuple[float, float]:
-    """(F1, exact match) as `_score_answer`, where only no answer is right if there is none: SQuAD 2.0."""
+    """Same as `_score_answer`; if there are no accepted answers, only "" is correct, as in SQuAD 2.0."""
     answers = [each for each in answers if normalise_answer(each)]
     if answers:
         return _score_answer(told, answers)
@@ -68,7 +69,7 @@ def score_answer_or_none(told: str, answers: Sequence[str]) -> tuple[float, floa
 
 
 def _f1(told: list[str], true: list[str]) -> float:
-    """Over words, a word that stands twice counted twice; 0.0 where none is shared."""
+    """Returns the F1 over words (as multisets); 0.0 if no word is shared."""
     shared = (Counter(told) & Counter(true)).total()
     return 2 * shared / max(len(told) + len(true), 1)
 

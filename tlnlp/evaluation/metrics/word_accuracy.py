@@ -1,4 +1,4 @@
-"""Word accuracy: the share of words whose tag is right."""
+"""Word accuracy: the fraction of words with the correct tag."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ DESCRIPTION = "Share of words with the right tag, over all words of all rows."
 
 
 class WordAccuracy(evaluate.Metric):
-    """`compute(predictions=[[tags]], references=[[tags]])["accuracy"]`, 0 to 1; 0.0 where there is no word.
+    """`compute(predictions=[[tags]], references=[[tags]])["accuracy"]`, 0 to 1; 0.0 if there are no words.
 
-    Every word counts the same, so that a long row counts more than a short one: the measure of part-of-speech tagging,
-    UPOS of Universal Dependencies among it.
+    Every word has the same weight, so a long row counts more than a short one, as usual in part-of-speech tagging (e.g.
+    UPOS of Universal Dependencies).
 
     Raises:
         ValueError: a row has more or fewer predicted tags than words.
