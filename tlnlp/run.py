@@ -16,7 +16,7 @@ from tlnlp.reporting.page import save_page
 from tlnlp.runs import folder as folders
 from tlnlp.runs.checks import check_run
 from tlnlp.runs.feature_trainer import FeatureTrainer
-from tlnlp.runs.languages import answer_languages
+from tlnlp.runs.languages import predict_languages
 from tlnlp.runs.record import describe, write
 from tlnlp.runs.request import Request, resume_command
 from tlnlp.runs.result import RunResult, join_seeds
@@ -77,7 +77,7 @@ def run_once(request: Request, accelerator: Accelerator, screen: RunConsole) -> 
 
     def save() -> RunResult:
         with files.room_wanted(folder):
-            return write(work, result, answers, further)
+            return write(work, result, predictions, further)
 
     with ExitStack() as held:
         run_on_main(accelerator, lambda: held.enter_context(files.locked(folder)))
@@ -92,7 +92,7 @@ def run_once(request: Request, accelerator: Accelerator, screen: RunConsole) -> 
         screen.grid(strategy_table(request.strategy.text, work.groups, work.training.phases))
         by_updates = work.training.phases[0].fit is None
         way = Trainer(work, screen, began) if by_updates else FeatureTrainer(work, screen, began)
-        log, answers, extra_splits = way.learn()
-        further = answer_languages(work, screen)
-        result = describe(work, log, answers, extra_splits, further)
+        log, predictions, extra_splits = way.learn()
+        further = predict_languages(work, screen)
+        result = describe(work, log, predictions, extra_splits, further)
         return run_on_main(accelerator, save)

@@ -90,6 +90,41 @@ class Regression:
 Labels = tuple[str, ...] | MultiLabel | Regression | None
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """What a model predicts for one row.
+
+    Args:
+        prediction: in the task's own terms: a label, labels, a number, a tag for each word, a text, the index of an
+            ending.
+        score: its probability; of several labels that of each, of a number the number itself.
+        scores: {label: probability}, or a list (of each ending; of each word's tag); None if there is only `score`.
+        calibrated: `score` after calibration on the dev rows; None if there is none.
+        row: the row's number in its source; None for rows passed to `predict`.
+        label: the row's own label, by name; None if it has none.
+        more: what else the head reports (`ending`: the text of the chosen ending).
+    """
+
+    prediction: Any
+    score: Any = None
+    scores: Any = None
+    calibrated: Any = None
+    row: int | None = None
+    label: Any = None
+    more: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, line: Mapping[str, Any]) -> Prediction:
+        """Reads the form of `predictions.jsonl`, see `as_json`."""
+        known = {each.name: line[each.name] for each in fields(cls) if each.name in line and each.name != "more"}
+        return cls(**known, more={name: value for name, value in line.items() if name not in known})
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the form of `predictions.jsonl`: the fields that are set, those of `more` among them."""
+        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "more"}
+        return {name: value for name, value in own.items() if value is not None} | dict(self.more)
+
+
 class Head(Protocol):
     """The interface of a head: a module, or any object, with these attributes and functions. Encode, loss and decode
     are in one file, since they share one invariant."""
@@ -127,18 +162,16 @@ class Head(Protocol):
     def forward(self, model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
         """Returns the outputs of the model that `decode` needs, one line per item: [items, ...]."""
 
-    def decode(
-        self, outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task
-    ) -> list[dict[str, Any]]:
-        """Returns one prediction for each row, with label names: {"prediction": ..., "score": ...}."""
+    def decode(self, outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[Prediction]:
+        """Returns one prediction for each row, with label names."""
 
-    def metric_inputs(self, answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+    def metric_inputs(self, predictions: list[Prediction], rows: Rows, task: Task) -> dict[str, list[Any]]:
         """Returns the inputs of the metrics: {"predictions": [...], "references": [...]}."""
 
-    def confidences(self, answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences | None:
+    def confidences(self, predictions: list[Prediction], rows: Rows, task: Task) -> Confidences | None:
         """Returns the confidence of each prediction and whether it is correct; None if there are no probabilities."""
 
-    def majority_baseline(self, train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
+    def majority_baseline(self, train: Rows, rows: Rows, task: Task) -> list[Prediction] | None:
         """Returns the predictions of the majority baseline, which always predicts the most frequent label of `train`;
         None if there is no such baseline."""
 

@@ -97,8 +97,8 @@ def test_what_is_learnt_is_what_is_learnt_when_frozen_layers_run_each_time(
         )
         for work in (kept, plain)
     ]  # fmt: skip
-    assert [each["prediction"] for each in answers[0]] == [each["prediction"] for each in answers[1]]
-    scores = [np.array([each["score"] for each in some], dtype=float) for some in answers]
+    assert [each.prediction for each in answers[0]] == [each.prediction for each in answers[1]]
+    scores = [np.array([each.score for each in some], dtype=float) for some in answers]
     assert np.allclose(*scores, atol=1e-5)
 
 

@@ -14,12 +14,12 @@ from tlnlp.demo.base_model import load_before
 from tlnlp.demo.explain import (
     MOST_CHARACTERS,
     WORD,
-    answer_rows,
     ask,
     fields_of,
     find_model,
     leave_out,
     mark_span,
+    predict_rows,
     read_row,
     weigh_words,
 )
@@ -46,17 +46,17 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 def test_every_head_answers_what_was_typed(trained: tuple[str, Path]) -> None:
     name, folder = trained
-    answerer = Predictor(find_model(folder))
+    predictor = Predictor(find_model(folder))
     given = GIVEN[name]
-    assert fields_of(answerer.task) == list(given)
-    shown = ask(answerer, given)
-    (answer,) = answer_rows(answerer, [read_row(answerer.task, given)])
+    assert fields_of(predictor.task) == list(given)
+    shown = ask(predictor, given)
+    (answer,) = predict_rows(predictor, [read_row(predictor.task, given)])
     assert shown.words
     if name in ("sst2", "rte"):
-        assert shown.words == answer["prediction"] == next(iter(shown.confidences))
-        assert shown.confidences == pytest.approx(answer["scores"])
-        assert answerer.temperature is not None
-        assert shown.confidences[shown.words] == pytest.approx(answer["calibrated"])
+        assert shown.words == answer.prediction == next(iter(shown.confidences))
+        assert shown.confidences == pytest.approx(answer.scores)
+        assert predictor.temperature is not None
+        assert shown.confidences[shown.words] == pytest.approx(answer.calibrated)
         assert sum(shown.confidences.values()) == pytest.approx(1)
     if name == "copa":
         assert set(shown.confidences) == {"It broke.", "It sang."}
@@ -72,13 +72,13 @@ def test_every_head_answers_what_was_typed(trained: tuple[str, Path]) -> None:
 def test_the_weight_of_a_word_is_what_the_answer_loses_without_it(trained: tuple[str, Path]) -> None:
     """The promise of erasure, tried by hand for every word."""
     name, folder = trained
-    answerer, given = Predictor(find_model(folder)), GIVEN[name]
-    weighed = weigh_words(answerer, given)
+    predictor, given = Predictor(find_model(folder)), GIVEN[name]
+    weighed = weigh_words(predictor, given)
     if name not in ("sst2", "rte"):
         assert weighed == []
         return
-    (whole,) = answer_rows(answerer, [given])
-    said = whole["prediction"]
+    (whole,) = predict_rows(predictor, [given])
+    said = whole.prediction
     count = 0
     for role, marked in weighed:
         assert "".join(text for text, _ in marked) == given[role]
@@ -86,8 +86,8 @@ def test_the_weight_of_a_word_is_what_the_answer_loses_without_it(trained: tuple
         for text, value in marked:
             if value is not None:
                 without = {**given, role: leave_out(given[role], (place, place + len(text)))}
-                (other,) = answer_rows(answerer, [without])
-                assert value == pytest.approx(whole["scores"][said] - other["scores"][said], abs=1e-4), text
+                (other,) = predict_rows(predictor, [without])
+                assert value == pytest.approx(whole.scores[said] - other.scores[said], abs=1e-4), text
                 count += 1
             place += len(text)
     assert count == sum(len(WORD.findall(text)) for text in given.values())
@@ -96,22 +96,22 @@ def test_the_weight_of_a_word_is_what_the_answer_loses_without_it(trained: tuple
 def test_before_is_the_network_that_the_first_update_found(trained: tuple[str, Path]) -> None:
     """Learning with a rate of nothing ends where it began."""
     name, folder = trained
-    answerer = Predictor(find_model(folder))
-    before = load_before(answerer, folder)
+    predictor = Predictor(find_model(folder))
+    before = load_before(predictor, folder)
     still = folder.with_name("still")
     ended = run_recipe(
         name, "--epochs", 1, "--train-rows", 48, "--learning-rate", 1e-30, "--weight-decay", 0, folder=still
     )
     assert ended.status == 0, ended.output
-    row = read_row(answerer.task, GIVEN[name])
+    row = read_row(predictor.task, GIVEN[name])
     unmoved = Predictor(find_model(still))
     unmoved.temperature = None
-    (one,), (other,) = answer_rows(before, [row]), answer_rows(unmoved, [row])
+    found = [each.as_json() for (each,) in (predict_rows(before, [row]), predict_rows(unmoved, [row]))]
     if name == "squad_v2":  # what is answered hangs on a threshold that each run finds for itself
-        one, other = ({"null_odds": each["null_odds"]} for each in (one, other))
-    assert _numbers(one) == pytest.approx(_numbers(other), abs=1e-4)
+        found = [{"null_odds": each["null_odds"]} for each in found]
+    assert _numbers(found[0]) == pytest.approx(_numbers(found[1]), abs=1e-4)
     with torch.no_grad():
-        moved, begun = (torch.nn.utils.parameters_to_vector(each.model.parameters()) for each in (answerer, before))
+        moved, begun = (torch.nn.utils.parameters_to_vector(each.model.parameters()) for each in (predictor, before))
     assert float((moved - begun).abs().max()) > 1e-4
 
 
@@ -125,22 +125,22 @@ def _numbers(answer: Any) -> list[float]:
 
 def test_what_cannot_be_asked_is_said_in_words(trained: tuple[str, Path]) -> None:
     name, folder = trained
-    answerer = Predictor(find_model(folder))
-    role = fields_of(answerer.task)[0]
+    predictor = Predictor(find_model(folder))
+    role = fields_of(predictor.task)[0]
     with pytest.raises(InputError, match="type a few words"):
-        ask(answerer, {**GIVEN[name], role: "  \n "})
+        ask(predictor, {**GIVEN[name], role: "  \n "})
     with pytest.raises(InputError, match="100,000"):
-        ask(answerer, {**GIVEN[name], role: "a" * 100_000})
+        ask(predictor, {**GIVEN[name], role: "a" * 100_000})
     if name == "copa":
         with pytest.raises(InputError, match="two endings"):
-            ask(answerer, {**GIVEN[name], "endings": "only one"})
+            ask(predictor, {**GIVEN[name], "endings": "only one"})
 
 
 def test_hostile_and_odd_texts_are_answered(trained: tuple[str, Path]) -> None:
     name, folder = trained
-    answerer = Predictor(find_model(folder))
+    predictor = Predictor(find_model(folder))
     for text in ("<script>alert(1)</script>", "از خدمات راضی هستم", "🙂" * 50, "x" * MOST_CHARACTERS):
-        shown = ask(answerer, {**GIVEN[name], fields_of(answerer.task)[0]: text})
+        shown = ask(predictor, {**GIVEN[name], fields_of(predictor.task)[0]: text})
         assert shown.words
 
 
@@ -167,8 +167,8 @@ def test_a_shallow_run_had_no_head_before(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     ended = run_recipe("sst2", "--strategy", "shallow", "--train-rows", 48, folder=folder)
     assert ended.status == 0, ended.output
-    answerer = Predictor(find_model(folder))
-    assert ask(answerer, GIVEN["sst2"]).words in ("negative", "positive")
+    predictor = Predictor(find_model(folder))
+    assert ask(predictor, GIVEN["sst2"]).words in ("negative", "positive")
     with pytest.raises(InputError, match="whose head was there"):
-        load_before(answerer, folder)
+        load_before(predictor, folder)
     assert json.loads((folder / "result.json").read_text())["settings"]["strategy"] == "shallow"

@@ -19,6 +19,7 @@ from tlnlp.evaluation.calibration import (
     reliability,
 )
 from tlnlp.heads.confidences import Confidences
+from tlnlp.task import Prediction
 
 
 def draw(rows: int, temperature: float, labels: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -112,11 +113,11 @@ def test_the_answer_of_each_shape_is_calibrated() -> None:
     def sigmoid(logit: float) -> float:
         return 1 / (1 + np.exp(-logit))
 
-    two = {"prediction": "a", "score": sigmoid(2.0), "scores": {"b": sigmoid(-2.0), "a": sigmoid(2.0)}}
+    two = Prediction("a", sigmoid(2.0), {"b": sigmoid(-2.0), "a": sigmoid(2.0)})
     assert calibrate(two, 2.0) == pytest.approx(sigmoid(1.0))
     assert calibrate_all(two, 2.0) == pytest.approx({"b": sigmoid(-1.0), "a": sigmoid(1.0)})
-    ending = {"prediction": 1, "score": 0.5, "scores": [0.25, 0.5, 0.25]}
+    ending = Prediction(1, 0.5, [0.25, 0.5, 0.25])
     assert calibrate(ending, 0.5) == pytest.approx(0.25 / (0.25 + 2 * 0.0625))
     assert calibrate_all(ending, 0.5) == pytest.approx([1 / 6, 4 / 6, 1 / 6])
-    several = {"prediction": ["joy"], "score": [sigmoid(2.0), sigmoid(-4.0)]}
+    several = Prediction(["joy"], [sigmoid(2.0), sigmoid(-4.0)])
     assert calibrate(several, 2.0) == pytest.approx([sigmoid(1.0), sigmoid(-2.0)])

@@ -17,7 +17,7 @@ from tlnlp import heads, metrics
 from tlnlp.data import Rows
 from tlnlp.errors import InputError
 from tlnlp.evaluation.scoring import check_metrics, is_better, measure
-from tlnlp.task import Columns, Data, Labels, MultiLabel, Task
+from tlnlp.task import Columns, Data, Labels, MultiLabel, Prediction, Task
 
 FOLDER = Path(metrics.__path__[0])
 MODULES = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
@@ -36,7 +36,7 @@ def as_rows(values: list[Any], labels: tuple[str, ...] | None = None) -> Rows:
 def test_accuracy_of_one_label_is_scikit_learns(seed: int) -> None:
     draw = np.random.default_rng(seed)
     references, predictions = draw.integers(0, 3, 50).tolist(), draw.integers(0, 3, 50).tolist()
-    answers = [{"prediction": LABELS[each]} for each in predictions]
+    answers = [Prediction(LABELS[each]) for each in predictions]
     found = measure(as_task(heads.sentence, LABELS, metrics.accuracy), answers, as_rows(references, LABELS))
     assert found == {"accuracy": pytest.approx(accuracy_score(references, predictions))}
     assert 0 < found["accuracy"] < 1
@@ -47,7 +47,7 @@ def test_accuracy_of_several_labels_asks_for_all_of_a_row_as_scikit_learn_does(s
     draw = np.random.default_rng(seed)
     references = draw.random((60, 3)) < 0.4
     predictions = np.where(draw.random((60, 3)) < 0.2, ~references, references)
-    answers = [{"prediction": [LABELS[i] for i in np.flatnonzero(line)]} for line in predictions]
+    answers = [Prediction([LABELS[i] for i in np.flatnonzero(line)]) for line in predictions]
     held = [tuple(np.flatnonzero(line).tolist()) for line in references]
     task = as_task(heads.sentence, MultiLabel(LABELS), metrics.accuracy)
     found = measure(task, answers, as_rows(held, LABELS))

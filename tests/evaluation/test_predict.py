@@ -40,8 +40,8 @@ def test_every_row_has_the_answer_that_the_network_gives_it_alone(work: Prepared
         with torch.no_grad():
             logits = model(**work.training.tokenizer(text, truncation=True, max_length=32, return_tensors="pt")).logits
         confidences = logits[0].softmax(-1)
-        assert found["prediction"] == ("negative", "positive")[int(confidences.argmax())]
-        assert found["score"] == pytest.approx(float(confidences.max()), rel=1e-5)
+        assert found.prediction == ("negative", "positive")[int(confidences.argmax())]
+        assert found.score == pytest.approx(float(confidences.max()), rel=1e-5)
 
 
 def test_answers_do_not_depend_on_the_random_state_or_on_training_mode(work: PreparedRun) -> None:

@@ -49,9 +49,9 @@ def test_the_answer_is_the_likeliest_of_the_rows_own_endings(folder: Path, read:
     reading = read(folder, choice, TASK, as_choices())
     for row, answer in enumerate(reading.answers()):
         confidences = theirs(reading, row).softmax(0)
-        assert answer["prediction"] == int(confidences.argmax())
-        assert answer["score"] == pytest.approx(float(confidences.max()), abs=1e-5)
-        assert answer["ending"] == reading.rows.columns["endings"][row][answer["prediction"]]
+        assert answer.prediction == int(confidences.argmax())
+        assert answer.score == pytest.approx(float(confidences.max()), abs=1e-5)
+        assert answer.more["ending"] == reading.rows.columns["endings"][row][answer.prediction]
 
 
 def test_a_prompt_stands_before_each_ending(folder: Path, read: Read) -> None:
@@ -70,5 +70,5 @@ def test_the_majority_is_the_most_frequent_place_or_the_last_that_a_row_has() ->
     train = as_choices()
     train.columns["label"][:] = [3, 3, 3, 0, 1, 3, 2]
     answers = choice.majority_baseline(train, as_choices(), TASK)
-    assert [each["prediction"] for each in answers] == [1, 2, 3, 1, 2, 3, 1]
-    assert answers[0]["score"] == pytest.approx(4 / 7)
+    assert [each.prediction for each in answers] == [1, 2, 3, 1, 2, 3, 1]
+    assert answers[0].score == pytest.approx(4 / 7)

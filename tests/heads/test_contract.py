@@ -179,7 +179,7 @@ def test_the_loss_is_the_mean_of_the_networks_own_class_times_what_is_counted(
 def test_one_answer_is_decoded_for_each_row_and_can_be_judged(reading: ReadOptions) -> None:
     answers = reading.answers()
     assert len(answers) == len(np.unique(reading.encoded.rows))
-    assert all({"prediction", "score"} <= set(each) for each in answers)
+    assert all({"prediction", "score"} <= set(each.as_json()) for each in answers)
     metric_inputs = reading.head.metric_inputs(answers, reading.rows, reading.task)
     assert len(metric_inputs["predictions"]) == len(metric_inputs["references"]) == len(answers)
     majority_baseline = reading.head.majority_baseline(reading.rows, reading.rows, reading.task)

@@ -91,7 +91,7 @@ def test_each_ending_is_scored_and_the_softmax_is_over_the_rows_own(read: Read, 
         assert sequences_of(reading, row) == sequences
         logits = torch.cat([of_extract(reading, ids) for ids in sequences])
         np.testing.assert_allclose(reading.forward(reading.batch)[row][: len(endings)], logits, atol=1e-5)
-        assert reading.answers()[row]["score"] == pytest.approx(float(logits.softmax(0).max()), abs=1e-5)
+        assert reading.answers()[row].score == pytest.approx(float(logits.softmax(0).max()), abs=1e-5)
 
 
 @pytest.mark.parametrize("weight", [0.0, 0.5, 2.0])

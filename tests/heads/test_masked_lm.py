@@ -64,8 +64,8 @@ def test_words_guessed_right_are_counted_as_the_networks_own_logits_have_them(re
     right = ((guessed == labels) & (labels != NOT_SCORED)).sum(1)
     assert reading.forward(reading.batch)[:, 2].tolist() == right.tolist()
     answers = reading.answers()
-    assert [each["prediction"] for each in answers] == right.tolist()
-    assert [each["places"] for each in answers] == (labels != NOT_SCORED).sum(1).tolist()
+    assert [each.prediction for each in answers] == right.tolist()
+    assert [each.more["places"] for each in answers] == (labels != NOT_SCORED).sum(1).tolist()
 
 
 def test_the_network_is_left_as_it_was(reading: ReadOptions) -> None:

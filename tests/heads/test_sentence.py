@@ -17,7 +17,7 @@ from tests.heads.conftest import SECOND_TEXTS, SETTINGS, TEXTS, Read, as_rows, a
 from tlnlp.data import Rows
 from tlnlp.errors import InputError
 from tlnlp.heads import sentence
-from tlnlp.task import Labels, MultiLabel, Regression
+from tlnlp.task import Labels, MultiLabel, Prediction, Regression
 
 ONE = ("bad", "fair", "good")
 NAMES = MultiLabel(("dull", "funny", "sad"))
@@ -88,8 +88,8 @@ def test_one_label_is_answered_as_the_pipeline_does(folder: Path, read: Read) ->
     labels, values = KINDS["one"]
     reading = read(folder, sentence, as_task(sentence, labels), as_rows(labels, values))
     answers, theirs = reading.answers(), _pipeline(reading)
-    assert [each["prediction"] for each in answers] == [each["label"] for each in theirs]
-    assert [each["score"] for each in answers] == pytest.approx([each["score"] for each in theirs], abs=1e-5)
+    assert [each.prediction for each in answers] == [each["label"] for each in theirs]
+    assert [each.score for each in answers] == pytest.approx([each["score"] for each in theirs], abs=1e-5)
 
 
 def test_several_labels_are_answered_as_the_pipeline_does(folder: Path, read: Read) -> None:
@@ -98,25 +98,25 @@ def test_several_labels_are_answered_as_the_pipeline_does(folder: Path, read: Re
     answers = reading.answers()
     for answer, theirs in zip(answers, _pipeline(reading, top_k=None), strict=True):
         confidences = {each["label"]: each["score"] for each in theirs}
-        assert dict(zip(NAMES, answer["score"], strict=True)) == pytest.approx(confidences, abs=1e-5)
-        assert answer["prediction"] == [name for name in NAMES if confidences[name] > 0.5]
-    assert len({tuple(each["prediction"]) for each in answers}) > 1
+        assert dict(zip(NAMES, answer.score, strict=True)) == pytest.approx(confidences, abs=1e-5)
+        assert answer.prediction == [name for name in NAMES if confidences[name] > 0.5]
+    assert len({tuple(each.prediction) for each in answers}) > 1
 
 
 def test_a_score_is_answered_as_the_pipeline_does(folder: Path, read: Read) -> None:
     labels, values = KINDS["score"]
     reading = read(folder, sentence, as_task(sentence, labels), as_rows(labels, values))
     theirs = [each["score"] for each in _pipeline(reading, function_to_apply="none")]
-    assert [each["prediction"] for each in reading.answers()] == pytest.approx(theirs, abs=1e-5)
+    assert [each.prediction for each in reading.answers()] == pytest.approx(theirs, abs=1e-5)
 
 
 def test_predictions_and_references_are_judged_in_one_numbering() -> None:
     task, rows = as_task(sentence, ONE), as_rows(ONE, KINDS["one"][1])
-    answers = [{"prediction": name} for name in ("good", "fair", "bad", "bad", "fair", "good", "good")]
+    answers = [Prediction(name) for name in ("good", "fair", "bad", "bad", "fair", "good", "good")]
     metric_inputs = sentence.metric_inputs(answers, rows, task)
     assert metric_inputs == {"predictions": [2, 1, 0, 0, 1, 2, 2], "references": [2, 0, 0, 2, 1, 2, 0]}
     task, rows = as_task(sentence, NAMES), as_rows(NAMES, KINDS["several"][1])
-    metric_inputs = sentence.metric_inputs([{"prediction": ["funny"]}] * 7, rows, task)
+    metric_inputs = sentence.metric_inputs([Prediction(["funny"])] * 7, rows, task)
     assert metric_inputs["predictions"] == [[0, 1, 0]] * 7
     assert metric_inputs["references"] == HUGGINGFACE_LABELS["several"].int().tolist()
 
@@ -124,11 +124,11 @@ def test_predictions_and_references_are_judged_in_one_numbering() -> None:
 def test_the_majority_is_the_most_frequent_label_of_the_train_rows() -> None:
     train, dev = as_rows(ONE, [0, 1, 1, 2, 1, 1, 0]), as_rows(ONE, [0] * 7)
     answers = sentence.majority_baseline(train, dev, as_task(sentence, ONE))
-    assert answers == [{"prediction": "fair", "score": pytest.approx(4 / 7)}] * 7
+    assert answers == [Prediction("fair", pytest.approx(4 / 7))] * 7
     scores = as_rows(Regression(0, 5), KINDS["score"][1])
     answers = sentence.majority_baseline(scores, scores, as_task(sentence, Regression(0, 5)))
     assert answers is not None
-    assert answers[0]["prediction"] == pytest.approx(2.5)
+    assert answers[0].prediction == pytest.approx(2.5)
 
 
 def test_rows_and_labels_weigh_as_in_the_weighted_mean_of_torch(bert_with_types: Path, read: Read) -> None:

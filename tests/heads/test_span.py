@@ -88,8 +88,8 @@ def test_padding_of_any_width_changes_neither_loss_nor_answers(folder: Path, rea
         alone = reading.head.forward(reading.model, reading.collate([item])).detach().numpy()
         one = replace(reading.encoded, rows=np.zeros(1, int), alignment=_only(reading.encoded, item))
         (found,) = span.decode(list(alone), one, reading.rows.select([item]), WITH_NONE)
-        assert found["prediction"] == answer["prediction"]
-        assert found["null_odds"] == pytest.approx(answer["null_odds"], abs=1e-4)
+        assert found.prediction == answer.prediction
+        assert found.more["null_odds"] == pytest.approx(answer.more["null_odds"], abs=1e-4)
 
 
 def _only(encoded: EncodedDataset, item: int) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from tests.heads.spans import ANSWERED, NONE, WITH_NONE, answers_of, as_rows, as
 from tlnlp.data import Rows
 from tlnlp.heads import span
 from tlnlp.heads.encoded import EncodedDataset
-from tlnlp.task import Task
+from tlnlp.task import Prediction, Task
 
 # Search and answers
 
@@ -87,23 +87,23 @@ def test_answers_over_all_windows_are_those_found_by_trying_all_spans(task: Task
         logits = np.random.default_rng(seed).normal(0, 1.2, blank_logits(encoded).shape).astype(np.float32)
         logits[:, 0] += 2.5
         answers = answers_of(logits, encoded, rows, tokenizer, task)
-        assert [each["id"] for each in answers] == list("abcde")
+        assert [each.more["id"] for each in answers] == list("abcde")
         for answer, naive, context in zip(
             answers, answer_naively(logits, encoded, rows, task, 6), contexts, strict=True
         ):
             text, score, odds, confidences = naive
-            assert answer["prediction"] == text
-            assert answer["score"] == pytest.approx(score, rel=1e-5)
-            assert answer["null_odds"] == pytest.approx(odds, abs=1e-5)
-            none_told += answer["prediction"] == ""
-            assert [each["score"] for each in answer["n_best"]] == sorted(
-                (each["score"] for each in answer["n_best"]), reverse=True
+            assert answer.prediction == text
+            assert answer.score == pytest.approx(score, rel=1e-5)
+            assert answer.more["null_odds"] == pytest.approx(odds, abs=1e-5)
+            none_told += answer.prediction == ""
+            assert [each["score"] for each in answer.more["n_best"]] == sorted(
+                (each["score"] for each in answer.more["n_best"]), reverse=True
             )
-            spans = [each for each in answer["n_best"] if each["start"] != span.NOWHERE]
+            spans = [each for each in answer.more["n_best"] if each["start"] != span.NOWHERE]
             for told in spans:
                 assert context[told["start"] :].startswith(told["text"])
                 assert told["score"] == pytest.approx(confidences[told["start"], told["start"] + len(told["text"])])
-            assert len(answer["n_best"]) == min(span.TOLD, len(confidences) + task.unanswerable)
+            assert len(answer.more["n_best"]) == min(span.TOLD, len(confidences) + task.unanswerable)
     assert (none_told > 0) is task.unanswerable
 
 
@@ -118,8 +118,8 @@ def test_every_row_has_one_answer_whatever_the_number_of_its_windows(tokenizer: 
     logits[last, encoded.lengths[last] - 4 : encoded.lengths[last]] += 20  # the very end of the long context
     answers = answers_of(logits, encoded, rows, tokenizer, ANSWERED)
     assert len(answers) == 4
-    assert all(each["prediction"] in context for each, context in zip(answers, contexts, strict=True))
-    assert answers[2]["start"] > len(contexts[2]) - 30
+    assert all(each.prediction in context for each, context in zip(answers, contexts, strict=True))
+    assert answers[2].more["start"] > len(contexts[2]) - 30
 
 
 def test_none_is_answered_only_where_the_task_knows_it(bert_with_types: Path) -> None:
@@ -129,11 +129,11 @@ def test_none_is_answered_only_where_the_task_knows_it(bert_with_types: Path) ->
     logits = blank_logits(encoded)
     logits[1, 0] = 5
     with_none = answers_of(logits, encoded, rows, tokenizer, WITH_NONE)
-    assert with_none[1]["prediction"] == "" and with_none[1]["start"] == -1
-    assert with_none[1]["null_odds"] == pytest.approx(10)
-    assert with_none[1]["score"] == pytest.approx(math.exp(10) / (math.exp(10) + span.SPANS))
-    assert all(each["prediction"] for row, each in enumerate(with_none) if row != 1)
-    assert all(each["prediction"] for each in answers_of(logits, encoded, rows, tokenizer, ANSWERED))
+    assert with_none[1].prediction == "" and with_none[1].more["start"] == -1
+    assert with_none[1].more["null_odds"] == pytest.approx(10)
+    assert with_none[1].score == pytest.approx(math.exp(10) / (math.exp(10) + span.SPANS))
+    assert all(each.prediction for row, each in enumerate(with_none) if row != 1)
+    assert all(each.prediction for each in answers_of(logits, encoded, rows, tokenizer, ANSWERED))
 
 
 def test_none_needs_every_window_to_speak_for_it(bert_with_types: Path) -> None:
@@ -142,11 +142,11 @@ def test_none_needs_every_window_to_speak_for_it(bert_with_types: Path) -> None:
     encoded = encode(rows, tokenizer, asked(40, 10))
     logits = blank_logits(encoded)
     logits[:, 0] = 5
-    assert answers_of(logits, encoded, rows, tokenizer, WITH_NONE)[0]["prediction"] == ""
+    assert answers_of(logits, encoded, rows, tokenizer, WITH_NONE)[0].prediction == ""
     logits[1, 0] = -5
     (answer,) = answers_of(logits, encoded, rows, tokenizer, WITH_NONE)
-    assert answer["prediction"]
-    assert answer["null_odds"] == pytest.approx(-10)
+    assert answer.prediction
+    assert answer.more["null_odds"] == pytest.approx(-10)
 
 
 def test_a_span_in_two_windows_is_counted_once(bert_with_types: Path) -> None:
@@ -164,8 +164,8 @@ def test_a_span_in_two_windows_is_counted_once(bert_with_types: Path) -> None:
         logits[item, place] = next(scores) / 2
     logits[0, np.flatnonzero(encoded.alignment["starts"][0] == context.index("film"))] = 1.5
     (answer,) = answers_of(logits, encoded, rows, tokenizer, ANSWERED)
-    assert [each["text"] for each in answer["n_best"][:2]] == ["again", "film"]
-    assert answer["n_best"][0]["score"] == pytest.approx(1 / (1 + math.exp(-1)))
+    assert [each["text"] for each in answer.more["n_best"][:2]] == ["again", "film"]
+    assert answer.more["n_best"][0]["score"] == pytest.approx(1 / (1 + math.exp(-1)))
 
 
 def test_a_context_that_offers_nothing_is_answered_with_nothing_and_can_be_written_down(tokenizer: Any) -> None:
@@ -175,7 +175,7 @@ def test_a_context_that_offers_nothing_is_answered_with_nothing_and_can_be_writt
     logits[:, 0] = -9
     for task in (ANSWERED, WITH_NONE):
         answers = answers_of(logits, encoded, rows, tokenizer, task)
-        assert [each["prediction"] == "" for each in answers] == [True, True, False]
+        assert [each.prediction == "" for each in answers] == [True, True, False]
         assert json.loads(json.dumps(answers, allow_nan=False)) == answers
         assert span.apply_threshold(answers, 1e6) == answers
     assert encoded.notes == []
@@ -196,9 +196,9 @@ def score(text: str, acceptable: list[str]) -> tuple[float, float]:
 def told(text: str, odds: float) -> dict[str, Any]:
     none = {"text": "", "start": span.NOWHERE, "score": 1 / (1 + math.exp(-odds))}
     n_best = [{"text": text, "start": 0, "score": 1 - none["score"]}, none]
-    return span.apply_threshold([{"null_odds": odds, "n_best": sorted(n_best, key=lambda each: -each["score"])}], 0.0)[
-        0
-    ]
+    return span.apply_threshold(
+        [Prediction("", more={"null_odds": odds, "n_best": sorted(n_best, key=lambda each: -each["score"])})], 0.0
+    )[0]
 
 
 TEXT = st.sampled_from(["ab", "abc", "x", "b"])
@@ -218,7 +218,7 @@ def test_no_threshold_does_better_than_the_one_that_is_found(cases: list[tuple[s
 
     def measure(threshold: float) -> np.ndarray:
         chosen = span.apply_threshold(answers, threshold)
-        return np.mean([score(each["prediction"], a) for each, (*_, a) in zip(chosen, cases, strict=True)], axis=0)
+        return np.mean([score(each.prediction, a) for each, (*_, a) in zip(chosen, cases, strict=True)], axis=0)
 
     tried = np.asarray([measure(each) for each in np.arange(-4, 5, 0.25)])
     assert best_f1 == pytest.approx(tried[:, 0].max())
@@ -228,20 +228,20 @@ def test_no_threshold_does_better_than_the_one_that_is_found(cases: list[tuple[s
 
 def test_a_threshold_turns_answers_into_none_and_back() -> None:
     answers = [told("ab", -3.0), told("abc", 0.5), told("x", 2.0)]
-    assert [each["prediction"] for each in answers] == ["ab", "", ""]
+    assert [each.prediction for each in answers] == ["ab", "", ""]
     bold = span.apply_threshold(answers, 1.0)
-    assert [each["prediction"] for each in bold] == ["ab", "abc", ""]
-    assert [each["start"] for each in bold] == [0, 0, -1]
+    assert [each.prediction for each in bold] == ["ab", "abc", ""]
+    assert [each.more["start"] for each in bold] == [0, 0, -1]
     shy = span.apply_threshold(bold, -5.0)
-    assert [each["prediction"] for each in shy] == ["", "", ""]
-    assert [each["score"] + other["score"] for each, other in zip(bold[:2], shy, strict=False)] == pytest.approx([1, 1])
+    assert [each.prediction for each in shy] == ["", "", ""]
+    assert [each.score + other.score for each, other in zip(bold[:2], shy, strict=False)] == pytest.approx([1, 1])
     assert span.apply_threshold(shy, 0.0) == answers
 
 
 def test_answers_are_judged_by_all_acceptable_texts() -> None:
     rows = as_questions()
     rows.columns["answers"][1] = {"text": ["two hours", "hours"], "answer_start": [1, 5]}
-    answers = [{"prediction": text} for text in ("", "hours", "x", "", "y", "z", "")]
+    answers = [Prediction(text) for text in ("", "hours", "x", "", "y", "z", "")]
     metric_inputs = span.metric_inputs(answers, rows, WITH_NONE)
     assert metric_inputs["predictions"] == ["", "hours", "x", "", "y", "z", ""]
     assert metric_inputs["references"][:3] == [[], ["two hours", "hours"], rows.columns["answers"][2]["text"]]
@@ -251,4 +251,4 @@ def test_the_majority_answers_none_where_the_task_knows_it() -> None:
     rows = as_questions()
     assert span.majority_baseline(rows, rows, ANSWERED) is None
     answers = span.majority_baseline(rows, rows, WITH_NONE)
-    assert answers == [{"prediction": "", "score": pytest.approx(3 / 7)}] * 7
+    assert answers == [Prediction("", pytest.approx(3 / 7))] * 7

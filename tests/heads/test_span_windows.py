@@ -126,8 +126,8 @@ def test_every_answer_no_longer_than_the_overlap_can_be_given_to_the_letter(
         logits[item, first, 0] = logits[item, last, 1] = 9
     if len(holding):
         (given_answer,) = answers_of(logits, encoded, rows, tokenizer, WITH_NONE)
-        assert given_answer["prediction"] == answer
-        assert given_answer["start"] == begins
+        assert given_answer.prediction == answer
+        assert given_answer.more["start"] == begins
 
 
 def test_an_answer_that_begins_inside_a_word_takes_the_tokens_that_cover_it(tokenizer: Any) -> None:

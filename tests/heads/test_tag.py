@@ -56,8 +56,8 @@ def test_loss_and_answers_are_those_of_the_networks_own_call_at_first_pieces(fol
         firsts = torch.tensor([word_ids.index(word) for word in range(len(words[row]))])
         at_words = logits[row][firsts]
         expected += cross_entropy(at_words, torch.tensor(tags), reduction="sum").item()
-        assert answers[row]["prediction"] == [LABELS[i] for i in at_words.argmax(-1)]
-        np.testing.assert_allclose(answers[row]["scores"], at_words.softmax(-1).max(-1).values, atol=1e-4)
+        assert answers[row].prediction == [LABELS[i] for i in at_words.argmax(-1)]
+        np.testing.assert_allclose(answers[row].scores, at_words.softmax(-1).max(-1).values, atol=1e-4)
     assert reading.loss(reading.batch) == pytest.approx(expected, rel=1e-5)
 
 
@@ -66,7 +66,7 @@ def test_a_word_that_the_tokenizer_turns_into_nothing_has_a_tag(folder: Path, re
     tags = [[0, 1, 2], [1], [0, 1, 2, 0]]
     reading = read(folder, tag, TASK, rows_of(words, tags))
     answers = reading.answers()
-    assert [len(each["prediction"]) for each in answers] == [3, 1, 4]
+    assert [len(each.prediction) for each in answers] == [3, 1, 4]
     assert reading.encoded.counts.tolist() == [3, 1, 4]
     assert sorted(reading.batch["labels"][0][reading.batch["labels"][0] != NOT_SCORED].tolist()) == [0, 1, 2]
 
@@ -75,7 +75,7 @@ def test_a_word_longer_than_a_window_is_read_as_far_as_it_goes(folder: Path, rea
     words = [["film", "abcdefghij" * 40, "twice", "."]]
     reading = read(folder, tag, TASK, rows_of(words, [[0, 1, 2, 0]]))
     assert reading.encoded.lengths.max() <= 62
-    assert [len(each["prediction"]) for each in reading.answers()] == [4]
+    assert [len(each.prediction) for each in reading.answers()] == [4]
 
 
 @pytest.mark.parametrize("overlap", [0, 8, 1000])
@@ -117,7 +117,7 @@ def test_the_pipeline_of_transformers_answers_with_the_tasks_tags(read: Read, be
     ask = transformers.pipeline("token-classification", model=reading.model, tokenizer=reading.tokenizer, device="cpu")
     found = ask("A film to see twice.")
     assert {each["entity"] for each in found} <= set(LABELS)
-    assert [each["entity"] for each in found] == reading.answers()[0]["prediction"]
+    assert [each["entity"] for each in found] == reading.answers()[0].prediction
 
 
 def test_a_word_without_a_tag_is_an_error_and_no_answer(read: Read, bert_with_types: Path) -> None:

@@ -217,8 +217,8 @@ def test_labels_travel_by_name_whatever_their_order_in_the_checkpoint(
     answers = predict(model, encoded, followed.dev, sst2.task, tokenizer, settings.max_tokens, Accelerator())
     ask = transformers.pipeline("text-classification", model=theirs, tokenizer=tokenizer, device="cpu")
     expected = ask(followed.dev.columns["text"])
-    assert [each["prediction"] for each in answers] == [each["label"] for each in expected]
-    assert {each["prediction"] for each in answers} == set(OWN), "both must occur, else the order could not show"
+    assert [each.prediction for each in answers] == [each["label"] for each in expected]
+    assert {each.prediction for each in answers} == set(OWN), "both must occur, else the order could not show"
     if labels != OWN:
         assert followed.notes[-1] == "labels in the checkpoint's order: positive, negative"
 

@@ -18,6 +18,7 @@ from tlnlp import cli
 from tlnlp.experiments.curve_plot import draw
 from tlnlp.reporting.page import _calibration, _mistake
 from tlnlp.reporting.predictions import describe_answers
+from tlnlp.task import Prediction
 
 # One recipe for each shape of answer.
 RECIPES = ("sst2", "stsb", "rte", "copa", "conll2003", "udpos", "squad_v2", "gpt_sst2", "pretrain", "xnli")
@@ -134,7 +135,7 @@ def test_the_accuracy_by_confidence_adds_up_to_the_score(encoded_eval: tuple[str
 
 def test_plain_tags_are_scored_one_by_one() -> None:
     labels, told = [["DET", "NOUN", "VERB"], ["NOUN"]], [["DET", "VERB", "VERB"], ["NOUN"]]
-    rows = [{"label": one, "prediction": other, "scores": []} for one, other in zip(labels, told, strict=True)]
+    rows = [Prediction(other, scores=[], label=one) for one, other in zip(labels, told, strict=True)]
     found = describe_answers(rows)["types"]
     assert list(found) == ["NOUN", "DET", "VERB"]
     assert found["NOUN"] == pytest.approx({"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 2})
@@ -168,7 +169,7 @@ def test_a_comparison_has_its_picture_and_its_words(tmp_path: Path) -> None:
 
 def test_the_confusion_matrix_is_scikit_learns() -> None:
     labels, told = ["a", "b", "b", "c", "a", "b"], ["a", "b", "a", "c", "c", "b"]
-    rows = [{"label": one, "prediction": other, "score": 0.5} for one, other in zip(labels, told, strict=True)]
+    rows = [Prediction(other, 0.5, label=one) for one, other in zip(labels, told, strict=True)]
     found = describe_answers(rows)["confusion"]
     assert found["labels"] == ["a", "b", "c"]
     assert found["counts"] == confusion_matrix(labels, told).tolist()
@@ -176,8 +177,8 @@ def test_the_confusion_matrix_is_scikit_learns() -> None:
 
 def test_of_many_labels_the_pairs_are_named_that_are_confused_most() -> None:
     names = [f"label{i}" for i in range(20)]
-    rows = [{"label": name, "prediction": name, "score": 1.0} for name in names]
-    rows += [{"label": "label3", "prediction": "label5", "score": 1.0}] * 4
+    rows = [Prediction(name, 1.0, label=name) for name in names]
+    rows += [Prediction("label5", 1.0, label="label3")] * 4
     assert describe_answers(rows)["pairs"] == [("label3", "label5", 4)]
 
 

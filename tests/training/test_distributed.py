@@ -101,8 +101,8 @@ def test_the_number_of_processes_changes_nothing_but_rounding(
         for rank in range(processes)
     ]
     for each in answers[1:]:
-        assert [answer["prediction"] for answer in each] == [answer["prediction"] for answer in answers[0]]
-        assert [answer["score"] for answer in each] == pytest.approx([answer["score"] for answer in answers[0]], 1e-9)
+        assert [answer.prediction for answer in each] == [answer.prediction for answer in answers[0]]
+        assert [answer.score for answer in each] == pytest.approx([answer.score for answer in answers[0]], 1e-9)
 
 
 @pytest.mark.parametrize(

@@ -121,5 +121,5 @@ def test_any_budget_gives_the_same_answers(
             )
         )  # fmt: skip
     for others in answers[1:]:
-        assert [each["prediction"] for each in others] == [each["prediction"] for each in answers[0]]
-        assert [each["score"] for each in others] == pytest.approx([each["score"] for each in answers[0]], rel=1e-5)
+        assert [each.prediction for each in others] == [each.prediction for each in answers[0]]
+        assert [each.score for each in others] == pytest.approx([each.score for each in answers[0]], rel=1e-5)

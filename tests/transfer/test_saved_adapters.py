@@ -22,6 +22,7 @@ from tlnlp.models.task_file import load_network
 from tlnlp.runs.record import describe, write
 from tlnlp.runs.setup import PreparedRun
 from tlnlp.runs.trainer import TrainingLog
+from tlnlp.task import Prediction
 from tlnlp.training.loop import train
 from tlnlp.transfer.adapter_strategies import MERGEABLE
 
@@ -34,7 +35,7 @@ def save(work: PreparedRun, folder: Path) -> Path:
     work = replace(work, run=replace(work.run, request=request))
     rows = work.eval_rows
     scores = {name: float(name == rows.labels[0]) for name in rows.labels}
-    answers = [{"prediction": rows.labels[0], "score": 1.0, "scores": scores}] * len(rows)
+    answers = [Prediction(rows.labels[0], 1.0, scores)] * len(rows)
     write(work, describe(work, TrainingLog(train_seconds=1.0), answers, {}, {}), answers, {})
     return folder / "model"
 
@@ -135,10 +136,10 @@ def test_a_run_shows_the_adapter_in_its_table_and_how_to_use_it(trained: Ended) 
 
 def test_predict_answers_as_the_run_did(trained: Ended, reviews: Path) -> None:
     lines = (reviews / "validation.jsonl").read_text()
-    found = Predictor(trained.folder / "model").answer(table_of_lines(lines, "tests", 1), {"text": "sentence"})
+    found = Predictor(trained.folder / "model").predict_table(table_of_lines(lines, "tests", 1), {"text": "sentence"})
     expected = [json.loads(line) for line in trained.predictions.splitlines()]
-    assert [each["prediction"] for each in found] == [each["prediction"] for each in expected]
-    assert [each["score"] for each in found] == pytest.approx([each["score"] for each in expected], abs=1e-5)
+    assert [each.prediction for each in found] == [each["prediction"] for each in expected]
+    assert [each.score for each in found] == pytest.approx([each["score"] for each in expected], abs=1e-5)
 
 
 def test_a_base_checkpoint_that_is_gone_or_another_one_is_said(trained: Ended, base: Path, modernbert: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, TextIO
 
 import tyro
 from rich.console import Console
@@ -21,7 +21,7 @@ from tlnlp.data.table import Table
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.inference.predictor import Predictor
 from tlnlp.settings import Precision, Settings
-from tlnlp.task import Task
+from tlnlp.task import Prediction, Task
 
 # Rows predicted at once: as many are read from standard input, and held in memory.
 ROWS_AT_ONCE = 1_000
@@ -54,13 +54,13 @@ def main(arguments: list[str]) -> int:
     asked = tyro.cli(PredictArguments, args=arguments, prog="tlnlp predict", config=(tyro.conf.FlagCreatePairsOff,))
     quiet_libraries()
     chosen = Settings(columns=asked.columns).columns_by_role()
-    answerer = Predictor(asked.model, max_tokens=asked.max_tokens, precision=asked.precision)
+    predictor = Predictor(asked.model, max_tokens=asked.max_tokens, precision=asked.precision)
     written = asked.output.open("w", encoding="utf-8") if asked.output else sys.stdout
     try:
         with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
-            for table in _tables(asked.files, answerer.task):
+            for table in _tables(asked.files, predictor.task):
                 bar = progress.add_task(table.origin, total=None)
-                _write(answerer.answer(table, chosen, partial(progress.advance, bar)), table, written)
+                _write(predictor.predict_table(table, chosen, partial(progress.advance, bar)), table, written)
     finally:
         if asked.output:
             written.close()
@@ -84,7 +84,7 @@ def _tables(files: tuple[Path, ...], task: Task) -> Iterator[Table]:
         yield table_of_lines("".join(lines), "standard input", first)
 
 
-def _write(answers: list[dict[str, Any]], table: Table, written: TextIO) -> None:
-    for number, answer in zip(table.numbers, answers, strict=True):
-        written.write(json.dumps({"row": int(number), **answer}, ensure_ascii=False) + "\n")
+def _write(predictions: list[Prediction], table: Table, written: TextIO) -> None:
+    for number, each in zip(table.numbers, predictions, strict=True):
+        written.write(json.dumps({"row": int(number), **each.as_json()}, ensure_ascii=False) + "\n")
     written.flush()

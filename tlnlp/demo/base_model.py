@@ -14,7 +14,7 @@ from tlnlp.runs.folder import RESULT
 from tlnlp.transfer.parse_strategy import find_strategy
 
 
-def load_before(answerer: Predictor, folder: Path) -> Predictor:
+def load_before(predictor: Predictor, folder: Path) -> Predictor:
     """Loads the model of the run in `folder` with its initial weights.
 
     Raises:
@@ -32,16 +32,16 @@ def load_before(answerer: Predictor, folder: Path) -> Predictor:
             found=f"strategy {given['strategy']}, model {given['model']}",
             change="a run with another strategy",
         )
-    task, new_weights = answerer.task, find_strategy(given["strategy"]).is_from_scratch
+    task, new_weights = predictor.task, find_strategy(given["strategy"]).is_from_scratch
     place = checkpoint.find_checkpoint(given["model"], weights_needed=not new_weights)
     config = checkpoint.read_config(place, given["model"])
     labels = tuple(task.labels) if isinstance(task.labels, tuple) else ()
-    before = copy.copy(answerer)
+    before = copy.copy(predictor)
     network = loading.load_model(
-        checkpoint.Checkpoint(given["model"], place, config, labels, ""), task, answerer.tokenizer,
+        checkpoint.Checkpoint(given["model"], place, config, labels, ""), task, predictor.tokenizer,
         seed=given["seed"], new_head=given["new_head"], new_weights=new_weights,
     )  # fmt: skip
-    before.model = network.eval().to(answerer.accelerator.device)
+    before.model = network.eval().to(predictor.accelerator.device)
     before.temperature = before.threshold = None  # they were fitted after training
     before.packing = None
     return before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tlnlp.errors import InputError
 from tlnlp.evaluation.calibration import calibrate_all
 from tlnlp.inference.predictor import Predictor
 from tlnlp.runs.folder import MODEL
-from tlnlp.task import MultiLabel, Regression, Task
+from tlnlp.task import MultiLabel, Prediction, Regression, Task
 
 # The demo is for a few sentences: use `tlnlp predict` for longer text.
 MOST_CHARACTERS = 20_000
@@ -61,7 +61,7 @@ def fields_of(task: Task) -> list[str]:
     return [role for role in task.columns.by_role() if role not in (*ASKED, WEIGHT, PROMPT, "id")]
 
 
-def ask(answerer: Predictor, given: Mapping[str, str]) -> DisplayedPrediction:
+def ask(predictor: Predictor, given: Mapping[str, str]) -> DisplayedPrediction:
     """Returns the prediction for one row.
 
     Args:
@@ -70,8 +70,8 @@ def ask(answerer: Predictor, given: Mapping[str, str]) -> DisplayedPrediction:
     Raises:
         InputError: a field is empty or too long.
     """
-    row = read_row(answerer.task, given)
-    return show(answerer.task, answer_rows(answerer, [row])[0], row)
+    row = read_row(predictor.task, given)
+    return show(predictor.task, predict_rows(predictor, [row])[0], row)
 
 
 def read_row(task: Task, given: Mapping[str, str]) -> dict[str, Any]:
@@ -97,29 +97,33 @@ def read_row(task: Task, given: Mapping[str, str]) -> dict[str, Any]:
     return row
 
 
-def answer_rows(answerer: Predictor, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def predict_rows(predictor: Predictor, rows: Sequence[Mapping[str, Any]]) -> list[Prediction]:
     """Returns the model's predictions, calibrated with the run's temperature, if there is one: an overconfident network
     would show 100 % for every prediction, and no important words."""
-    columns = answerer.task.columns.by_role()
+    columns = predictor.task.columns.by_role()
     table = Table(
         {columns[role]: [row[role] for row in rows] for role in rows[0]}, "this page", np.arange(1, len(rows) + 1)
     )
-    answers = answerer.answer(table, {})
-    if answerer.temperature is None:
-        return answers
-    return [
-        answer | {"scores" if "scores" in answer else "score": calibrate_all(answer, answerer.temperature)}
-        for answer in answers
-    ]
+    predictions = predictor.predict_table(table, {})
+    if predictor.temperature is None:
+        return predictions
+    return [_calibrated(each, predictor.temperature) for each in predictions]
 
 
-def show(task: Task, answer: Mapping[str, Any], row: Mapping[str, Any]) -> DisplayedPrediction:
+def _calibrated(predicted: Prediction, temperature: float) -> Prediction:
+    calibrated = calibrate_all(predicted, temperature)
+    if predicted.scores is None:
+        return replace(predicted, score=calibrated)
+    return replace(predicted, scores=calibrated)
+
+
+def show(task: Task, predicted: Prediction, row: Mapping[str, Any]) -> DisplayedPrediction:
     """Returns a prediction in the form that the page displays."""
-    said = answer["prediction"]
+    said = predicted.prediction
     if "context" in row:
-        confidences = {each["text"] or "no answer": each["score"] for each in answer["n_best"]}
+        confidences = {each["text"] or "no answer": each["score"] for each in predicted.more["n_best"]}
         return DisplayedPrediction(
-            said or "no answer", confidences, mark_span(row["context"], answer["start"], len(said))
+            said or "no answer", confidences, mark_span(row["context"], predicted.more["start"], len(said))
         )
     if "words" in row:
         marked: Marked = [(word, None if tag == "O" else tag) for word, tag in zip(row["words"], said, strict=True)]
@@ -127,14 +131,14 @@ def show(task: Task, answer: Mapping[str, Any], row: Mapping[str, Any]) -> Displ
             f"{sum(tag is not None for _, tag in marked)} of {len(marked)} words tagged", marked=marked
         )
     if "endings" in row:
-        confidences = dict(zip(row["endings"], answer["scores"], strict=True))
-        return DisplayedPrediction(answer["ending"], _sorted(confidences))
+        confidences = dict(zip(row["endings"], predicted.scores, strict=True))
+        return DisplayedPrediction(predicted.more["ending"], _sorted(confidences))
     if isinstance(task.labels, Regression):
         return DisplayedPrediction(f"{said:.2f} on a scale from {task.labels.low:g} to {task.labels.high:g}")
     if isinstance(task.labels, MultiLabel):
-        confidences = dict(zip(task.labels, answer["score"], strict=True))
+        confidences = dict(zip(task.labels, predicted.score, strict=True))
         return DisplayedPrediction(", ".join(said) or "none of the labels", _sorted(confidences))
-    return DisplayedPrediction(said, _sorted(answer["scores"]))
+    return DisplayedPrediction(said, _sorted(predicted.scores))
 
 
 def _sorted(confidences: Mapping[str, float]) -> dict[str, float]:
@@ -150,7 +154,7 @@ def mark_span(context: str, start: int, length: int) -> Marked:
     return [part for part in parts if part[0]]
 
 
-def weigh_words(answerer: Predictor, given: Mapping[str, str]) -> list[tuple[str, Marked]]:
+def weigh_words(predictor: Predictor, given: Mapping[str, str]) -> list[tuple[str, Marked]]:
     """Returns for each text field its words with their importance: the decrease in the prediction's probability if the
     word is left out (erasure: Li et al. 2016, "Understanding neural networks through representation erasure"; negative:
     it increases). It is computed, not estimated. If two words carry the same information, each may have an importance
@@ -158,11 +162,11 @@ def weigh_words(answerer: Predictor, given: Mapping[str, str]) -> list[tuple[str
 
     Only for predictions of one label per row.
     """
-    row = read_row(answerer.task, given)
+    row = read_row(predictor.task, given)
     if (
-        "label" not in answerer.task.columns.by_role()
+        "label" not in predictor.task.columns.by_role()
         or "endings" in row
-        or isinstance(answerer.task.labels, Regression | MultiLabel)
+        or isinstance(predictor.task.labels, Regression | MultiLabel)
     ):
         return []
     found = {role: list(WORD.finditer(text)) for role, text in row.items() if isinstance(text, str)}
@@ -170,12 +174,9 @@ def weigh_words(answerer: Predictor, given: Mapping[str, str]) -> list[tuple[str
     rows = [row, *(row | {role: leave_out(row[role], found[role][i].span())} for role, i in places)]
     # A text of one word would be empty.
     rows = [{role: text if text.strip() else "." for role, text in each.items()} for each in rows]
-    answers = answer_rows(answerer, rows)
-    said = answers[0]["prediction"]
-    falls = {
-        place: answers[0]["scores"][said] - other["scores"][said]
-        for place, other in zip(places, answers[1:], strict=True)
-    }
+    first, *others = predict_rows(predictor, rows)
+    said = first.prediction
+    falls = {place: first.scores[said] - other.scores[said] for place, other in zip(places, others, strict=True)}
     return [
         (role, mark_words(row[role], words, [falls.get((role, i)) for i in range(len(words))]))
         for role, words in found.items()

@@ -31,8 +31,8 @@ def load_all(model: str, gpt: str, runs: Sequence[Path]) -> Any:
 def load_run(folder: Path) -> LoadedRun:
     """Loads a run's model, and the model before fine-tuning if possible."""
     place = find_model(folder)
-    answerer = Predictor(place)
+    predictor = Predictor(place)
     try:
-        return LoadedRun(answerer.task.name, answerer, load_before(answerer, place.parent))
+        return LoadedRun(predictor.task.name, predictor, load_before(predictor, place.parent))
     except InputError as error:
-        return LoadedRun(answerer.task.name, answerer, None, f"{error.expected}; found: {error.found}")
+        return LoadedRun(predictor.task.name, predictor, None, f"{error.expected}; found: {error.found}")

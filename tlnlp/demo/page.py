@@ -45,7 +45,7 @@ class LoadedRun:
     """
 
     name: str
-    answerer: Predictor
+    predictor: Predictor
     before: Predictor | None
     why_not: str = ""
 
@@ -155,7 +155,7 @@ def _next_tab(following: NextWordPredictor) -> None:
 
 
 def _run_tab(run: LoadedRun) -> None:
-    task = run.answerer.task
+    task = run.predictor.task
     inputs = _inputs(run, "ask")
     button = gr.Button("Answer", variant="primary", elem_id="ask-go")
     problem = gr.Markdown(elem_id="ask-problem")
@@ -172,11 +172,11 @@ def _run_tab(run: LoadedRun) -> None:
     def answer(*texts: str) -> list[Any]:
         given = dict(zip(fields_of(task), texts, strict=True))
         try:
-            shown = ask(run.answerer, given)
-            weights: Mapping[str, Marked] = dict(weigh_words(run.answerer, given)) if roles else {}
+            shown = ask(run.predictor, given)
+            weights: Mapping[str, Marked] = dict(weigh_words(run.predictor, given)) if roles else {}
         except InputError as error:
             return [in_words(error), "", "", None, *(None for _ in weighed)]
-        return ["", *_values(run.answerer, shown), *(_highlighted(weights.get(role)) for role in weighed)]
+        return ["", *_values(run.predictor, shown), *(_highlighted(weights.get(role)) for role in weighed)]
 
     outputs = [problem, words, confidences, marked, *weighed.values()]
     for event in (button.click, *(each.submit for each in inputs)):
@@ -197,12 +197,12 @@ def _before_tab(run: LoadedRun) -> None:
         for name, heading in (("before", "Before"), ("after", "After")):
             with gr.Column():
                 gr.Markdown(f"### {heading}")
-                outputs += _outputs(f"before-{name}", run.answerer.task)
+                outputs += _outputs(f"before-{name}", run.predictor.task)
 
     def answer(*texts: str) -> list[Any]:
-        given = dict(zip(fields_of(run.answerer.task), texts, strict=True))
+        given = dict(zip(fields_of(run.predictor.task), texts, strict=True))
         try:
-            shown = [value for each in (before, run.answerer) for value in _values(each, ask(each, given))]
+            shown = [value for each in (before, run.predictor) for value in _values(each, ask(each, given))]
         except InputError as error:
             return [in_words(error), *("", "", None) * 2]
         return ["", *shown]
@@ -212,7 +212,7 @@ def _before_tab(run: LoadedRun) -> None:
 
 
 def _inputs(run: LoadedRun, name: str) -> list[Any]:
-    roles = fields_of(run.answerer.task)
+    roles = fields_of(run.predictor.task)
     return [
         gr.Textbox(label=LABELS[role], lines=4 if role in ("context", "endings") else 2, elem_id=f"{name}-{role}")
         for role in roles
@@ -229,8 +229,8 @@ def _outputs(name: str, task: Any) -> list[Any]:
     ]
 
 
-def _values(answerer: Predictor, shown: DisplayedPrediction) -> list[Any]:
-    heading = "Confidence" if answerer.temperature is None else "Confidence, calibrated on the run's dev rows"
+def _values(predictor: Predictor, shown: DisplayedPrediction) -> list[Any]:
+    heading = "Confidence" if predictor.temperature is None else "Confidence, calibrated on the run's dev rows"
     return [shown.words, bars(heading, shown.confidences), _highlighted(shown.marked)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from typing import Any
 
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -13,7 +12,7 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from tlnlp.data.rows import Rows
 from tlnlp.evaluation.data_profile import text_of
 from tlnlp.evaluation.scoring import measure
-from tlnlp.task import MultiLabel, Regression, Task
+from tlnlp.task import MultiLabel, Prediction, Regression, Task
 
 BAG_OF_WORDS = "bag of words (tf-idf of words and pairs, logistic regression)"
 USUAL_TAG = "each word's most frequent tag"
@@ -28,27 +27,27 @@ def score_baseline(task: Task, train: Rows, dev: Rows) -> tuple[str, dict[str, f
     return BAG_OF_WORDS, measure(task, _classify(task, train, dev), dev)
 
 
-def _classify(task: Task, train: Rows, dev: Rows) -> list[dict[str, Any]]:
+def _classify(task: Task, train: Rows, dev: Rows) -> list[Prediction]:
     reader = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
     features = reader.fit_transform(_texts(train))
     asked, labels, names = reader.transform(_texts(dev)), train.columns["label"], train.labels or ()
     if isinstance(task.labels, Regression):
         found = Ridge().fit(features, labels).predict(asked)
-        return [{"prediction": float(value), "score": float(value)} for value in found]
+        return [Prediction(float(value), float(value)) for value in found]
     classifier = LogisticRegression(C=10, max_iter=1_000)
     if isinstance(task.labels, MultiLabel):
         held = MultiLabelBinarizer(classes=range(len(names))).fit_transform(labels)
         found = OneVsRestClassifier(classifier).fit(features, held).predict(asked)
-        return [{"prediction": [name for name, yes in zip(names, line, strict=True) if yes]} for line in found]
+        return [Prediction([name for name, yes in zip(names, line, strict=True) if yes]) for line in found]
     found = classifier.fit(features, labels).predict(asked)
-    return [{"prediction": names[index]} for index in found]
+    return [Prediction(names[index]) for index in found]
 
 
 def _texts(rows: Rows) -> list[str]:
     return [text_of(rows, row) for row in range(len(rows))]
 
 
-def _tag(train: Rows, dev: Rows) -> list[dict[str, Any]]:
+def _tag(train: Rows, dev: Rows) -> list[Prediction]:
     names = train.labels or ()
     seen: dict[str, Counter[int]] = defaultdict(Counter)
     for words, tags in zip(train.columns["words"], train.columns["tags"], strict=True):
@@ -56,4 +55,4 @@ def _tag(train: Rows, dev: Rows) -> list[dict[str, Any]]:
             seen[word][tag] += 1
     usual = {word: counts.most_common(1)[0][0] for word, counts in seen.items()}
     (most, _) = sum(seen.values(), Counter[int]()).most_common(1)[0]
-    return [{"prediction": [names[usual.get(word, most)] for word in words]} for words in dev.columns["words"]]
+    return [Prediction([names[usual.get(word, most)] for word in words]) for words in dev.columns["words"]]

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from tlnlp.heads.confidences import Confidences
+from tlnlp.task import Prediction
 
 BINS = 15  # Guo et al. 2017, table 1
 # Lower bound of probabilities. Otherwise a single row with a probability near 0 would determine the temperature.
@@ -80,21 +81,21 @@ def fit_temperature(confidences: np.ndarray, right: np.ndarray) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x))
 
 
-def calibrate(answer: Mapping[str, Any], temperature: float) -> float | list[float]:
+def calibrate(predicted: Prediction, temperature: float) -> float | list[float]:
     """Returns the calibrated probability of a prediction; for several labels, that of each."""
-    scores = calibrate_all(answer, temperature)
+    scores = calibrate_all(predicted, temperature)
     if isinstance(scores, Mapping):
         return max(scores.values())
-    return max(scores) if "scores" in answer else scores
+    return max(scores) if predicted.scores is not None else scores
 
 
-def calibrate_all(answer: Mapping[str, Any], temperature: float) -> dict[str, float] | list[float]:
-    """Returns the calibrated probabilities of all classes, in the same form as in `answer`."""
-    if "scores" not in answer:
+def calibrate_all(predicted: Prediction, temperature: float) -> dict[str, float] | list[float]:
+    """Returns the calibrated probabilities of all classes, in the same form as in `predicted`."""
+    if predicted.scores is None:
         return [
-            float(apply_temperature(np.array([[chance, 1 - chance]]), temperature)[0, 0]) for chance in answer["score"]
+            float(apply_temperature(np.array([[chance, 1 - chance]]), temperature)[0, 0]) for chance in predicted.score
         ]
-    scores = answer["scores"]
+    scores = predicted.scores
     heated = apply_temperature(
         np.array([list(scores.values()) if isinstance(scores, Mapping) else scores]), temperature
     )[0].tolist()

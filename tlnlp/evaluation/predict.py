@@ -13,7 +13,7 @@ from torch import nn
 
 from tlnlp.data.rows import Rows
 from tlnlp.heads.encoded import EncodedDataset
-from tlnlp.task import Task
+from tlnlp.task import Prediction, Task
 from tlnlp.training.layer_cache import LayerCache, use_cache
 from tlnlp.training.plan import cut, shard_micro_batches
 
@@ -28,7 +28,7 @@ def predict(
     accelerator: Accelerator,
     advance: Callable[[int], None] = lambda items: None,
     frozen: LayerCache | None = None,
-) -> list[dict[str, Any]]:
+) -> list[Prediction]:
     """Returns one prediction for each row, in the rows' order; the same list on every process.
 
     The micro-batches do not depend on the number of processes, so neither do the predictions.
@@ -57,8 +57,8 @@ def predict(
     outputs_of = dict(everywhere)
     if len(everywhere) != len(encoded) or len(outputs_of) != len(encoded):
         raise RuntimeError(f"{len(everywhere)} outputs for {len(encoded)} items: each must be there exactly once")
-    answers = task.head.decode([outputs_of[item] for item in range(len(encoded))], encoded, rows, task)
-    answered = len(np.unique(encoded.rows))
-    if len(answers) != answered:
-        raise RuntimeError(f"{len(answers)} answers for {answered} rows: each must be there exactly once")
-    return answers
+    predictions = task.head.decode([outputs_of[item] for item in range(len(encoded))], encoded, rows, task)
+    encoded_rows = len(np.unique(encoded.rows))
+    if len(predictions) != encoded_rows:
+        raise RuntimeError(f"{len(predictions)} predictions for {encoded_rows} rows: each must be there exactly once")
+    return predictions

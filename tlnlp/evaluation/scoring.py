@@ -12,17 +12,17 @@ import numpy as np
 
 from tlnlp.data.rows import Rows
 from tlnlp.errors import InputError
-from tlnlp.task import MultiLabel, Task
+from tlnlp.task import MultiLabel, Prediction, Task
 
 # The configuration of metrics for multi-label tasks.
 SEVERAL = "multilabel"
 
 
-def measure(task: Task, answers: list[dict[str, Any]] | None, rows: Rows) -> dict[str, float]:
+def measure(task: Task, predictions: list[Prediction] | None, rows: Rows) -> dict[str, float]:
     """Returns {metric: value} of predictions for `rows`; {} if there are no predictions."""
-    if answers is None:
+    if predictions is None:
         return {}
-    metric_inputs = task.head.metric_inputs(answers, rows, task)
+    metric_inputs = task.head.metric_inputs(predictions, rows, task)
     found: dict[str, float] = {}
     for module in task.metrics:
         found |= {
@@ -39,10 +39,10 @@ def try_metrics(task: Task, train: Rows, dev: Rows) -> None:
         InputError: a metric raises an exception, or does not return a number.
     """
     rows = dev.select(range(min(2, len(dev))))
-    answers = task.head.majority_baseline(train, rows, task)
-    if answers is None:
+    predictions = task.head.majority_baseline(train, rows, task)
+    if predictions is None:
         return
-    metric_inputs = task.head.metric_inputs(answers, rows, task)
+    metric_inputs = task.head.metric_inputs(predictions, rows, task)
     for metric in task.metrics:
         name = getattr(metric, "__name__", type(metric).__name__)
         try:

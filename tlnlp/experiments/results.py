@@ -17,7 +17,7 @@ from tlnlp.evaluation.statistics import SeedScores, draw_rows
 from tlnlp.experiments.grid import Arm, Grid, Run
 from tlnlp.runs.folder import PREDICTIONS, RESULT
 from tlnlp.runs.result import RunResult
-from tlnlp.task import Task
+from tlnlp.task import Prediction, Task
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,12 @@ def score_runs(grid: Grid, runs: Sequence[Run], task: Task) -> Table:
 def _read_answers(run: Run, rows: Rows, task: Task) -> Mapping[str, Sequence[Any]]:
     """Reads the predictions of a run and returns the inputs of the metric."""
     lines = (run.folder / PREDICTIONS).read_text(encoding="utf-8").splitlines()
-    answers = [json.loads(line) for line in lines]
-    joined = all("places" in answer for answer in answers)  # sequences, which are not numbered like rows
-    if not joined and [answer["row"] for answer in answers] != rows.numbers.tolist():
+    predictions = [Prediction.of(json.loads(line)) for line in lines]
+    joined = all("places" in each.more for each in predictions)  # sequences, which are not numbered like rows
+    if not joined and [each.row for each in predictions] != rows.numbers.tolist():
         raise InputError(
             expected=f"in {run.folder} one prediction for each of the {len(rows):,} rows of {rows.origin}",
-            found=f"{len(answers):,} predictions of other rows",
+            found=f"{len(predictions):,} predictions of other rows",
             change="another --output-dir, or delete that run's folder",
         )
-    return task.head.metric_inputs(answers, rows, task)
+    return task.head.metric_inputs(predictions, rows, task)

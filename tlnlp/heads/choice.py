@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from tlnlp.heads.confidences import Confidences
 from tlnlp.heads.encoded import EncodedDataset, model_inputs, pad_features
 from tlnlp.heads.truncation import join_texts
+from tlnlp.task import Prediction
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
@@ -92,39 +93,33 @@ def side_by_side(scores: torch.Tensor, endings: torch.Tensor) -> torch.Tensor:
     return scores.new_full(there.shape, -torch.inf).masked_scatter(there, scores)
 
 
-def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[Prediction]:
     """Returns for each row the index of the most probable ending, its probability, those of all endings, and its
     text."""
-    answers = []
+    predictions = []
     for line, endings in zip(outputs, rows.columns["endings"], strict=True):
-        scores = line[: len(endings)].astype(np.float64)
-        confidences = np.exp(scores - scores.max())
+        logits = line[: len(endings)].astype(np.float64)
+        confidences = np.exp(logits - logits.max())
         confidences /= confidences.sum()
         place = int(confidences.argmax())
-        answers.append(
-            {
-                "prediction": place,
-                "score": float(confidences[place]),
-                "ending": endings[place],
-                "scores": [float(f"{chance:.6g}") for chance in confidences],
-            }
-        )
-    return answers
+        scores = [float(f"{chance:.6g}") for chance in confidences]
+        predictions.append(Prediction(place, float(confidences[place]), scores, more={"ending": endings[place]}))
+    return predictions
 
 
-def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences:
+def confidences(predictions: list[Prediction], rows: Rows, task: Task) -> Confidences:
     """Returns the probabilities of all endings."""
-    return Confidences.of_all([answer["scores"] for answer in answers], rows.columns["label"])
+    return Confidences.of_all([each.scores for each in predictions], rows.columns["label"])
 
 
-def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+def metric_inputs(predictions: list[Prediction], rows: Rows, task: Task) -> dict[str, list[Any]]:
     """Returns ending indices."""
-    return {"predictions": [each["prediction"] for each in answers], "references": rows.columns["label"]}
+    return {"predictions": [each.prediction for each in predictions], "references": rows.columns["label"]}
 
 
-def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[Prediction]:
     """Predicts the index at which `train` most often has the right ending, or a row's last ending if it has fewer."""
     counts = np.bincount(train.columns["label"])
     place = int(counts.argmax())
     share = float(counts[place] / counts.sum())
-    return [{"prediction": min(place, len(each) - 1), "score": share} for each in rows.columns["endings"]]
+    return [Prediction(min(place, len(each) - 1), share) for each in rows.columns["endings"]]

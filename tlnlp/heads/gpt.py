@@ -17,6 +17,7 @@ from tlnlp.heads.confidences import Confidences
 from tlnlp.heads.encoded import EncodedDataset, Ragged, model_inputs, pad_features
 from tlnlp.heads.sentence import row_losses, row_targets, row_weights, text_columns
 from tlnlp.heads.truncation import Template, join_texts
+from tlnlp.task import Prediction
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
@@ -133,22 +134,22 @@ def _add_up(values: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:
     return values.new_zeros(len(sequences), *values.shape[1:]).index_add(0, item_of, values)
 
 
-def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[Prediction]:
     """Same as the choice head for endings, otherwise the sentence head."""
     return _like(rows).decode(outputs, encoded, rows, task)
 
 
-def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+def metric_inputs(predictions: list[Prediction], rows: Rows, task: Task) -> dict[str, list[Any]]:
     """Same as the choice head for endings, otherwise the sentence head."""
-    return _like(rows).metric_inputs(answers, rows, task)
+    return _like(rows).metric_inputs(predictions, rows, task)
 
 
-def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences | None:
+def confidences(predictions: list[Prediction], rows: Rows, task: Task) -> Confidences | None:
     """Same as the choice head for endings, otherwise the sentence head."""
-    return _like(rows).confidences(answers, rows, task)
+    return _like(rows).confidences(predictions, rows, task)
 
 
-def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
+def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[Prediction] | None:
     """Same as the choice head for endings, otherwise the sentence head."""
     return _like(rows).majority_baseline(train, rows, task)
 

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from tlnlp.errors import InputError
 from tlnlp.heads.encoded import NOT_SCORED, EncodedDataset, Ragged, model_inputs, pad_features
 from tlnlp.heads.truncation import join_rows
+from tlnlp.task import Prediction
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
@@ -130,25 +131,23 @@ def _scored_targets(batch: dict[str, Any]) -> torch.Tensor:
     return batch["labels"][batch["labels"] != NOT_SCORED]
 
 
-def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[Prediction]:
     """Returns for each sequence its mean loss and how many of its masked tokens were predicted correctly."""
     return [
-        {
-            "prediction": float(right),
-            "score": float(nats / max(places, 1)),
-            "nats": float(nats),
-            "places": float(places),
-        }
+        Prediction(float(right), float(nats / max(places, 1)), more={"nats": float(nats), "places": float(places)})
         for nats, places, right in outputs
     ]
 
 
-def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+def metric_inputs(predictions: list[Prediction], rows: Rows, task: Task) -> dict[str, list[Any]]:
     """Returns the nats and positions of each sequence, for `metrics.perplexity`."""
-    return {"predictions": [each["nats"] for each in answers], "references": [each["places"] for each in answers]}
+    return {
+        "predictions": [each.more["nats"] for each in predictions],
+        "references": [each.more["places"] for each in predictions],
+    }
 
 
-def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> None:
+def confidences(predictions: list[Prediction], rows: Rows, task: Task) -> None:
     """Returns None: a prediction here is the loss of a sequence, which has no confidence."""
     return
 

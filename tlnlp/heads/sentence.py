@@ -14,7 +14,7 @@ from tlnlp.errors import InputError
 from tlnlp.heads.confidences import Confidences
 from tlnlp.heads.encoded import EncodedDataset, model_inputs, pad_features
 from tlnlp.heads.truncation import join_texts
-from tlnlp.task import MultiLabel, Regression
+from tlnlp.task import MultiLabel, Prediction, Regression
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
@@ -123,32 +123,32 @@ def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
 forward = logits
 
 
-def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[Prediction]:
     """Returns for each row the most probable label, its probability and those of all labels; or all predicted labels;
     or a number."""
     logits = np.stack(outputs).astype(np.float64)
     if isinstance(task.labels, Regression):
-        return [{"prediction": float(value), "score": float(value)} for value in logits[:, 0]]
+        return [Prediction(float(value), float(value)) for value in logits[:, 0]]
     names = rows.labels or ()
     if isinstance(task.labels, MultiLabel):
         confidences = 1 / (1 + np.exp(-logits))
         return [
-            {"prediction": [name for name, p in zip(names, line, strict=True) if p > HOLDS], "score": line.tolist()}
+            Prediction([name for name, p in zip(names, line, strict=True) if p > HOLDS], line.tolist())
             for line in confidences
         ]
     exponents = np.exp(logits - logits.max(axis=1, keepdims=True))
     confidences = exponents / exponents.sum(axis=1, keepdims=True)
     return [
-        {
-            "prediction": names[line.argmax()],
-            "score": float(line.max()),
-            "scores": {name: float(f"{chance:.6g}") for name, chance in zip(names, line, strict=True)},
-        }
+        Prediction(
+            names[line.argmax()],
+            float(line.max()),
+            {name: float(f"{chance:.6g}") for name, chance in zip(names, line, strict=True)},
+        )
         for line in confidences
     ]
 
 
-def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences | None:
+def confidences(predictions: list[Prediction], rows: Rows, task: Task) -> Confidences | None:
     """Returns the probabilities of all labels; in multi-label tasks, one binary prediction per label."""
     values = rows.columns["label"]
     if isinstance(task.labels, Regression):
@@ -156,32 +156,32 @@ def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confid
     if isinstance(task.labels, MultiLabel):
         held = [[i in each for i in range(len(rows.labels or ()))] for each in values]
         return Confidences.of_all(
-            [[chance, 1 - chance] for answer in answers for chance in answer["score"]],
+            [[chance, 1 - chance] for each in predictions for chance in each.score],
             [int(not each) for of_row in held for each in of_row],
         )
-    return Confidences.of_all([list(answer["scores"].values()) for answer in answers], values)
+    return Confidences.of_all([list(each.scores.values()) for each in predictions], values)
 
 
-def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+def metric_inputs(predictions: list[Prediction], rows: Rows, task: Task) -> dict[str, list[Any]]:
     """Returns predictions and references as label indices, as 0 or 1 per label (multi-label), or as numbers."""
     values = rows.columns["label"]
     if isinstance(task.labels, Regression):
-        return {"predictions": [each["prediction"] for each in answers], "references": values}
+        return {"predictions": [each.prediction for each in predictions], "references": values}
     index = {name: i for i, name in enumerate(rows.labels or ())}
     if isinstance(task.labels, MultiLabel):
         return {
-            "predictions": [[int(name in each["prediction"]) for name in index] for each in answers],
+            "predictions": [[int(name in each.prediction) for name in index] for each in predictions],
             "references": [[int(i in held) for i in index.values()] for held in values],
         }
-    return {"predictions": [index[each["prediction"]] for each in answers], "references": values}
+    return {"predictions": [index[each.prediction] for each in predictions], "references": values}
 
 
-def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
+def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[Prediction] | None:
     """Predicts the most frequent label of `train` for every row; for regression, the mean."""
     values = train.columns["label"]
     if isinstance(task.labels, MultiLabel):
         return None
     if isinstance(task.labels, Regression):
-        return [{"prediction": float(np.mean(values)), "score": float(np.mean(values))}] * len(rows)
+        return [Prediction(float(np.mean(values)), float(np.mean(values)))] * len(rows)
     label, count = Counter(values).most_common(1)[0]
-    return [{"prediction": (train.labels or ())[label], "score": count / len(values)}] * len(rows)
+    return [Prediction((train.labels or ())[label], count / len(values))] * len(rows)

@@ -18,6 +18,7 @@ from tlnlp.heads.confidences import Confidences
 from tlnlp.heads.encoded import TOKENIZED_ROWS, EncodedDataset, Ragged, model_inputs, pad_features
 from tlnlp.heads.span_search import NOWHERE, SPANS, Spans, apply_threshold, find_spans, tune_threshold
 from tlnlp.heads.truncation import Template, tokens_of
+from tlnlp.task import Prediction
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
@@ -238,12 +239,12 @@ def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
     return torch.cat([spans, nulls], dim=1)
 
 
-def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[Prediction]:
     """Returns for each row the text of its best span in the context. It is "" if the task has unanswerable questions
     and "no answer" scores higher than the best span; the score of "no answer" is the lowest over all windows
     (run_squad.py).
 
-    Other keys: `score`, the probability among the best spans (and "no answer"); `start`, the first character, -1 for no
+    The score is the probability among the best spans (and "no answer"); `start`, the first character, -1 for no
     answer; `null_odds`, the score of "no answer" minus that of the best span; `n_best`, the best answers, including "no
     answer" if the task has it; and the row's `id`, if it has one.
     """
@@ -258,7 +259,7 @@ def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task:
     totals = np.bincount(spans.rows, weights, len(rows)) + null_weights
     confidences = (weights / totals[spans.rows]).tolist()
     starts, ends, bounds = spans.starts.tolist(), spans.ends.tolist(), spans.bounds.tolist()
-    answers = []
+    predictions = []
     for row, context in enumerate(rows.columns["context"]):
         first, last = bounds[row], min(bounds[row + 1], bounds[row] + TOLD - task.unanswerable)
         n_best = [
@@ -268,30 +269,31 @@ def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task:
         if task.unanswerable:
             n_best.append({"text": "", "start": NOWHERE, "score": float(null_weights[row] / totals[row])})
             n_best.sort(key=lambda told: -told["score"])
-        answer = {"null_odds": float(nulls[row] - best[row]), "n_best": n_best}
-        answers.append(answer | ({"id": rows.columns["id"][row]} if "id" in rows.columns else {}))
-    return apply_threshold(answers, 0.0)
+        more = {"null_odds": float(nulls[row] - best[row]), "n_best": n_best}
+        more |= {"id": rows.columns["id"][row]} if "id" in rows.columns else {}
+        predictions.append(Prediction("", 0.0, more=more))
+    return apply_threshold(predictions, 0.0)
 
 
-def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences:
+def confidences(predictions: list[Prediction], rows: Rows, task: Task) -> Confidences:
     """Returns the probability of each prediction among the best spans (and "no answer"). A prediction is correct if it
     is one of the accepted answers."""
     acceptable = [each["text"] or [""] for each in rows.columns["answers"]]
-    correct = [told["prediction"] in texts for told, texts in zip(answers, acceptable, strict=True)]
-    return Confidences(np.array([told["score"] for told in answers]), np.array(correct))
+    correct = [each.prediction in texts for each, texts in zip(predictions, acceptable, strict=True)]
+    return Confidences(np.array([each.score for each in predictions]), np.array(correct))
 
 
-def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+def metric_inputs(predictions: list[Prediction], rows: Rows, task: Task) -> dict[str, list[Any]]:
     """Returns predicted texts, and the accepted answers of each row: [] if there is no answer."""
     return {
-        "predictions": [each["prediction"] for each in answers],
+        "predictions": [each.prediction for each in predictions],
         "references": [each["text"] for each in rows.columns["answers"]],
     }
 
 
-def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]] | None:
+def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[Prediction] | None:
     """Predicts "no answer" for every question, if the task has unanswerable questions."""
     if not task.unanswerable:
         return None
     without = sum(not _has_answer(train, row) for row in range(len(train))) / len(train)
-    return [{"prediction": "", "score": without} for _ in range(len(rows))]
+    return [Prediction("", without)] * len(rows)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.nn.functional import pad
 
 from tlnlp.heads.encoded import EncodedDataset
+from tlnlp.task import Prediction
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
@@ -80,22 +81,22 @@ class Spans:
         return cls(bounds, row[kept], starts[kept], ends[kept], scores[kept])
 
 
-def apply_threshold(answers: list[dict[str, Any]], threshold: float) -> list[dict[str, Any]]:
+def apply_threshold(predictions: list[Prediction], threshold: float) -> list[Prediction]:
     """Returns the predictions of `decode`, with "" wherever the task allows it and `null_odds` is above `threshold`
     (tau in Devlin et al. 2019, section 4.3)."""
     chosen = []
-    for answer in answers:
-        none = [each for each in answer["n_best"] if each["start"] == NOWHERE]
-        spans = [each for each in answer["n_best"] if each["start"] != NOWHERE]
-        is_none = bool(none) and answer["null_odds"] > threshold
+    for each in predictions:
+        none = [span for span in each.more["n_best"] if span["start"] == NOWHERE]
+        spans = [span for span in each.more["n_best"] if span["start"] != NOWHERE]
+        is_none = bool(none) and each.more["null_odds"] > threshold
         best = (none if is_none else spans or none or [{"text": "", "start": NOWHERE, "score": 0.0}])[0]
-        told = {"prediction": best["text"], "score": best["score"], "start": best["start"]}
-        chosen.append({**told, **answer, **told})
+        more = {**each.more, "start": best["start"]}
+        chosen.append(replace(each, prediction=best["text"], score=best["score"], more=more))
     return chosen
 
 
 def tune_threshold(
-    answers: list[dict[str, Any]], rows: Rows, score: Callable[[str, list[str]], tuple[float, float]]
+    predictions: list[Prediction], rows: Rows, score: Callable[[str, list[str]], tuple[float, float]]
 ) -> tuple[float, float, float]:
     """Finds the threshold for `apply_threshold` with the highest mean F1 on `rows`. Do not report scores on these rows.
 
@@ -110,10 +111,10 @@ def tune_threshold(
     sides together, and that a threshold exists for which "no answer" is predicted for all rows.
     """
     acceptable = [each["text"] for each in rows.columns["answers"]]
-    given = [each["prediction"] for each in apply_threshold(answers, np.inf)]
+    given = [each.prediction for each in apply_threshold(predictions, np.inf)]
     of_spans = np.asarray([score(text, texts) for text, texts in zip(given, acceptable, strict=True)])  # [rows, 2]
     of_none = np.asarray([score("", texts) for texts in acceptable])
-    odds = np.asarray([each["null_odds"] for each in answers])
+    odds = np.asarray([each.more["null_odds"] for each in predictions])
     order = np.argsort(odds, kind="stable")
     gained = np.cumsum((of_spans - of_none)[order], axis=0)  # by answering rows in the order of increasing odds
     last_of_equals = np.flatnonzero(np.append(np.diff(odds[order]) > 0, True))

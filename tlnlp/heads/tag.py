@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 from tlnlp.heads.confidences import Confidences
 from tlnlp.heads.encoded import NOT_SCORED, TOKENIZED_ROWS, EncodedDataset, Ragged, model_inputs, pad_features
 from tlnlp.heads.truncation import Template, tokens_of
+from tlnlp.task import Prediction
 
 if TYPE_CHECKING:
     from tlnlp.data.rows import Rows
@@ -154,7 +155,7 @@ def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
     return torch.stack([tags.to(confidences), confidences], dim=-1)
 
 
-def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[Prediction]:
     """Returns for each row the tags of its words, their probabilities, and the mean probability."""
     names = np.asarray(rows.labels or ())
     tags = [np.full(len(words), NO_WORD) for words in rows.columns["words"]]
@@ -167,34 +168,34 @@ def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task:
     if any((each == NO_WORD).any() for each in tags):
         raise RuntimeError("a word without a tag: each must have exactly one")
     return [
-        {"prediction": names[tag].tolist(), "score": float(chance.mean()), "scores": chance.round(4).tolist()}
+        Prediction(names[tag].tolist(), float(chance.mean()), chance.round(4).tolist())
         for tag, chance in zip(tags, confidences, strict=True)
     ]
 
 
-def confidences(answers: list[dict[str, Any]], rows: Rows, task: Task) -> Confidences:
+def confidences(predictions: list[Prediction], rows: Rows, task: Task) -> Confidences:
     """Returns the probability of each word's predicted tag."""
     names = rows.labels or ()
     correct = [
-        told == names[tag]
-        for answer, tags in zip(answers, rows.columns["tags"], strict=True)
-        for told, tag in zip(answer["prediction"], tags, strict=True)
+        predicted == names[tag]
+        for each, tags in zip(predictions, rows.columns["tags"], strict=True)
+        for predicted, tag in zip(each.prediction, tags, strict=True)
     ]
-    return Confidences(np.array([chance for answer in answers for chance in answer["scores"]]), np.array(correct))
+    return Confidences(np.array([chance for each in predictions for chance in each.scores]), np.array(correct))
 
 
-def metric_inputs(answers: list[dict[str, Any]], rows: Rows, task: Task) -> dict[str, list[Any]]:
+def metric_inputs(predictions: list[Prediction], rows: Rows, task: Task) -> dict[str, list[Any]]:
     """Returns tag names, one list per row."""
     names = rows.labels or ()
     return {
-        "predictions": [each["prediction"] for each in answers],
+        "predictions": [each.prediction for each in predictions],
         "references": [[names[tag] for tag in tags] for tags in rows.columns["tags"]],
     }
 
 
-def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[dict[str, Any]]:
+def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[Prediction]:
     """Predicts the most frequent tag of `train` for every word."""
     counts = Counter(tag for tags in train.columns["tags"] for tag in tags)
     tag, count = counts.most_common(1)[0]
     name, share = (train.labels or ())[tag], count / counts.total()
-    return [{"prediction": [name] * len(words), "score": share} for words in rows.columns["words"]]
+    return [Prediction([name] * len(words), share) for words in rows.columns["words"]]

@@ -23,13 +23,13 @@ from tlnlp.data.table import Table, show
 from tlnlp.errors import InputError
 from tlnlp.evaluation.calibration import calibrate
 from tlnlp.evaluation.predict import predict
-from tlnlp.evaluation.predictions import Prediction
 from tlnlp.heads.encoded import model_inputs
 from tlnlp.models.feature_classifier import FeatureClassifier
 from tlnlp.models.loading import load_tokenizer
 from tlnlp.models.task_file import load_network, read_task
 from tlnlp.runs.setup import pack
 from tlnlp.settings import Precision, Settings
+from tlnlp.task import Prediction
 from tlnlp.training.distributed import start_accelerator
 from tlnlp.training.plan import cut
 from tlnlp.transfer.groups import layer_stack
@@ -114,13 +114,15 @@ class Predictor:
 
     def _predict(self, data: Any, columns: dict[str, str]) -> list[Prediction]:
         (table,) = tables_of(data, FileFormat()).values()
-        return [Prediction.of(answer) for answer in self.answer(table, columns)]
+        return self.predict_table(table, columns)
 
     def _asked_roles(self) -> list[str]:
         """Returns the roles that a row needs for prediction, in the task's order."""
         return [role for role in self.task.columns.by_role() if role not in (*ASKED, WEIGHT, PROMPT)]
 
-    def answer(self, table: Table, chosen: dict[str, str], advance: Any = lambda items: None) -> list[dict[str, Any]]:
+    def predict_table(
+        self, table: Table, chosen: dict[str, str], advance: Any = lambda items: None
+    ) -> list[Prediction]:
         """Returns a prediction for each row of `table`, in order.
 
         Raises:
@@ -131,15 +133,15 @@ class Predictor:
         encoded = head.encode(rows, task, self.tokenizer, self.settings)
         if self.packing is None and self.accelerator.device.type == "cpu":
             self.packing = pack(self.model, encoded, task, self.tokenizer)
-        answers = predict(
+        predictions = predict(
             self.model, encoded, rows, task, self.tokenizer, self.settings.max_tokens, self.accelerator, advance
         )
         apply = getattr(head, "apply_threshold", None)
         if apply is not None and self.threshold is not None:
-            answers = apply(answers, self.threshold)
+            predictions = apply(predictions, self.threshold)
         if self.temperature is None:
-            return answers
-        return [answer | {"calibrated": calibrate(answer, self.temperature)} for answer in answers]
+            return predictions
+        return [replace(each, calibrated=calibrate(each, self.temperature)) for each in predictions]
 
     def _read(self, table: Table, chosen: dict[str, str]) -> Rows:
         roles = choose_roles(self.task, chosen)

@@ -14,6 +14,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from tlnlp.evaluation.metrics.entity_f1 import entity_scores
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
 from tlnlp.runs.folder import PREDICTIONS
+from tlnlp.task import Prediction
 
 MOST_LABELS = 12  # of a confusion matrix; with more labels, the most confused pairs are shown
 PAIRS_SHOWN = 15
@@ -21,25 +22,29 @@ PAIRS_SHOWN = 15
 LENGTHS = (0, 1, 2, 4, 8, 16)
 
 
-def read_predictions(folder: Path) -> list[dict[str, Any]]:
+def read_predictions(folder: Path) -> list[Prediction]:
     """Returns the lines of predictions.jsonl; [] if there is no such file."""
     path = folder / PREDICTIONS
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+    return (
+        [Prediction.of(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        if path.is_file()
+        else []
+    )
 
 
-def describe_answers(predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def describe_answers(predictions: Sequence[Prediction]) -> dict[str, Any]:
     """Returns {"confusion"}, {"pairs"}, {"types"} or {"lengths"}, depending on the kind of predictions; {} for
     numbers."""
-    if not predictions or "label" not in predictions[0] or predictions[0]["label"] is None:
+    if not predictions or predictions[0].label is None:
         return {}
     first = predictions[0]
-    if "n_best" in first:
+    if "n_best" in first.more:
         return {"lengths": _by_length(predictions)}
-    if isinstance(first["label"], list):
-        return _by_tag(predictions) if "scores" in first else {}
-    if isinstance(first["label"], float):
+    if isinstance(first.label, list):
+        return _by_tag(predictions) if first.scores is not None else {}
+    if isinstance(first.label, float):
         return {}
-    return _confuse([(str(each["label"]), str(each["prediction"])) for each in predictions])
+    return _confuse([(str(each.label), str(each.prediction)) for each in predictions])
 
 
 def _confuse(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
@@ -52,8 +57,8 @@ def _confuse(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
     return {"pairs": wrong[:PAIRS_SHOWN]}
 
 
-def _by_tag(predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    told, true = [each["prediction"] for each in predictions], [each["label"] for each in predictions]
+def _by_tag(predictions: Sequence[Prediction]) -> dict[str, Any]:
+    told, true = [each.prediction for each in predictions], [each.label for each in predictions]
     if any(tag[:2] in ("B-", "I-") for tags in true for tag in tags):
         return {"types": entity_scores(told, true)}
     flat_true, flat_told = ([tag for tags in each for tag in tags] for each in (true, told))
@@ -63,12 +68,12 @@ def _by_tag(predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {"types": {tag: dict(zip(names, each, strict=True)) for tag, *each in zip(tags, *scores, strict=True)}}
 
 
-def _by_length(predictions: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _by_length(predictions: Sequence[Prediction]) -> list[dict[str, Any]]:
     found: dict[int, list[tuple[float, float]]] = {}
     for each in predictions:
-        words = min((len(text.split()) for text in each["label"]), default=0)
+        words = min((len(text.split()) for text in each.label), default=0)
         place = next((i for i, most in enumerate(LENGTHS) if words <= most), len(LENGTHS))
-        found.setdefault(place, []).append(score_answer_or_none(each["prediction"], each["label"]))
+        found.setdefault(place, []).append(score_answer_or_none(each.prediction, each.label))
     return [
         {
             "words": _range(place),

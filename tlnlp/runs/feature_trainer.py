@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from tlnlp.heads.encoded import NOT_SCORED, EncodedDataset, Ragged, model_inputs
 from tlnlp.models.feature_classifier import FeatureClassifier
 from tlnlp.runs.setup import PreparedRun
 from tlnlp.runs.trainer import TrainingLog
-from tlnlp.task import MultiLabel, Regression
+from tlnlp.task import MultiLabel, Prediction, Regression
 from tlnlp.training.distributed import run_on_main
 from tlnlp.training.plan import cut, shard_micro_batches
 from tlnlp.training.signals import stop_requests
@@ -37,7 +37,7 @@ class FeatureTrainer:
         self.reader: FeatureClassifier = cast(FeatureClassifier, work.training.model)
         self.record = TrainingLog()
 
-    def learn(self) -> tuple[TrainingLog, list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+    def learn(self) -> tuple[TrainingLog, list[Prediction], dict[str, list[Prediction]]]:
         """Fits, and answers the reported rows: what was noted, the answers, and those to `PreparedRun.extra_splits`.
 
         Raises:
@@ -56,9 +56,9 @@ class FeatureTrainer:
             self._take(classifier)
             record.train_seconds = time.perf_counter() - began
             bar.say("answering")
-            answers = self._answer(work.encoded_eval, work.eval_rows, bar)
+            answers = self._predict(work.encoded_eval, work.eval_rows, bar)
             extra_splits = {
-                name: self._answer(encoded, rows, bar) for name, (encoded, rows) in work.extra_splits.items()
+                name: self._predict(encoded, rows, bar) for name, (encoded, rows) in work.extra_splits.items()
             }
             return record, answers, extra_splits
 
@@ -140,14 +140,14 @@ class FeatureTrainer:
             self.work.notes.append(note)
             self.screen.note(note)
 
-    def _answer(self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar) -> list[dict[str, Any]]:
+    def _predict(self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar) -> list[Prediction]:
         training, began = self.training, time.perf_counter()
-        answers = predict(
+        predictions = predict(
             training.model, encoded, rows, training.task, training.tokenizer, self.settings.max_tokens,
             self.accelerator, bar.advance,
         )  # fmt: skip
         self.record.evaluate_seconds += time.perf_counter() - began
-        return answers
+        return predictions
 
 
 def _lines(encoded: EncodedDataset) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Zero-shot cross-lingual transfer: how good the answers are in languages that were not learnt from.
+"""Zero-shot cross-lingual transfer: how good the predictions are in languages that were not learnt from.
 
 Targets are answered once nothing is left to be chosen: no weight and no choice of a checkpoint depends on them.
 """
@@ -19,15 +19,16 @@ from tlnlp.evaluation.scoring import headline, measure
 from tlnlp.evaluation.statistics import Estimate
 from tlnlp.evaluation.uncertainty import estimate_over, noise_of, row_variance
 from tlnlp.runs.setup import PreparedRun
+from tlnlp.task import Prediction
 
 # Texts looked at for script and pieces.
 SOME_ROWS = 2_000
 TOKEN_FACTS = ("pieces_per_word", "unknown_fraction", "long_fraction")
 
-Answers = list[dict[str, Any]]
+Predictions = list[Prediction]
 
 
-def answer_languages(work: PreparedRun, screen: RunConsole) -> dict[str, Answers]:
+def predict_languages(work: PreparedRun, screen: RunConsole) -> dict[str, Predictions]:
     """{language: an answer to each of its rows}, from the network as it will be saved."""
     if not work.target_languages:
         return {}
@@ -45,18 +46,21 @@ def answer_languages(work: PreparedRun, screen: RunConsole) -> dict[str, Answers
 
 
 def describe_languages(
-    work: PreparedRun, answers: Answers, further: Mapping[str, Answers], history: Sequence[Mapping[str, Any]]
+    work: PreparedRun,
+    predictions: Predictions,
+    further: Mapping[str, Predictions],
+    history: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any] | None:
     """{source, targets}: for each language its scores, what they vary by, and how the tokenizer copes with it.
 
     Args:
-        answers: to the reported rows, in the language learnt from.
+        predictions: to the reported rows, in the language learnt from.
         further: to those of the other languages.
         history: of the run; with `--show-oracle` it has each language's score after each epoch.
     """
     if not work.target_languages:
         return None
-    source = _describe(work, work.language or work.training.task.language, answers, work.eval_rows)
+    source = _describe(work, work.language or work.training.task.language, predictions, work.eval_rows)
     targets = [
         _describe(work, language, each, work.target_languages[language][1]) for language, each in further.items()
     ]
@@ -66,14 +70,14 @@ def describe_languages(
     return {"metric": next(iter(source["metrics"])), "source": source, "targets": targets}
 
 
-def _describe(work: PreparedRun, language: str, answers: Answers, rows: Rows) -> dict[str, Any]:
+def _describe(work: PreparedRun, language: str, predictions: Predictions, rows: Rows) -> dict[str, Any]:
     task, metric = work.training.task, headline(work.training.task, rows)
     metric_inputs, chance = (
-        task.head.metric_inputs(answers, rows, task),
+        task.head.metric_inputs(predictions, rows, task),
         task.head.majority_baseline(work.train_rows, rows, task),
     )
     noise = noise_of(task, metric_inputs, rows)
-    metrics = measure(task, answers, rows)
+    metrics = measure(task, predictions, rows)
     score = next(iter(metrics.values()))
     described: dict[str, Any] = {
         "language": language,

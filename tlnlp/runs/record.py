@@ -27,7 +27,7 @@ from tlnlp.runs.setup import PreparedRun, sample_batch
 from tlnlp.runs.summary import usage
 from tlnlp.runs.trainer import TrainingLog
 from tlnlp.runs.versions import versions_of
-from tlnlp.task import Task
+from tlnlp.task import Prediction, Task
 from tlnlp.training import files
 from tlnlp.transfer.groups import Group
 from tlnlp.transfer.phases import CLASSIFIER, Phase
@@ -38,19 +38,19 @@ LIBRARIES = ("tlnlp", "torch", "transformers", "datasets", "accelerate", "evalua
 def describe(
     work: PreparedRun,
     log: TrainingLog,
-    answers: list[dict[str, Any]],
-    extra_splits: Mapping[str, list[dict[str, Any]]],
-    further: Mapping[str, list[dict[str, Any]]],
+    predictions: list[Prediction],
+    extra_splits: Mapping[str, list[Prediction]],
+    further: Mapping[str, list[Prediction]],
 ) -> RunResult:
     """The result of a run.
 
     Args:
-        answers: to the rows that the result is about.
-        extra_splits, further: those to further splits, and to rows in further languages, by name.
+        predictions: for the rows that the result is about.
+        extra_splits, further: for further splits, and for rows in further languages, by name.
     """
     training, task, settings, run = work.training, work.training.task, work.training.settings, work.run
     rows, published, folder = work.eval_rows, run.request.recipe.published, run.request.folder
-    metrics = measure(task, answers, rows)
+    metrics = measure(task, predictions, rows)
     adapter = None if work.adapted is None or settings.merge else work.adapted.installed.adapter.kind
     return RunResult(
         task=task.name,
@@ -60,16 +60,16 @@ def describe(
         adapter=adapter,
         seed=settings.seed,
         metrics=metrics,
-        row_variance=_vary(task, next(iter(metrics.values())), answers, rows),
+        row_variance=_vary(task, next(iter(metrics.values())), predictions, rows),
         extra_splits={
             name: {"metrics": measure(task, each, work.extra_splits[name][1]), "rows": len(work.extra_splits[name][1])}
             for name, each in extra_splits.items()
         },
-        null_threshold=_tune_threshold(task, answers, rows),
-        calibration=_calibrate(task, answers, rows),
+        null_threshold=_tune_threshold(task, predictions, rows),
+        calibration=_calibrate(task, predictions, rows),
         majority=measure(task, task.head.majority_baseline(work.train_rows, rows, task), rows),
         published=None if published is None else {**vars(published), "settings": dict(published.settings)},
-        is_constant=_is_one_answer(answers),
+        is_constant=_is_one_answer(predictions),
         rows={"train": len(work.train_rows), "dev": len(rows)},
         groups=[
             {"name": each.name, "weights": each.size, "rates": [_rate(each, phase) for phase in training.phases]}
@@ -94,14 +94,14 @@ def describe(
         processes=training.accelerator.num_processes,
         device=str(training.accelerator.device),
         notes=work.notes,
-        mistakes=find_mistakes(task, answers, rows),
+        mistakes=find_mistakes(task, predictions, rows),
         facts=work.facts,
         settings=folders.plain(settings),
         versions=versions_of(*LIBRARIES),
         data_fingerprint=run.splits.fingerprint,
         identity=run.identity,
         output=str(folder),
-        languages=describe_languages(work, answers, further, log.history),
+        languages=describe_languages(work, predictions, further, log.history),
         command=run.request.command,
         usage=usage(task, folder / folders.MODEL, is_whole=adapter is None and training.phases[0].fit is None),
     )
@@ -115,9 +115,9 @@ def learning_weights(groups: Sequence[Group], phases: Sequence[Phase]) -> int:
     return sum(g.size if g.name in whole else g.bias_size if g.name in biases else 0 for g in groups)
 
 
-def _is_one_answer(answers: list[dict[str, Any]]) -> bool:
+def _is_one_answer(predictions: list[Prediction]) -> bool:
     """Whether the same is said to all rows; of tags and several labels: whether only one ever occurs."""
-    said = [answer["prediction"] for answer in answers]
+    said = [each.prediction for each in predictions]
     each = [part for whole in said for part in whole] if isinstance(said[0], list) else said
     return len(set(each)) <= 1
 
@@ -128,12 +128,12 @@ def _peak_mib() -> float:
     return most / (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes, Linux KiB
 
 
-def _tune_threshold(task: Task, answers: list[dict[str, Any]], rows: Rows) -> dict[str, float] | None:
+def _tune_threshold(task: Task, predictions: list[Prediction], rows: Rows) -> dict[str, float] | None:
     """Of questions that may have no answer: above which odds "there is none" is best on the dev rows. `predict` uses
     it; the metrics reported do not, since it was found on the very rows that they are reported on."""
     if not task.unanswerable:
         return None
-    threshold, f1, exact = tune_threshold(answers, rows, score_answer_or_none)
+    threshold, f1, exact = tune_threshold(predictions, rows, score_answer_or_none)
     return {"threshold": threshold, "best_f1": f1, "best_exact_match": exact}
 
 
@@ -144,23 +144,23 @@ def _rate(group: Group, phase: Phase) -> float | str | None:
     return phase.learning_rates.get(group.name)
 
 
-def _vary(task: Task, score: float, answers: list[dict[str, Any]], rows: Rows) -> float | None:
+def _vary(task: Task, score: float, predictions: list[Prediction], rows: Rows) -> float | None:
     """The variance of the first metric over rows; None of plain text, whose sequences are no rows."""
-    if len(answers) != len(rows):
+    if len(predictions) != len(rows):
         return None
-    return row_variance(task, score, noise_of(task, task.head.metric_inputs(answers, rows, task), rows), rows)
+    return row_variance(task, score, noise_of(task, task.head.metric_inputs(predictions, rows, task), rows), rows)
 
 
-def _calibrate(task: Task, answers: list[dict[str, Any]], rows: Rows) -> dict[str, Any] | None:
-    found = task.head.confidences(answers, rows, task)
+def _calibrate(task: Task, predictions: list[Prediction], rows: Rows) -> dict[str, Any] | None:
+    found = task.head.confidences(predictions, rows, task)
     return None if found is None or not len(found.correct) else describe_calibration(found)
 
 
 def write(
     work: PreparedRun,
     result: RunResult,
-    answers: list[dict[str, Any]],
-    further: Mapping[str, list[dict[str, Any]]],
+    predictions: list[Prediction],
+    further: Mapping[str, list[Prediction]],
 ) -> RunResult:
     """Writes model, predictions and result, in this order: a result says that all else is there and was read back.
     Returns the result with the model's size."""
@@ -184,7 +184,7 @@ def write(
         None if adapted is None else adapted.record(), (result.calibration or {}).get("temperature"),
     )  # fmt: skip
     saving.check_saved(place, training.model, head, sample_batch(work), load_network)
-    files.write_text(folder / folders.PREDICTIONS, lines_of(work.eval_rows, answers))
+    files.write_text(folder / folders.PREDICTIONS, lines_of(work.eval_rows, predictions))
     for language, each in further.items():
         (folder / folders.LANGUAGES).mkdir(exist_ok=True)
         files.write_text(

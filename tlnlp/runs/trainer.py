@@ -17,6 +17,7 @@ from tlnlp.evaluation.scoring import is_better, measure
 from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.runs.folder import BEST, CHECKPOINTS
 from tlnlp.runs.setup import PreparedRun
+from tlnlp.task import Prediction
 from tlnlp.training import checkpoint
 from tlnlp.training.loop import Step, train
 from tlnlp.training.signals import stop_requests
@@ -84,7 +85,7 @@ class Trainer:
         self._loss_sum = torch.zeros((), dtype=torch.float32, device=self.accelerator.device)
         self._curve_sum = torch.zeros_like(self._loss_sum)
 
-    def learn(self) -> tuple[TrainingLog, list[dict[str, Any]], dict[str, list[dict[str, Any]]]]:
+    def learn(self) -> tuple[TrainingLog, list[Prediction], dict[str, list[Prediction]]]:
         """Trains to the end and predicts the rows to report on: what was noted, the answers, those to the extra splits.
 
         Raises:
@@ -122,9 +123,9 @@ class Trainer:
                 checkpoint.load_weights(self.folder / BEST, self.training.model)
                 self._run_all_layers()  # those that the last phase froze may be those of an earlier one now
             bar.say("answering")
-            answers = self._answer(work.encoded_eval, work.eval_rows, bar)
+            answers = self._predict(work.encoded_eval, work.eval_rows, bar)
             extra_splits = {
-                name: self._answer(encoded, rows, bar) for name, (encoded, rows) in work.extra_splits.items()
+                name: self._predict(encoded, rows, bar) for name, (encoded, rows) in work.extra_splits.items()
             }
             self._run_all_layers()
             return record, answers, extra_splits
@@ -183,7 +184,7 @@ class Trainer:
         due = self._scorings(step.epoch + 1) > self._scorings(step.epoch)
         if due and (step.updates_done < step.updates or best_wanted):
             bar.say("scoring dev")
-            answers = self._answer(self.work.encoded_dev, self.work.dev_rows, bar)
+            answers = self._predict(self.work.encoded_dev, self.work.dev_rows, bar)
             entry["metrics"] = measure(self.training.task, answers, self.work.dev_rows)
         if best_wanted:
             self._keep_best(entry)
@@ -196,7 +197,7 @@ class Trainer:
     def _score_language(self, language: str, bar: ProgressBar) -> float:
         bar.say(f"scoring {language}")
         encoded, rows = self.work.target_languages[language]
-        return next(iter(measure(self.training.task, self._answer(encoded, rows, bar), rows).values()))
+        return next(iter(measure(self.training.task, self._predict(encoded, rows, bar), rows).values()))
 
     def _mind_patience(self, step: Step, entry: dict[str, Any], bar: ProgressBar) -> None:
         """Ends the phase where its dev score has not risen for `--patience` epochs. Kept in the checkpoint, as all of
@@ -226,15 +227,15 @@ class Trainer:
                 checkpoint.save_weights(self.folder / BEST, self.training.model, self.record.best)
             self.accelerator.wait_for_everyone()
 
-    def _answer(self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar) -> list[dict[str, Any]]:
+    def _predict(self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar) -> list[Prediction]:
         training, began = self.training, time.perf_counter()
-        answers = predict(
+        predictions = predict(
             training.model, encoded, rows, training.task, training.tokenizer, self.settings.max_tokens,
             self.accelerator, bar.advance, training.frozen,
         )  # fmt: skip
         training.set_trainable()  # the epochs that follow learn on
         self.record.evaluate_seconds += time.perf_counter() - began
-        return answers
+        return predictions
 
     def _save_due(self, step: Step) -> bool:
         if self.settings.save_every is not None:
