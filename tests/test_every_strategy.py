@@ -22,6 +22,7 @@ from tlnlp.models.task_file import load_network
 from tlnlp.recipe import Recipe
 from tlnlp.run import run_once
 from tlnlp.runs.request import Request
+from tlnlp.runs.result import RunResult
 from tlnlp.settings import Settings
 from tlnlp.training.distributed import start_accelerator
 from tlnlp.transfer.adapter_strategies import ADAPTERS, MERGEABLE
@@ -78,7 +79,7 @@ def settings_of(
     return recipe, recipe.settings(**(asked | few_rows(recipe, head, data, rows_for)))
 
 
-def run(recipe: Recipe, settings: Settings, folder: Path) -> dict[str, Any]:
+def run(recipe: Recipe, settings: Settings, folder: Path) -> RunResult:
     request = replace(Request.of(recipe, settings), folder=folder)
     return run_once(request, start_accelerator(), RunConsole(speaks=False, quiet=True))
 
@@ -105,7 +106,7 @@ def test_a_strategy_runs_and_its_model_is_loaded_again_or_it_is_refused(
     else:
         # The saved model was loaded and its logits compared before there was a result.
         result = run(recipe, settings, folder)
-        assert result["adapter"] == (strategy if strategy in ADAPTERS else None)
+        assert result.adapter == (strategy if strategy in ADAPTERS else None)
         names = saved_files(folder)
         assert ("model.safetensors" in names) is (strategy not in ADAPTERS)
         assert ("classifier.safetensors" in names) is (strategy == "shallow")
@@ -134,7 +135,7 @@ def test_a_merged_adapter_leaves_a_whole_model(
     model = request.getfixturevalue(architecture)
     recipe, settings = settings_of(strategy, head, model, tmp_path, rows_for)
     result = run(recipe, Settings(**{**vars(settings), "merge": True}), tmp_path / "run")
-    assert result["adapter"] is None
+    assert result.adapter is None
     names = saved_files(tmp_path / "run")
     assert "model.safetensors" in names
     assert not any(name.startswith("adapter") for name in names)

@@ -111,7 +111,7 @@ def test_an_own_head_learns_by_its_own_loss_and_is_found_again_in_a_fresh_proces
         task_with(tlnlp.heads.sentence), reviews, model=bert, output_dir=mine / "plain", epochs=1, max_length=32,
         batch_size=16, no_report=True, quiet=True,
     )  # fmt: skip
-    assert done.result["history"][0]["loss"] < 0.6 * plain.result["history"][0]["loss"]
+    assert done.result.history[0]["loss"] < 0.6 * plain.result.history[0]["loss"]
     said = []
     for importable in (True, False):
         run_function(answer_elsewhere, done.folder, texts, mine, importable, mine / "answer", processes=1)
@@ -124,15 +124,15 @@ def test_an_own_strategy_is_a_function_or_its_import_path(mine: Path, reviews: P
     own = importlib.import_module("mine")
 
     done = run(mine, task_with(tlnlp.heads.sentence), reviews, bert, strategy=own.only_the_top)
-    assert [phase["name"] for phase in done.result["phases"]] == ["top"]
-    learnt = {group["name"]: group["rates"][0] for group in done.result["groups"]}
+    assert [phase["name"] for phase in done.result.phases] == ["top"]
+    learnt = {group["name"]: group["rates"][0] for group in done.result.groups}
     assert learnt["embeddings"] is None and learnt["layer 1"] is None
-    assert learnt["head"] == learnt["layer 2"] == done.result["settings"]["learning_rate"]
-    assert done.result["settings"]["strategy"] == "mine.only_the_top"
+    assert learnt["head"] == learnt["layer 2"] == done.result.settings["learning_rate"]
+    assert done.result.settings["strategy"] == "mine.only_the_top"
     other = run(
         mine, task_with(tlnlp.heads.sentence), reviews, bert, strategy="mine.only_the_top:factor=0.5", overwrite=True
     )
-    assert other.result["groups"][-1]["rates"] == [learnt["head"] / 2]
+    assert other.result.groups[-1]["rates"] == [learnt["head"] / 2]
     with pytest.raises(tlnlp.InputError, match="importable"):
         run(mine, task_with(tlnlp.heads.sentence), reviews, bert, strategy="mine.no_such", overwrite=True)
     with pytest.raises(tlnlp.InputError, match="layer 99"):
@@ -159,5 +159,5 @@ def test_keep_best_heeds_that_a_lower_score_of_an_own_metric_is_better(mine: Pat
     own = importlib.import_module("mine")
 
     done = run(mine, task_with(tlnlp.heads.sentence, own.wrong), reviews, bert, keep="best", epochs=3)
-    scores = [epoch["metrics"]["wrong"] for epoch in done.result["history"]]
-    assert done.result["best"]["score"] == min(scores)
+    scores = [epoch["metrics"]["wrong"] for epoch in done.result.history]
+    assert (done.result.best or {})["score"] == min(scores)

@@ -69,11 +69,11 @@ def test_rows_in_memory_give_the_run_that_files_give(
         output_dir=tmp_path / "memory", **SMALL,
     )  # fmt: skip
     assert of_memory.metrics == of_files.metrics
-    assert of_memory.result["data_fingerprint"] == of_files.result["data_fingerprint"]
+    assert of_memory.result.data_fingerprint == of_files.result.data_fingerprint
     assert [each.prediction for each in of_memory.predictions] == [each.prediction for each in of_files.predictions]
     # The row that is at fault is named as Python counts, from 0; in a file as an editor does.
     assert [each.row for each in of_memory.predictions] == [each.row - 1 for each in of_files.predictions]
-    call = of_memory.result["command"]
+    call = of_memory.result.command
     assert call.startswith("tlnlp.train('sst2', data=data, ") and "epochs=1" in call
     page = of_memory.report().read_text(encoding="utf-8")
     assert "tlnlp.train(" in page
@@ -96,7 +96,7 @@ def test_class_names_of_a_dataset_are_its_labels(rows: dict[str, Rows], bert: Pa
     as_dataset = datasets.Dataset.from_list(other_way, features=features)
     plain = tlnlp.train("sst2", rows["train"], model=bert, output_dir=tmp_path / "plain", **SMALL)
     named = tlnlp.train("sst2", as_dataset, model=bert, output_dir=tmp_path / "named", **SMALL)
-    assert named.result["data_fingerprint"] == plain.result["data_fingerprint"]
+    assert named.result.data_fingerprint == plain.result.data_fingerprint
 
 
 @pytest.mark.parametrize(

@@ -30,9 +30,9 @@ def test_rows_that_are_reported_on_have_no_say_in_which_weights_are_kept(bert: P
         )  # fmt: skip
         runs.append(run)
     plain, other = (run.result for run in runs)
-    assert other["metrics"]["pearson"] == pytest.approx(-plain["metrics"]["pearson"], abs=1e-6), "they are reported on"
-    assert plain["metrics"]["pearson"] != plain["best"]["score"]
-    assert [entry["metrics"] for entry in other["history"]] == [entry["metrics"] for entry in plain["history"]]
-    assert other["best"] == plain["best"]
+    assert other.metrics["pearson"] == pytest.approx(-plain.metrics["pearson"], abs=1e-6), "they are reported on"
+    assert plain.metrics["pearson"] != plain.best["score"]
+    assert [entry["metrics"] for entry in other.history] == [entry["metrics"] for entry in plain.history]
+    assert other.best == plain.best
     weights = [(run.folder / "model" / "model.safetensors").read_bytes() for run in runs]
     assert weights[0] == weights[1]

@@ -7,7 +7,7 @@ import math
 import types
 import typing
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tlnlp.errors import InputError, did_you_mean
@@ -32,7 +32,7 @@ class StrategyChoice:
     text: str
     name: str
     function: Strategy
-    options: dict[str, Any]
+    options: dict[str, Any] = field(hash=False)  # as `text` says
 
     @property
     def is_from_scratch(self) -> bool:
