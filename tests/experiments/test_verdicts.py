@@ -115,7 +115,7 @@ def test_an_advantage_seen_from_the_other_side_has_the_other_sign() -> None:
 
 
 def test_the_terminal_is_eighty_columns_wide_and_has_score_interval_and_cost() -> None:
-    names = ("from_scratch", "full", "layer_decay:rate=0.95", "head_then_full", "shallow:strength=1,layer=mix")
+    names = ("from_scratch", "full", "layer_decay:decay=0.95", "head_then_full", "shallow:strength=1,layer=mix")
     found = simulate(dict.fromkeys(names, (*SCRATCH, 0.8, 0.85)), sizes=(*SIZES, 4096, 16384))
     shown = showing.for_terminal(found)
     assert max(map(len, shown.splitlines())) <= 80
