@@ -1,12 +1,36 @@
-"""matplotlib as all pictures here want it: files only, letters as letters, the same numbers the same file."""
+"""matplotlib as all pictures here want it: letters as letters, the same numbers the same file, and nothing of the
+caller's touched. pyplot is left alone: it has one backend a process, and in a notebook that is the reader's, for their
+own pictures."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
 
 import matplotlib
+from matplotlib.figure import Figure
 
-matplotlib.use("Agg")  # no window, no display
+SVG: Any = {"svg.hashsalt": "tlnlp", "svg.fonttype": "none"}
 
-import matplotlib.pyplot as plt
 
-plt.rcParams["svg.hashsalt"] = "tlnlp"
-plt.rcParams["svg.fonttype"] = "none"
+class Picture(Figure):
+    """A figure that belongs to no window. A notebook shows it as an image, whatever its backend is."""
 
-__all__ = ["plt"]
+    def __init__(self, size: tuple[float, float], **options: Any) -> None:
+        """Of so many inches."""
+        super().__init__(figsize=size, layout="constrained", facecolor="white", **options)
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        # The name of the version would make it another file with each release of matplotlib.
+        self.savefig(file, format="png", dpi=100, metadata={"Software": None})
+        return file.getvalue()
+
+    def save_svg(self, file: Path | io.StringIO, **options: Any) -> None:
+        """As text, the same at any time."""
+        with matplotlib.rc_context(SVG):
+            self.savefig(file, format="svg", metadata={"Date": None}, **options)
+
+
+__all__ = ["Picture"]

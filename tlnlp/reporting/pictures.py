@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tlnlp.display.plotting import plt
+from tlnlp.display.plotting import Picture
 
 # A colour that nothing is drawn in: it becomes the colour of the page's text.
 INK = "#010203"
@@ -16,8 +16,9 @@ BLUE, ORANGE = "#3D8FD1", "#E07B39"
 SIZE = (6.4, 2.9)
 
 
-def _figure() -> tuple[Any, Any]:
-    figure, axes = plt.subplots(figsize=SIZE, layout="constrained")
+def _figure() -> tuple[Picture, Any]:
+    figure = Picture(SIZE)
+    axes = figure.subplots()
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("bottom", "left"):
@@ -28,11 +29,10 @@ def _figure() -> tuple[Any, Any]:
     return figure, axes
 
 
-def _svg(figure: Any, title: str) -> str:
+def _svg(figure: Picture, title: str) -> str:
     """The picture as an element of the page, with words for who cannot see it."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    plt.close(figure)
+    figure.save_svg(file, transparent=True)
     text = file.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     # Several pictures stand in one page: what they refer to by name must not meet.
@@ -48,6 +48,12 @@ def _label(axes: Any, x: str, y: str) -> None:
 
 
 def draw_learning(result: Mapping[str, Any]) -> str | None:
+    """`plot_learning` as an element of the page."""
+    figure = plot_learning(result)
+    return None if figure is None else _svg(figure, "learning curve")
+
+
+def plot_learning(result: Mapping[str, Any]) -> Picture | None:
     """The loss of the updates, and beside it the dev score after each epoch; None where there is neither."""
     curve, history = result.get("curve") or [], result["history"]
     if len(curve) < 2:
@@ -69,7 +75,7 @@ def draw_learning(result: Mapping[str, Any]) -> str | None:
         other.tick_params(colors=INK, labelsize=9)
         for side in other.spines.values():
             side.set_visible(False)
-    return _svg(figure, "learning curve")
+    return figure
 
 
 def draw_reliability(calibration: Mapping[str, Any]) -> str:
