@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tlnlp.data.rows import Rows
@@ -32,6 +32,12 @@ class Prediction:
     row: int | None = None
     label: Any = None
     more: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        """Without what is not known of this row."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        known = [f"{name}={value!r}" for name, value in values.items() if value is not None and value != {}]
+        return f"Prediction({', '.join(known)})"
 
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> Prediction:

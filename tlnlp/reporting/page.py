@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from html import escape
+from pathlib import Path, PosixPath
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -22,6 +23,16 @@ from tlnlp.runs.result import find_control
 from tlnlp.training.files import room_wanted, write_text
 
 Result = Mapping[str, Any]
+
+
+class Report(PosixPath):
+    """The file of a page. A notebook shows the page itself, in a frame of its own: it has styles for a whole page."""
+
+    def _repr_html_(self) -> str | None:
+        if not self.is_file():  # what is derived from this path (`.parent`) is of its class
+            return None
+        page = escape(self.read_text(encoding="utf-8"))
+        return f'<iframe srcdoc="{page}" title="report" style="width: 100%; height: 40em; border: 0"></iframe>'
 
 
 def read_result(folder: Path) -> dict[str, Any]:

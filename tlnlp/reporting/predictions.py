@@ -11,8 +11,10 @@ from typing import Any
 
 from sklearn.metrics import precision_recall_fscore_support
 
+from tlnlp.errors import InputError
 from tlnlp.evaluation.metrics.entity_f1 import entity_scores
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
+from tlnlp.evaluation.predictions import Prediction
 from tlnlp.runs.folder import PREDICTIONS
 
 MOST_LABELS = 12  # of a matrix that can be read; of more the pairs that are confused most
@@ -49,6 +51,27 @@ def _confuse(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         return {"confusion": {"labels": labels, "counts": grid}}
     wrong = [(label, told, count) for (label, told), count in counts.most_common() if label != told]
     return {"pairs": wrong[:PAIRS_SHOWN]}
+
+
+def count_confusions(predictions: Sequence[Prediction], task: str) -> tuple[list[str], list[list[int]]]:
+    """The labels that occur, and how often each (a line) got each prediction (a column); of tags word by word.
+
+    Raises:
+        InputError: labels and predictions are not of one kind of names.
+    """
+    pairs: list[tuple[Any, Any]] = []
+    for each in predictions:
+        is_tagged = isinstance(each.label, list) and isinstance(each.prediction, list) and each.scores is not None
+        pairs += zip(each.label, each.prediction, strict=True) if is_tagged else [(each.label, each.prediction)]
+    if not pairs or not all(isinstance(name, str) for pair in pairs for name in pair):
+        raise InputError(
+            expected="a run whose predictions are labels, one for each row or word",
+            found=f"{task}, whose predictions are others",
+            change="look at mistakes and predictions instead",
+        )
+    labels = sorted({label for pair in pairs for label in pair})
+    counts = Counter(pairs)
+    return labels, [[counts[label, told] for told in labels] for label in labels]
 
 
 def _by_tag(predictions: Sequence[dict[str, Any]]) -> dict[str, Any]:
