@@ -85,6 +85,7 @@ def test_languages_are_a_line_each_the_one_learnt_from_first(many_languages: Pat
     assert table["accuracy"].tolist() == [
         run.metrics["accuracy"], *(each["metrics"]["accuracy"] for each in run.result["languages"]["targets"]),
     ]  # fmt: skip
+    assert table["gap"].tolist() == [run.metrics["accuracy"] - each for each in table["accuracy"]]
     assert table["script"].tolist() == ["Latin", "Latin", "Arabic"]
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import tlnlp
+from tlnlp.commands import compare
+from tlnlp.experiments.workers import Stopped
 
 
 def test_a_grid_on_rows_in_memory_gives_a_table_and_verdicts(reviews: Path, bert: Path, tmp_path: Path) -> None:
@@ -39,3 +41,19 @@ def test_a_grid_on_rows_in_memory_gives_a_table_and_verdicts(reviews: Path, bert
 def test_a_grid_that_cannot_be_is_refused_in_words(reviews: Path) -> None:
     with pytest.raises(tlnlp.InputError, match="did you mean lora"):
         tlnlp.compare("sst2", reviews, strategies=["lorra"], rows=[16])
+
+
+def test_a_grid_that_was_stopped_says_that_the_same_call_goes_on(
+    reviews: Path, bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped(*arguments: object) -> None:
+        raise Stopped
+
+    monkeypatch.setattr(compare, "make_runs", stopped)
+    with pytest.raises(KeyboardInterrupt, match="stopped after run 0 of 6; the same call goes on") as interrupted:
+        tlnlp.compare("sst2", reviews, models=[bert], rows=[16], seeds=2, output_dir=tmp_path / "grid", quiet=True)
+    assert isinstance(interrupted.value, tlnlp.Interrupted)
+    assert capsys.readouterr().out == ""
+    monkeypatch.chdir(tmp_path)
+    assert compare.main(["sst2", "--data", str(reviews), "--models", str(bert), "--rows", "16", "--seeds", "2"]) == 130
+    assert "Stopped: 0 of 6 runs are done. To go on:\n  tlnlp compare sst2 --data" in capsys.readouterr().out

@@ -22,6 +22,7 @@ from tlnlp.reporting.page import Report, save_page
 from tlnlp.reporting.pictures import plot_learning
 from tlnlp.reporting.predictions import count_confusions
 from tlnlp.runs import folder as folders
+from tlnlp.runs.languages import gap_between
 from tlnlp.runs.result import place_of_model
 
 # The columns of a table of mistakes that come after the texts.
@@ -83,8 +84,8 @@ class Run:
 
     @property
     def languages(self) -> pd.DataFrame:
-        """A line for each language, that learnt from first: rows, metrics, the majority baseline, pieces a word; of
-        several seeds means.
+        """A line for each language, that learnt from first: rows, metrics, the gap to that one, the majority
+        baseline, pieces a word; of several seeds means.
 
         Raises:
             InputError: the run was not asked in other languages.
@@ -98,7 +99,7 @@ class Run:
             )
         return pd.DataFrame(
             {"language": each["language"], "rows": each["rows"], **each["metrics"]}
-            | {name: each[name] for name in OF_LANGUAGES}
+            | {"gap": gap_between(found["source"], each).value, **{name: each[name] for name in OF_LANGUAGES}}
             for each in (found["source"], *found["targets"])
         )
 
