@@ -204,6 +204,7 @@ def test_its_links_lead_somewhere(stored: Any) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3_600)  # minutes on a free machine, but it learns 22 times
 def test_the_quickstart_runs_and_shows_what_is_stored(stored: Any, tmp_path: Path) -> None:
     """From the top, in an empty folder. What follows from the rows alone is the same to the letter; what was learnt
     here and there may differ by a few rows, since no two kinds of CPU round alike."""
