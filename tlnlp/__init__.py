@@ -21,11 +21,15 @@ from tlnlp.runs.versions import __version__
 from tlnlp.task import Columns, Data, MultiLabel, Regression, Task
 
 if TYPE_CHECKING:
-    from tlnlp.commands.python_calls import Comparison, Run
+    import pandas as pd
+
+    from tlnlp.commands.python_results import Comparison, Run
+    from tlnlp.inference.masked_words import FilledMask
     from tlnlp.inference.predictor import Predictor
 
 # Brings torch and transformers: it waits until it is called.
 _calls = lazy_module("tlnlp.commands.python_calls")
+_samples = lazy_module("tlnlp.data.samples")
 
 
 def train(
@@ -89,6 +93,7 @@ def compare(
     seeds: int | Sequence[int] = 5,
     columns: Mapping[str, str] | None = None,
     output_dir: str | Path | None = None,
+    quiet: bool = False,
     **settings: Any,
 ) -> Comparison:
     """Runs a grid of strategies or checkpoints, numbers of train rows and seeds, and says what it can tell.
@@ -98,14 +103,47 @@ def compare(
         data, columns, settings: as in `train`.
         strategies, models, rows, fractions, seeds: as `tlnlp compare --help` has them.
         output_dir: where all goes; runs/compare/TASK-DATA if None. What is there already is not run again.
+        quiet: print nothing.
 
     Raises:
         InputError: in words, before anything runs.
     """
     return _calls.compare(
         recipe, data, strategies=strategies, models=models, rows=rows, fractions=fractions, seeds=seeds,
-        columns=columns, output_dir=output_dir, **settings,
+        columns=columns, output_dir=output_dir, quiet=quiet, **settings,
     )  # fmt: skip
+
+
+def fill_mask(
+    text: str, *, model: str | Path = "mini", top: int = 5, pieces: int = 2, words: Sequence[str] = ()
+) -> list[FilledMask]:
+    """The likeliest words in the place of [MASK], each with its probability.
+
+    Args:
+        text: with [MASK] where a word is, whatever the checkpoint calls its mask; there may be several.
+        model: a bundled name, a folder, or a Hub id.
+        top: answers given.
+        pieces: word pieces that a word may be made of, at most.
+        words: only these, each with its probability.
+
+    Raises:
+        InputError: the checkpoint has no masked-word head, or the text no mask.
+    """
+    return _calls.fill_mask(text, model=model, top=top, pieces=pieces, words=words)
+
+
+def load_sample(name: str, split: str = "train", language: str | None = None) -> pd.DataFrame:
+    """The rows of a bundled sample, to look at and to try things on.
+
+    Args:
+        name: "reviews", "entailment", "entities", ...
+        split: "train" or "validation".
+        language: "de", "es", "fa", "fr" or "ru", where the sample has been translated; English if None.
+
+    Raises:
+        InputError: there is no such sample; it says which there are.
+    """
+    return _samples.load_sample(name, split, language)
 
 
 __all__ = [
@@ -122,8 +160,10 @@ __all__ = [
     "Task",
     "__version__",
     "compare",
+    "fill_mask",
     "heads",
     "load",
+    "load_sample",
     "metrics",
     "train",
 ]

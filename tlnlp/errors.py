@@ -22,14 +22,19 @@ class InputError(ValueError):
     def __str__(self) -> str:
         return f"expected: {self.expected}\nfound:    {self.found}\nchange:   {self.change}"
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in place of a traceback, whose frames say nothing of what was given."""
+        return [f"{type(self).__name__}: what was given cannot be used", *str(self).splitlines()]
+
 
 class Interrupted(KeyboardInterrupt):
     """The run was asked to stop (Ctrl-C, SIGTERM); a checkpoint has been written, where there are updates.
 
     Args:
-        done: optimiser updates in the checkpoint; or so many of the rows, where nothing is kept of so short a run.
-        whole: optimiser updates, or rows, of the whole run.
-        unit: "update" or "row".
+        done: optimiser updates in the checkpoint; or so many of the rows, where nothing is kept of so short a run; or
+            finished runs of a comparison.
+        whole: optimiser updates, or rows, of the whole run; or runs.
+        unit: "update", "row" or "run".
         advice: how to go on.
     """
 
@@ -39,6 +44,10 @@ class Interrupted(KeyboardInterrupt):
 
     def __str__(self) -> str:
         return f"stopped after {self.unit} {self.done:,} of {self.whole:,}" + (f"; {self.advice}" * bool(self.advice))
+
+    def _render_traceback_(self) -> list[str]:
+        """As that of `InputError`: where the run was stopped is not of interest."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -113,6 +113,12 @@ class Prediction:
     label: Any = None
     more: Mapping[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        """Leaves out what is not known."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        known = [f"{name}={value!r}" for name, value in values.items() if value is not None and value != {}]
+        return f"Prediction({', '.join(known)})"
+
     @classmethod
     def of(cls, line: Mapping[str, Any]) -> Prediction:
         """Reads the form of `predictions.jsonl`, see `as_json`."""

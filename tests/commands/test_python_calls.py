@@ -127,7 +127,7 @@ def test_rows_that_cannot_be_used_are_refused_in_words_as_a_value_error(data: An
     [
         ("sst3", {}, "did you mean sst2"),
         ("sst2", {"epoch": 3}, "did you mean epochs"),
-        ("sst2", {"epochs": 0}, "--epochs: at least 1"),
+        ("sst2", {"epochs": 0}, "expected: epochs: at least 1"),
         ("sst2", {"strategy": "lorra"}, "did you mean lora"),
         ("sst2", {"model": "no/such"}, "no/such"),
     ],

@@ -8,7 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
+from tlnlp.display.console import new_console
 from tlnlp.display.quiet import quiet_libraries
+from tlnlp.errors import Interrupted
 from tlnlp.evaluation.scoring import headline
 from tlnlp.experiments import tables as showing
 from tlnlp.experiments.arguments import CompareArguments, read_arguments
@@ -36,12 +38,26 @@ NAME = "compare"
 
 
 def main(arguments: list[str]) -> int:
-    """The command line of `tlnlp compare`. Exit status 0 if all runs have a result (or were refused with a message), 1
-    if one crashed, 2 if all were refused, 130 if it was stopped."""
+    """The command line of `tlnlp compare`: exit status of `run_comparison`, or 130 if it was stopped."""
+    try:
+        return run_comparison(arguments)
+    except Interrupted as stop:
+        said = f"Stopped: {stop.done} of {stop.whole} runs are done. To go on:\n  {stop.advice}"
+        new_console().print(said, markup=False, soft_wrap=True)
+        return 130
+
+
+def run_comparison(arguments: list[str], *, quiet: bool = False) -> int:
+    """Runs the grid. Returns 0 if all runs have a result (or were refused with a message), 1 if one crashed, 2 if all
+    were refused.
+
+    Raises:
+        Interrupted: it was stopped; `advice` is the command that resumes it.
+    """
     asked, recipe, settings, passed = read_arguments(arguments)
     quiet_libraries()
     start_server()
-    console = Console(highlight=False)
+    console = new_console(quiet=quiet)
     command = shlex.join(["tlnlp", NAME, *arguments])
     grid = plan_grid(asked, recipe, settings)
     with locked(grid.folder):
@@ -49,19 +65,16 @@ def main(arguments: list[str]) -> int:
             outcomes = _run_missing(grid, asked, passed, console)
         except Stopped:
             done = sum(is_finished(run) for run in grid.runs)
-            console.print(
-                f"Stopped: {done} of {len(grid.runs)} runs are done. To go on:\n  {command}",
-                markup=False, soft_wrap=True,
-            )  # fmt: skip
-            return 130
+            raise Interrupted(done, len(grid.runs), "run", command) from None
         failures = {run: each for run, each in outcomes.items() if each.kind in (REFUSED, CRASHED)}
         status = int(any(each.kind == CRASHED for each in failures.values()))
         finished = [run for run in grid.runs if is_finished(run)]
         if finished:
             _report(grid, finished, failures, recipe, console, command)
         else:
+            aloud = new_console()  # why there is no result is said to whoever wants no other word, too
             for run, each in failures.items():
-                console.print(f"{run.name}: {each.kind}:\n{each.words}", markup=False, soft_wrap=True)
+                aloud.print(f"{run.name}: {each.kind}:\n{each.words}", markup=False, soft_wrap=True)
             status = status or 2
     return status
 

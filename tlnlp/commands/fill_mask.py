@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import tyro
@@ -46,29 +47,33 @@ class FillMaskArguments:
 def main(arguments: list[str]) -> int:
     """The command line of `tlnlp fill-mask`."""
     asked = tyro.cli(FillMaskArguments, args=arguments, prog="tlnlp fill-mask", config=(tyro.conf.FlagCreatePairsOff,))
-    for name in ("top", "pieces"):
-        if getattr(asked, name) < 1:
-            raise InputError(expected=f"--{name}: at least 1", found=str(getattr(asked, name)), change=f"--{name}")
     quiet_libraries()
-    filler = MaskFiller.load(asked.model)
+    fill = partial(fill_texts, model=asked.model, top=asked.top, pieces=asked.pieces, words=asked.words)
     if not asked.text:
-        for line in read_lines(sys.stdin):
-            found = _find(filler, line, asked)
+        for line, found in fill(read_lines(sys.stdin)):
             answers = [{"words": list(each.words), "probability": each.probability} for each in found]
             print(json.dumps({"text": line, "answers": answers}, ensure_ascii=False), flush=True)
         return 0
-    for text in asked.text:
+    for text, found in fill(asked.text):
         print(text)
-        print(
-            "\n".join(lines_of([(" ... ".join(each.words), each.probability) for each in _find(filler, text, asked)]))
-        )
+        print("\n".join(lines_of([(" ... ".join(each.words), each.probability) for each in found])))
     return 0
 
 
-def _find(filler: MaskFiller, text: str, asked: FillMaskArguments) -> Sequence[FilledMask]:
-    if asked.words:
-        return filler.compare(text, asked.words)
-    return filler.fill(text, top=asked.top, pieces=asked.pieces)
+def fill_texts(
+    texts: Iterable[str], *, model: str, top: int, pieces: int, words: Sequence[str]
+) -> Iterator[tuple[str, list[FilledMask]]]:
+    """Each text with the likeliest words, or with all of `words`, in the place of its masks.
+
+    Raises:
+        InputError: a number that cannot be, before the model is loaded; or a text that cannot be filled.
+    """
+    for name, value in (("top", top), ("pieces", pieces)):
+        if value < 1:
+            raise InputError(expected=f"--{name}: at least 1", found=str(value), change=f"--{name}")
+    filler = MaskFiller.load(model)
+    for text in texts:
+        yield text, filler.compare(text, words) if words else filler.fill(text, top=top, pieces=pieces)
 
 
 def read_lines(source: Iterator[str]) -> Iterator[str]:

@@ -1,22 +1,25 @@
-"""The front door from Python: `tlnlp.train`, `tlnlp.load` and `tlnlp.compare` do what the commands of that name do."""
+"""The front door from Python: `tlnlp.train`, `compare`, `fill_mask` and so on do what the commands of that name do."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from tlnlp.commands import compare as compare_command
+from tlnlp.commands.fill_mask import fill_texts
+from tlnlp.commands.python_results import Comparison, Run
 from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.memory import fingerprint_of, tables_of
 from tlnlp.display.console import RunConsole
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.errors import InputError, Interrupted, did_you_mean
-from tlnlp.evaluation.predictions import Prediction
+from tlnlp.inference.masked_words import FilledMask
 from tlnlp.inference.predictor import Predictor
 from tlnlp.lazy import path_of
 from tlnlp.recipe import Recipe, load_recipe
@@ -24,53 +27,11 @@ from tlnlp.reporting.page import save_page
 from tlnlp.run import run_seeds
 from tlnlp.runs import folder as folders
 from tlnlp.runs.request import Request
-from tlnlp.runs.result import RunResult, read_result
+from tlnlp.runs.result import read_result
 from tlnlp.settings import Precision, Settings
 from tlnlp.task import Task
 from tlnlp.training.distributed import start_accelerator
 from tlnlp.training.files import write_text
-
-# Exit status of a command that was stopped.
-STOPPED = 130
-
-
-@dataclass(frozen=True)
-class Run:
-    """A finished run and what it left in its folder.
-
-    Args:
-        folder: holds `model/`, `predictions.jsonl`, `result.json` and `report.html`.
-        result: what `result.json` holds; docs/result.md says what each field is.
-    """
-
-    folder: Path
-    result: RunResult
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """{metric: value} on the dev rows (on test where dev was used to choose); of several seeds the mean."""
-        return dict(self.result.metrics)
-
-    @cached_property
-    def model(self) -> Predictor:
-        """The trained model, ready to predict; of several seeds that of the first."""
-        return Predictor(self.result.model_folder)
-
-    @cached_property
-    def predictions(self) -> list[Prediction]:
-        """A prediction for each of the rows that the metrics are about; of several seeds those of the first."""
-        file = self.result.model_folder.parent / folders.PREDICTIONS
-        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        return [Prediction.of(line) for line in lines]
-
-    def report(self) -> Path:
-        """Writes the page about the run and returns its file."""
-        save_page([self.folder], self.folder / folders.REPORT)
-        return self.folder / folders.REPORT
-
-    def __repr__(self) -> str:
-        scores = ", ".join(f"{name} {value:.4f}" for name, value in self.metrics.items())
-        return f"Run({self.result.task}: {scores}; {self.folder})"
 
 
 def train(
@@ -85,15 +46,28 @@ def train(
     **settings: Any,
 ) -> Run:
     """See `tlnlp.train`."""
+    with flags_as_arguments():
+        return _train(recipe, data, columns, model, output_dir, resume=resume, quiet=quiet, **settings)
+
+
+def _train(
+    recipe: str | Recipe | Task,
+    data: Any,
+    columns: Mapping[str, str] | None,
+    model: str | Path | None,
+    output_dir: str | Path | None,
+    *,
+    quiet: bool,
+    **settings: Any,
+) -> Run:
     began = time.time()
     quiet_libraries()
     declared = recipe_of(recipe)
-    asked, tables = ask(declared, data, columns, model, output_dir, resume=resume, **settings)
-    call = call_text(declared, asked, tables is not None)
-    request = replace(Request.of(declared, asked, call, began), tables=tables)
+    asked, given = ask(declared, data, columns, model, output_dir, **settings)
+    request = replace(Request.of(declared, asked, call_text(declared, asked, given is not None), began), tables=given)
     folder = request.folder
     accelerator = start_accelerator(asked.precision, asked.tracker, folder / "tracker")
-    screen = RunConsole(speaks=accelerator.is_main_process and not quiet, quiet=quiet)
+    screen = RunConsole(speaks=accelerator.is_main_process and not quiet, quiet=quiet, spell=as_arguments)
     try:
         result = run_seeds(request, accelerator, screen)
     except Interrupted as stop:
@@ -101,6 +75,31 @@ def train(
     if not asked.no_report and accelerator.is_main_process:
         save_page([folder], folder / folders.REPORT)
     return Run(folder, result)
+
+
+@contextmanager
+def flags_as_arguments() -> Iterator[None]:
+    """What is refused names arguments as Python has them, and not flags: `max_length`, `resume=True`."""
+    try:
+        yield
+    except InputError as error:
+        error.args = tuple(as_arguments(part) for part in error.args)
+        error.expected, error.found, error.change = error.args
+        raise
+
+
+def as_arguments(text: str) -> str:
+    """'raise --max-length' becomes 'raise max_length', '--strategy from_scratch' 'strategy="from_scratch"'."""
+    switches = {each.name for each in fields(Settings) if isinstance(each.default, bool)}
+
+    def spell(found: re.Match[str]) -> str:
+        name = found[1].replace("-", "_")
+        return f"{name}=True" if name in switches else name
+
+    text = re.sub(r"--columns (\w+)=(\w+)", r'columns={"\1": "\2"}', text)
+    # A name with a digit or an underscore is a value; a word may be one of the sentence.
+    text = re.sub(r"--([a-z]+) ([a-z]+[\d_]\w*)", r'\1="\2"', text)
+    return re.sub(r"(?<![\w-])--([a-z][a-z-]*)", spell, text)
 
 
 def recipe_of(recipe: str | Recipe | Task) -> Recipe:
@@ -164,31 +163,14 @@ def load(folder: str | Path, *, precision: Precision = "fp32", max_tokens: int =
     return Predictor(place, precision=precision, max_tokens=max_tokens)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A finished grid of runs and what it says.
-
-    Args:
-        folder: holds `compare.json`, `compare.md`, the picture and the runs.
-        result: the content of `compare.json`.
-    """
-
-    folder: Path
-    result: Mapping[str, Any]
-
-    @property
-    def table(self) -> list[dict[str, Any]]:
-        """One dict for each strategy, checkpoint and number of rows: its scores' mean, interval and seeds."""
-        return [
-            {"strategy": curve["strategy"], "model": curve["model"], **point}
-            for curve in self.result["curves"]
-            for point in curve["points"]
-        ]
-
-    @property
-    def verdicts(self) -> list[str]:
-        """What the runs can tell, in sentences."""
-        return [sentence for part in self.result["verdicts"].values() for sentence in part]
+def fill_mask(
+    text: str, *, model: str | Path = "mini", top: int = 5, pieces: int = 2, words: Sequence[str] = ()
+) -> list[FilledMask]:
+    """See `tlnlp.fill_mask`."""
+    quiet_libraries()
+    with flags_as_arguments():
+        ((_, found),) = fill_texts([text], model=str(model), top=top, pieces=pieces, words=words)
+    return found
 
 
 def compare(
@@ -202,22 +184,40 @@ def compare(
     seeds: int | Sequence[int] = 5,
     columns: Mapping[str, str] | None = None,
     output_dir: str | Path | None = None,
+    quiet: bool = False,
     **settings: Any,
 ) -> Comparison:
     """See `tlnlp.compare`."""
+    grid = {"strategies": strategies, "models": models, "rows": rows, "fractions": fractions}
+    with flags_as_arguments():
+        return _compare(recipe, data, grid, seeds, columns, output_dir, quiet=quiet, **settings)
+
+
+def _compare(
+    recipe: str,
+    data: Any,
+    grid: Mapping[str, Sequence[Any]],
+    seeds: int | Sequence[int],
+    columns: Mapping[str, str] | None,
+    output_dir: str | Path | None,
+    *,
+    quiet: bool,
+    **settings: Any,
+) -> Comparison:
     declared = load_recipe(recipe)
-    asked, tables = ask(declared, data, columns, None, None, **settings)
+    asked, given = ask(declared, data, columns, None, None, **settings)
     default = Path("runs") / "compare" / f"{declared.task.name}-{Path(asked.data).stem}"
     folder = default if output_dir is None else Path(output_dir)
-    if tables is not None:  # the runs have processes of their own
-        asked = replace(asked, data=str(write_tables(tables, folder / "rows")))
+    if given is not None:  # the runs have processes of their own
+        asked = replace(asked, data=str(write_tables(given, folder / "rows")))
     flags = [str(recipe), "--output-dir", str(folder), *flags_of(declared, asked)]
-    for name, values in (("strategies", strategies), ("models", models), ("rows", rows), ("fractions", fractions)):
+    for name, values in grid.items():
         flags += [f"--{name}", *map(str, values)] if values else []
     flags += ["--seeds", *map(str, [seeds] if isinstance(seeds, int) else seeds)]
-    status = compare_command.main(flags)
-    if status == STOPPED:
-        raise KeyboardInterrupt("the same call goes on")
+    try:
+        compare_command.run_comparison(flags, quiet=quiet)
+    except Interrupted as stop:
+        raise Interrupted(stop.done, stop.whole, stop.unit, "the same call goes on") from None
     if not (folder / "compare.json").is_file():
         raise InputError(
             expected="runs that end with a result", found="none of them did (see above)", change="the call"

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from tlnlp.display.notebook import NotebookBar, in_notebook
+
 # The bar is updated at most this often: nobody reads faster, and reading a loss waits for the device.
 REFRESH_SECONDS = 0.5
 # Without a terminal, a line is printed this often, so that the log of a long run stays short.
@@ -22,18 +24,27 @@ def count_epochs(epochs: int) -> str:
     return f"{epochs} epoch{'s' * (epochs != 1)}"
 
 
+def new_console(**options: Any) -> Console:
+    """A console as everything here wants it. In a notebook its lines are plain text: left to itself rich would make an
+    output of each, and a kernel says of its streams that they are terminals, which they are not."""
+    if in_notebook():
+        options |= {"force_jupyter": False, "force_terminal": False, "color_system": None}
+    return Console(highlight=False, **options)
+
+
 class RunConsole:
     """Prints on the main process, unless quiet. Lines and tables go to standard output.
 
     Args:
         speaks: False on all processes except the main process.
         quiet: print only `always`.
+        spell: rewrites lines that name flags, for callers that gave none.
     """
 
-    def __init__(self, *, speaks: bool, quiet: bool) -> None:
-        self._quiet = quiet
-        self._always = Console(quiet=not speaks, highlight=False)
-        self._console = Console(quiet=not speaks or quiet, highlight=False)
+    def __init__(self, *, speaks: bool, quiet: bool, spell: Callable[[str], str] = str) -> None:
+        self._quiet, self._spell = quiet, spell
+        self._always = new_console(quiet=not speaks)
+        self._console = new_console(quiet=not speaks or quiet)
 
     def when_quiet(self, text: str) -> None:
         """Prints a line that replaces all others in quiet mode."""
@@ -42,7 +53,7 @@ class RunConsole:
 
     def note(self, text: str) -> None:
         """Prints one line without wrapping, so that commands can be copied."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(self._spell(text), markup=False, soft_wrap=True)
 
     def always(self, text: str) -> None:
         """Prints one line, even in quiet mode."""
@@ -63,9 +74,13 @@ class RunConsole:
             TimeRemainingColumn(compact=True),
         )
         plain = not self._console.is_terminal
+        shows = in_notebook() and not self._console.quiet
         with Progress(*columns, console=self._console, refresh_per_second=4, disable=plain) as progress:
             task = progress.add_task("training", total=rows, completed=rows_done)
-            yield ProgressBar(progress, task, self.note if plain else None)
+            notebook = NotebookBar(rows, "rows") if shows else None
+            bar = ProgressBar(progress, task, self.note if plain else None, notebook)
+            yield bar
+            bar.finish()
 
     def result(self, title: str, lines: Sequence[tuple[str, str]]) -> None:
         """Prints a table of two columns."""
@@ -73,7 +88,7 @@ class RunConsole:
         table.add_column(no_wrap=True)
         table.add_column(overflow="fold")
         for name, value in lines:
-            table.add_row(name, value)
+            table.add_row(name, self._spell(value))
         self._console.print()
         self._console.print(table, markup=False)
 
@@ -90,14 +105,21 @@ class RunConsole:
 
 
 class ProgressBar:
-    """The open progress bar, or occasional lines if the output is not a terminal.
+    """The open progress bar: rich's in a terminal, one output in a notebook, occasional lines elsewhere.
 
     Args:
-        print_line: prints a line; None: there is a bar.
+        print_line: prints a line; None: there is a terminal.
+        notebook: the bar of a notebook, which no lines are printed beside.
     """
 
-    def __init__(self, progress: Progress, task: Any, print_line: Callable[[str], None] | None = None) -> None:
-        self._progress, self._task, self._print_line = progress, task, print_line
+    def __init__(
+        self,
+        progress: Progress,
+        task: Any,
+        print_line: Callable[[str], None] | None = None,
+        notebook: NotebookBar | None = None,
+    ) -> None:
+        self._progress, self._task, self._print_line, self._notebook = progress, task, print_line, notebook
         self._next_refresh = 0.0
         self._begun = self._last_line = time.monotonic()
         self._begun_at = progress.tasks[0].completed
@@ -105,16 +127,34 @@ class ProgressBar:
     def advance(self, rows: int) -> None:
         """Advances by this many rows."""
         self._progress.advance(self._task, rows)
-        if self._print_line is not None and time.monotonic() - self._last_line >= LINE_SECONDS:
+        if self._notebook is not None:
+            self._show()
+        elif self._print_line is not None and time.monotonic() - self._last_line >= LINE_SECONDS:
             self._last_line = time.monotonic()
             self._print_line(self._line())
+
+    def finish(self) -> None:
+        """All is done. A notebook keeps the bar, which says what was done and no longer what is left."""
+        if self._notebook is not None:
+            task = self._progress.tasks[0]
+            self._notebook.show(int(task.completed), "done", now=True)
+
+    def _show(self) -> None:
+        assert self._notebook is not None
+        task = self._progress.tasks[0]
+        self._notebook.show(int(task.completed), task.description, self._left())
 
     def _line(self) -> str:
         """Returns a line such as 'all layers, epoch 1, loss 4.933: 35,358 of 94,541 rows, 34 min left'."""
         task = self._progress.tasks[0]
+        return f"{task.description}: {int(task.completed):,} of {int(task.total or 0):,} rows, {self._left()}"
+
+    def _left(self) -> str:
+        """'34 min left'"""
+        task = self._progress.tasks[0]
         done, whole = int(task.completed), int(task.total or 0)
         left = (whole - done) * (time.monotonic() - self._begun) / max(1, done - self._begun_at)
-        return f"{task.description}: {done:,} of {whole:,} rows, {show_duration(left)} left"
+        return f"{show_duration(left)} left"
 
     def due(self) -> bool:
         """Returns whether it is time to update the numbers."""
@@ -124,6 +164,8 @@ class ProgressBar:
         """Sets the text in front of the bar."""
         self._next_refresh = time.monotonic() + REFRESH_SECONDS
         self._progress.update(self._task, description=text)
+        if self._notebook is not None:
+            self._show()
 
 
 def show_duration(seconds: float) -> str:

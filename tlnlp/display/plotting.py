@@ -1,12 +1,35 @@
-"""Configures matplotlib for all figures: no window, text as text in SVG, reproducible files."""
+"""Figures: text as text in SVG, reproducible files. pyplot is not used: it has one backend per process, and in a
+notebook that is the reader's."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
 
 import matplotlib
+from matplotlib.figure import Figure
 
-matplotlib.use("Agg")  # no window, no display
+SVG: Any = {"svg.hashsalt": "tlnlp", "svg.fonttype": "none"}
 
-import matplotlib.pyplot as plt
 
-plt.rcParams["svg.hashsalt"] = "tlnlp"
-plt.rcParams["svg.fonttype"] = "none"
+class Picture(Figure):
+    """A figure that belongs to no window. A notebook shows it as an image, whatever its backend is."""
 
-__all__ = ["plt"]
+    def __init__(self, size: tuple[float, float], **options: Any) -> None:
+        """Of so many inches."""
+        super().__init__(figsize=size, layout="constrained", facecolor="white", **options)
+
+    def _repr_png_(self) -> bytes:
+        file = io.BytesIO()
+        # The name of the version would make it another file with each release of matplotlib.
+        self.savefig(file, format="png", dpi=100, metadata={"Software": None})
+        return file.getvalue()
+
+    def save_svg(self, file: Path | io.StringIO, **options: Any) -> None:
+        """As text, the same at any time."""
+        with matplotlib.rc_context(SVG):
+            self.savefig(file, format="svg", metadata={"Date": None}, **options)
+
+
+__all__ = ["Picture"]

@@ -6,8 +6,11 @@ import logging
 import os
 import warnings
 
-import datasets
-import transformers
+with warnings.catch_warnings():
+    # In a notebook without ipywidgets tqdm advises to install them when the first library imports it. Its bars are off.
+    warnings.filterwarnings("ignore", message="IProgress not found")
+    import datasets
+    import transformers
 
 
 def quiet_libraries() -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.ticker import FixedLocator, NullLocator
 
-from tlnlp.display.plotting import plt
+from tlnlp.display.plotting import Picture
 
 # A palette for all kinds of colour vision, on white (Okabe and Ito 2008), without yellow, which is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -23,7 +23,17 @@ BESIDE = 0.12
 
 def draw(content: dict[str, Any], title: str, folder: Path) -> list[Path]:
     """Writes compare.svg and compare.png, on white, so that they can be read on dark pages too."""
-    figure, axes = plt.subplots(figsize=(8.8, 4.8), layout="constrained", facecolor="white")
+    figure = plot(content, title)
+    paths = [folder / "compare.svg", folder / "compare.png"]
+    figure.save_svg(paths[0])
+    figure.savefig(paths[1], dpi=160)
+    return paths
+
+
+def plot(content: Mapping[str, Any], title: str) -> Picture:
+    """Plots the learning curves of `compare.json`."""
+    figure = Picture((8.8, 4.8))
+    axes = figure.subplots()
     curves = [curve for curve in content["curves"] if curve["points"]]
     shifts = _shifts(content["sizes"], len(curves))
     ends = []
@@ -37,11 +47,7 @@ def draw(content: dict[str, Any], title: str, folder: Path) -> list[Path]:
         ends.append((curve["points"][-1]["mean"], curve["arm"], style["color"]))
     _label_axes(axes, content, title)
     _name_curves(axes, content["sizes"][-1] * max(shifts), ends)
-    paths = [folder / "compare.svg", folder / "compare.png"]
-    figure.savefig(paths[0], metadata={"Date": None})
-    figure.savefig(paths[1], dpi=160)
-    plt.close(figure)
-    return paths
+    return figure
 
 
 def _shifts(sizes: Sequence[int], curves: int) -> list[float]:
@@ -63,7 +69,7 @@ def _draw_curve(axes: Any, curve: dict[str, Any], shift: float, style: dict[str,
         )  # fmt: skip
 
 
-def _label_axes(axes: Any, content: dict[str, Any], title: str) -> None:
+def _label_axes(axes: Any, content: Mapping[str, Any], title: str) -> None:
     axes.set_xscale("log")
     sizes = content["sizes"]
     axes.xaxis.set_major_locator(FixedLocator(sizes))

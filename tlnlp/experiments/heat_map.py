@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.patches import Rectangle
 
-from tlnlp.display.plotting import plt
+from tlnlp.display.plotting import Picture
 from tlnlp.experiments.matrix_table import cells_of, score_in
 
 COLOURS = "cividis"  # readable with all kinds of colour vision, and in grey
@@ -18,7 +18,8 @@ def draw(content: dict[str, Any], title: str, folder: Path) -> list[Path]:
     """Writes matrix.svg and matrix.png, on white, so that they can be read on dark pages too."""
     models, sources, targets = content["models"], content["sources"], content["targets"]
     size = (1.8 + 0.85 * len(targets), 1.3 + len(models) * (0.75 + 0.52 * len(sources)))
-    figure, panels = plt.subplots(len(models), 1, figsize=size, layout="constrained", facecolor="white", squeeze=False)
+    figure = Picture(size)
+    panels = figure.subplots(len(models), 1, squeeze=False)
     means = [cell["mean"] for cell in content["cells"]]
     low, high = min(means), max(max(means), min(means) + 1e-6)
     for panel, model in zip(panels[:, 0], models, strict=True):
@@ -50,7 +51,6 @@ def draw(content: dict[str, Any], title: str, folder: Path) -> list[Path]:
         note += "; *: not above chance"
     figure.suptitle(f"{title}\n{note}", x=0.01, ha="left", fontsize=10)
     paths = [folder / "matrix.svg", folder / "matrix.png"]
-    figure.savefig(paths[0], metadata={"Date": None})
+    figure.save_svg(paths[0])
     figure.savefig(paths[1], dpi=160)
-    plt.close(figure)
     return paths

@@ -1,4 +1,5 @@
-"""Progress over all runs: one bar with the name of the current run; plain lines if the output is not a terminal."""
+"""Progress over all runs: one bar with the name of the current run; plain lines if the output is neither a terminal nor
+a notebook."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as ProgressBar
 
+from tlnlp.display.notebook import NotebookBar, in_notebook
 from tlnlp.experiments.verdicts import show_score
 from tlnlp.experiments.workers import DONE, STOPPED, Outcome, Run
 from tlnlp.runs.folder import RESULT
@@ -29,6 +31,7 @@ class Progress:
         self._bar = ProgressBar(*columns, TextColumn("{task.fields[left]}"), console=console, transient=True,
                         disable=not console.is_terminal)  # fmt: skip
         self._task = self._bar.add_task("", total=max(1, len(runs)), left="")
+        self._notebook = NotebookBar(len(runs), "runs") if in_notebook() and runs and not console.quiet else None
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -40,6 +43,7 @@ class Progress:
     def begins(self, run: Run) -> None:
         """Called when a run starts."""
         self._bar.update(self._task, description=run.name[:44])
+        self._show(run.name)
 
     def ends(self, run: Run, outcome: Outcome, seconds: float) -> None:
         """Called when a run ends."""
@@ -50,7 +54,9 @@ class Progress:
             self._seconds += seconds
             self._cost += run.rows + FIXED_ROWS
         self._bar.update(self._task, advance=1, left=self._time_left())
-        if self._console.is_terminal and outcome.kind == DONE:
+        if self._notebook is not None and not self._left:
+            self._show("done")
+        if (self._console.is_terminal or self._notebook is not None) and outcome.kind == DONE:
             return
         said = self._score(run) if outcome.kind == DONE else f"{outcome.kind}: {' '.join(outcome.words.split())}"
         done = self._total - len(self._left)
@@ -59,12 +65,16 @@ class Progress:
             f"{done}/{self._total}  {run.name}: {said}, {seconds:.1f} s{left}", markup=False, soft_wrap=True
         )
 
+    def _show(self, description: str) -> None:
+        if self._notebook is not None:
+            self._notebook.show(self._total - len(self._left), description, self._time_left(), now=True)
+
     def _score(self, run: Run) -> str:
         name, value = next(iter(json.loads((run.folder / RESULT).read_text())["metrics"].items()))
         return f"{name} {show_score(value)}"
 
     def _time_left(self) -> str:
-        if not self._seconds:
+        if not self._seconds or not self._left:
             return ""
         left = sum(run.rows + FIXED_ROWS for run in self._left) * self._seconds / self._cost / self._places
         return f"{left:.0f} s left" if left < 100 else f"{left / 60:.0f} min left"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tlnlp.experiments.verdicts import show_score
@@ -42,7 +42,7 @@ def _score(point: dict[str, Any] | None) -> str:
     return f"{show_score(point['mean'])} ±{show_score((point['high'] - point['low']) / 2)}"
 
 
-def title(content: dict[str, Any]) -> str:
+def title(content: Mapping[str, Any]) -> str:
     """Returns the title: task, models, metric, rows and seeds."""
     fewest, most = min(content["seeds"]), max(content["seeds"])
     seeds = "1 seed" if most == 1 else f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds"

@@ -54,6 +54,9 @@ class Predictor:
         self.model = load_network(folder, head).eval().to(self.accelerator.device)
         self.packing: PaddingFree | None = None
 
+    def __repr__(self) -> str:
+        return f"Predictor({self.task.name}: {type(self.model).__name__}, on {self.accelerator.device})"
+
     def predict(self, inputs: Any, columns: Mapping[str, str] | None = None) -> list[Prediction]:
         """Returns a prediction for each row, in order.
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from html import escape
+from pathlib import Path, PosixPath
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -16,6 +17,16 @@ from tlnlp.reporting.predictions import describe_answers, read_predictions
 from tlnlp.runs.languages import remarks_on, table_of
 from tlnlp.runs.result import RunResult, find_control, read_result
 from tlnlp.training.files import room_wanted, write_text
+
+
+class Report(PosixPath):
+    """The file of a report. A notebook displays the report itself, in a frame, since it styles a whole page."""
+
+    def _repr_html_(self) -> str | None:
+        if not self.is_file():  # paths derived from this one (`.parent`) are of this class as well
+            return None
+        page = escape(self.read_text(encoding="utf-8"))
+        return f'<iframe srcdoc="{page}" title="report" style="width: 100%; height: 40em; border: 0"></iframe>'
 
 
 def save_page(runs: Sequence[Path], output: Path, pictures: Sequence[dict[str, Any]] = ()) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tlnlp.display.plotting import plt
+from tlnlp.display.plotting import Picture
 from tlnlp.runs.result import RunResult
 
 # A placeholder colour, replaced by the colour of the page's text.
@@ -17,8 +17,9 @@ BLUE, ORANGE = "#3D8FD1", "#E07B39"
 SIZE = (6.4, 2.9)
 
 
-def _figure() -> tuple[Any, Any]:
-    figure, axes = plt.subplots(figsize=SIZE, layout="constrained")
+def _figure() -> tuple[Picture, Any]:
+    figure = Picture(SIZE)
+    axes = figure.subplots()
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("bottom", "left"):
@@ -29,11 +30,10 @@ def _figure() -> tuple[Any, Any]:
     return figure, axes
 
 
-def _svg(figure: Any, title: str) -> str:
+def _svg(figure: Picture, title: str) -> str:
     """Returns the figure as an HTML element with an accessible title."""
     file = io.StringIO()
-    figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    plt.close(figure)
+    figure.save_svg(file, transparent=True)
     text = file.getvalue()
     text = text[text.index("<svg") :].replace(INK, "currentColor")
     # A page has several figures: ids must be unique.
@@ -49,6 +49,12 @@ def _label(axes: Any, x: str, y: str) -> None:
 
 
 def draw_learning(result: RunResult) -> str | None:
+    """Returns `plot_learning` as an HTML element."""
+    figure = plot_learning(result)
+    return None if figure is None else _svg(figure, "learning curve")
+
+
+def plot_learning(result: RunResult) -> Picture | None:
     """Plots the training loss, and next to it the dev score after each epoch; None if there is neither."""
     curve, history = result.curve or [], result.history
     if len(curve) < 2:
@@ -70,7 +76,7 @@ def draw_learning(result: RunResult) -> str | None:
         other.tick_params(colors=INK, labelsize=9)
         for side in other.spines.values():
             side.set_visible(False)
-    return _svg(figure, "learning curve")
+    return figure
 
 
 def draw_reliability(calibration: Mapping[str, Any]) -> str:

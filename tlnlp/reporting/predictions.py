@@ -11,6 +11,7 @@ from typing import Any
 
 from sklearn.metrics import precision_recall_fscore_support
 
+from tlnlp.errors import InputError
 from tlnlp.evaluation.metrics.entity_f1 import entity_scores
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
 from tlnlp.runs.folder import PREDICTIONS
@@ -55,6 +56,28 @@ def _confuse(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
         return {"confusion": {"labels": labels, "counts": grid}}
     wrong = [(label, told, count) for (label, told), count in counts.most_common() if label != told]
     return {"pairs": wrong[:PAIRS_SHOWN]}
+
+
+def count_confusions(predictions: Sequence[Prediction], task: str) -> tuple[list[str], list[list[int]]]:
+    """Returns the labels that occur, and the number of predictions (columns) for each label (rows); tags are counted
+    per word.
+
+    Raises:
+        InputError: labels and predictions are not names.
+    """
+    pairs: list[tuple[Any, Any]] = []
+    for each in predictions:
+        is_tagged = isinstance(each.label, list) and isinstance(each.prediction, list) and each.scores is not None
+        pairs += zip(each.label, each.prediction, strict=True) if is_tagged else [(each.label, each.prediction)]
+    if not pairs or not all(isinstance(name, str) for pair in pairs for name in pair):
+        raise InputError(
+            expected="a run whose predictions are labels, one per row or word",
+            found=f"{task}, whose predictions are not",
+            change="look at mistakes and predictions instead",
+        )
+    labels = sorted({label for pair in pairs for label in pair})
+    counts = Counter(pairs)
+    return labels, [[counts[label, told] for told in labels] for label in labels]
 
 
 def _by_tag(predictions: Sequence[Prediction]) -> dict[str, Any]:
