@@ -14,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import tyro
 import yaml
 
+from tlnlp.display.closed_pipe import end_quietly
 from tlnlp.errors import InputError, did_you_mean, say_error
 from tlnlp.lazy import lazy_module
 from tlnlp.settings import NOT_OF_THE_RUN, SMALL_DATA, Settings, UncheckedSettings, changed_settings
@@ -130,21 +131,22 @@ class Recipe:
 
     def main(self, arguments: list[str] | None = None, description: str | None = None) -> None:
         """Reads the command line (`arguments`, or that of the process) and runs. Exit status 0, 2 for bad input,
-        130 where the run was stopped and can be resumed.
+        130 where the run was stopped and can be resumed, 141 where nobody reads what it says.
 
         Args:
             description: what `--help` begins with; the docstring of the calling file if None.
         """
         arguments = sys.argv[1:] if arguments is None else arguments
         said = description or sys._getframe(1).f_globals.get("__doc__") or self.task.name
-        try:
-            settings = self.parse(arguments, self._describe(said))
-            # The first seed's rows: what is wrong with them is said before torch and transformers are there.
-            splits = lazy_module("tlnlp.data").load_splits(self.task, settings)
-        except InputError as error:
-            say_error(error)
-            sys.exit(2)
-        sys.exit(lazy_module("tlnlp.run").run_command(self, settings, splits))
+        with end_quietly():
+            try:
+                settings = self.parse(arguments, self._describe(said))
+                # The first seed's rows: what is wrong with them is said before torch and transformers are there.
+                splits = lazy_module("tlnlp.data").load_splits(self.task, settings)
+            except InputError as error:
+                say_error(error)
+                sys.exit(2)
+            sys.exit(lazy_module("tlnlp.run").run_command(self, settings, splits))
 
     def _describe(self, said: str) -> str:
         """The recipe file's docstring, then what its own defaults are and where they come from."""
