@@ -25,6 +25,7 @@ COMMANDS = {
         "learnt from each language, answered in each: a table and a heat map",
         lazy_module("tlnlp.commands.matrix"),
     ),
+    "completion": ("a script by which bash, zsh or fish complete tlnlp", lazy_module("tlnlp.commands.completion")),
 }
 
 

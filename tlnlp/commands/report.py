@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
 
+from tlnlp.commands.arguments import ReportArguments
 from tlnlp.errors import InputError
 from tlnlp.reporting.page import save_page
 from tlnlp.runs.folder import REPORT, RESULT
 
 # What `tlnlp compare` and `tlnlp matrix` leave, and what the page calls it.
 GRIDS = {"compare": "Did transfer help?", "matrix": "From each language to each other"}
-
-
-@dataclass(frozen=True)
-class ReportArguments:
-    """One HTML file about a run: scores with intervals, learning curves, what is confused, calibration, the rows that
-    are most wrong, data, cost. Of several runs, or of a comparison or a matrix, with all of them side by side.
-
-    tlnlp report runs/sst2/mini-sample-full
-
-    tlnlp report runs/sst2/mini-sample-full runs/sst2/mini-sample-from_scratch --output both.html
-
-    tlnlp report runs/compare/sst2-sample
-    """
-
-    folders: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER", help="Of runs.")]
-    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help=f"{REPORT} in the first folder if unset.")] = None
 
 
 def main(arguments: list[str]) -> int:
