@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
+from tlnlp.display.closed_pipe import end_quietly
 from tlnlp.errors import InputError, did_you_mean, say_error
 from tlnlp.lazy import lazy_module
 from tlnlp.runs.versions import __version__
@@ -24,11 +25,13 @@ COMMANDS = {
         "learnt from each language, answered in each: a table and a heat map",
         lazy_module("tlnlp.commands.matrix"),
     ),
+    "completion": ("a script by which bash, zsh or fish complete tlnlp", lazy_module("tlnlp.commands.completion")),
 }
 
 
+@end_quietly()
 def main(arguments: list[str] | None = None) -> int:
-    """Runs `tlnlp COMMAND ...`. Exit status 0, 2 for bad input, 130 where it was stopped."""
+    """Runs `tlnlp COMMAND ...`. Exit status 0, 2 for bad input, 130 where it was stopped, 141 where nobody reads on."""
     arguments = sys.argv[1:] if arguments is None else arguments
     name, *rest = arguments or ["--help"]
     if name == "--version":
@@ -46,9 +49,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # whoever read has seen enough
-        sys.stderr.close()
-        return 0
 
 
 def _find(name: str) -> Callable[[list[str]], int]:

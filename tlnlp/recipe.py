@@ -130,7 +130,7 @@ class Recipe:
 
     def main(self, arguments: list[str] | None = None, description: str | None = None) -> None:
         """Reads the command line (`arguments`, or that of the process) and runs. Exit status 0, 2 for bad input,
-        130 where the run was stopped and can be resumed.
+        130 where the run was stopped and can be resumed, 141 where nobody reads what it says.
 
         Args:
             description: what `--help` begins with; the docstring of the calling file if None.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
 from rich.console import Console
 from rich.progress import Progress
 
+from tlnlp.commands.arguments import CheckArguments
 from tlnlp.commands.guess_task import guess_recipe
 from tlnlp.data import load_splits
 from tlnlp.data.rows import Rows, Splits
@@ -26,33 +26,6 @@ from tlnlp.models.loading import load_tokenizer
 from tlnlp.recipe import load_recipe
 from tlnlp.settings import Settings
 from tlnlp.task import Task
-
-
-@dataclass(frozen=True)
-class CheckArguments:
-    """Profile the rows before training: label balance, lengths, duplicates within and across splits, near-duplicates,
-    tokenizer statistics, and the score of a bag-of-words baseline.
-
-    tlnlp check reviews.csv --columns text=review label=stars
-
-    tlnlp check ../data/mrpc --recipe recipes/mrpc.py --model bert-base-cased
-
-    The role of each column follows from its name, from --columns, or from a recipe.
-    """
-
-    data: Annotated[
-        str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA", help="File or folder; with --recipe sample or hub.")
-    ]
-    recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="The task: its columns and its labels.")] = None
-    columns: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Which column plays which role.")
-    ] = ()
-    model: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Whose tokenizer counts tokens.")] = "mini"
-    max_length: Annotated[
-        int | None, tyro.conf.arg(metavar="TOKENS", help="Longer rows would be cut; the recipe's own if unset.")
-    ] = None
-    quick: Annotated[bool, tyro.conf.arg(help="Leave near-duplicates and the bag of words out.")] = False
-    json: Annotated[bool, tyro.conf.arg(help="One JSON object instead of words.")] = False
 
 
 def main(arguments: list[str]) -> int:

@@ -2,34 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated
-
 import tyro
 
+from tlnlp.commands.arguments import DemoArguments
 from tlnlp.demo.server import make_app, serve
 from tlnlp.display.quiet import quiet_libraries
-
-
-@dataclass(frozen=True)
-class DemoArguments:
-    """Serve a web page on this machine: fill-mask, next word, predictions of a trained model, and the same model before
-    fine-tuning. Works without a network connection; no data leave the machine.
-
-    tlnlp demo
-
-    tlnlp demo --run runs/sst2/mini-sample-full
-    """
-
-    run: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FOLDER ...", help="Runs to ask: runs/TASK/NAME.")] = ()
-    model: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="For fill-mask; none leaves it out.")] = (
-        "mini"
-    )
-    gpt: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="For the next word; none leaves it out.")] = (
-        "mini-gpt"
-    )
-    port: Annotated[int, tyro.conf.arg(metavar="NUMBER", help="Where the page is, on 127.0.0.1.")] = 7860
 
 
 def main(arguments: list[str]) -> int:

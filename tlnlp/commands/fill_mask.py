@@ -5,43 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Annotated
 
 import tyro
 
+from tlnlp.commands.arguments import FillMaskArguments
 from tlnlp.display.bars import lines_of
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.errors import InputError
 from tlnlp.inference.masked_words import FilledMask, MaskFiller
-
-
-@dataclass(frozen=True)
-class FillMaskArguments:
-    """Predict the words for [MASK] with a masked language model, with probabilities.
-
-    tlnlp fill-mask "Berlin is the capital of [MASK]."
-
-    tlnlp fill-mask "The [MASK] barked at the [MASK]." --top 3
-
-    tlnlp fill-mask "The child [MASK] in the garden." --words was were
-
-    [MASK] stands for the checkpoint's mask token. Without a text, JSON lines {"text": "... [MASK] ..."} are read from
-    standard input, and predictions are written as JSON lines.
-    """
-
-    text: Annotated[
-        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT", help="With [MASK] where a word is.")
-    ] = ()
-    model: Annotated[
-        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Bundled name, local folder, or Hub id.")
-    ] = "mini"
-    top: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Answers shown.")] = 5
-    pieces: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Word pieces that a word may be made of, at most.")] = 2
-    words: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="WORD ...", help="Only these words, each with its probability.")
-    ] = ()
 
 
 def main(arguments: list[str]) -> int:

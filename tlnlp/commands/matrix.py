@@ -7,11 +7,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
 from rich.console import Console
 
+from tlnlp.commands.arguments import MatrixArguments
 from tlnlp.data import load_splits
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.errors import InputError
@@ -46,34 +47,6 @@ SET_BY_THE_GRID = {
     "train-language": "--train-languages, each of which is learnt from by itself",
     **SET_BY_ANY_GRID,
 }
-
-
-@dataclass(frozen=True)
-class MatrixArguments:
-    """How well does a checkpoint transfer from each language to each other? Trains on each of --train-languages
-    separately and evaluates in all --languages; a table and a heat map show the scores.
-
-    tlnlp matrix recipes/sentiment_zero_shot.py --data $DATA/xed --train-languages en de fr --seeds 3
-
-    All other flags are passed to the recipe, as in --languages en de fr ru --epochs 3 --strategy lora. Finished runs
-    are not repeated: the same command continues an interrupted matrix.
-    """
-
-    recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE.py", help="A cross-lingual recipe.")]
-    train_languages: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="LANGUAGE ...", help="Learnt from, one after the other.")
-    ]
-    models: Annotated[
-        tuple[str, ...],
-        tyro.conf.arg(metavar="MODEL ...", help="Checkpoints, side by side; the recipe's --model if unset."),
-    ] = ()
-    seeds: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Runs of each kind, seeds 0 to COUNT-1.")] = 3
-    workers: Annotated[
-        int | None, tyro.conf.arg(metavar="COUNT", help="Runs at a time; one for each GPU, or one on a CPU if unset.")
-    ] = None
-    output_dir: Annotated[
-        Path | None, tyro.conf.arg(metavar="FOLDER", help="Where all goes; runs/matrix/TASK-DATA if unset.")
-    ] = None
 
 
 @dataclass(frozen=True)

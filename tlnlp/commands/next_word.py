@@ -5,36 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Annotated
 
 import tyro
 
+from tlnlp.commands.arguments import NextWordArguments
 from tlnlp.commands.fill_mask import read_lines
 from tlnlp.display.bars import lines_of
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.errors import InputError
 from tlnlp.inference.next_words import NextWord, NextWordPredictor
-
-
-@dataclass(frozen=True)
-class NextWordArguments:
-    """Predict the next word, with probabilities. In a terminal you can choose a word to continue, undo, or type your
-    own.
-
-    tlnlp next-word "She opened the"
-
-    tlnlp next-word "The largest city in Iran is" --model gpt2 --once
-
-    Without a text, JSON lines {"text": "..."} are read from standard input, and predictions are written as JSON lines.
-    """
-
-    text: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT", help="What is to go on.")] = None
-    model: Annotated[
-        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Bundled name, local folder, or Hub id.")
-    ] = "mini-gpt"
-    top: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Answers shown.")] = 8
-    once: Annotated[bool, tyro.conf.arg(help="Show the words and end, also in a terminal.")] = False
 
 
 def main(arguments: list[str]) -> int:

@@ -5,48 +5,26 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import TextIO
 
 import tyro
 from rich.console import Console
 from rich.progress import Progress
 
+from tlnlp.commands.arguments import PredictArguments
 from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.files import read_file
 from tlnlp.data.json_files import table_of_lines
 from tlnlp.data.table import Table
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.inference.predictor import Predictor
-from tlnlp.settings import Precision, Settings
+from tlnlp.settings import Settings
 from tlnlp.task import Prediction, Task
 
 # Rows predicted at once: as many are read from standard input, and held in memory.
 ROWS_AT_ONCE = 1_000
-
-
-@dataclass(frozen=True)
-class PredictArguments:
-    """Predict new rows with a saved model. Reads jsonl (or csv, tsv, parquet, CoNLL, by the file's suffix), writes
-    jsonl.
-
-    tlnlp predict runs/sst2/mini-sample-full/model reviews.csv --columns text=review > answers.jsonl
-
-    echo '{"text": "A film to see twice."}' | tlnlp predict runs/sst2/mini-sample-full/model
-    """
-
-    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help="Folder `model` of a run.")]
-    files: Annotated[
-        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE", help="Standard input (jsonl) if unset.")
-    ] = ()
-    columns: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Which column plays which role, as in the recipe.")
-    ] = ()
-    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="Standard output if unset.")] = None
-    max_tokens: Annotated[int, tyro.conf.arg(metavar="TOKENS", help="Budget of a batch: for memory.")] = 4096
-    precision: Annotated[Precision, tyro.conf.arg(metavar="fp32|bf16|fp16", help="Arithmetic of the network.")] = "fp32"
 
 
 def main(arguments: list[str]) -> int:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import psutil
 
 from tlnlp.data import load_splits
+from tlnlp.display.closed_pipe import end_quietly
 from tlnlp.errors import InputError, say_error
 from tlnlp.lazy import lazy_module
 from tlnlp.recipe import Recipe
@@ -19,12 +20,13 @@ def main(recipe: Recipe, arguments: Sequence[str], description: str) -> int:
 
     Flags, strategy and rows are checked before torch and transformers are imported, which takes seconds.
     """
-    try:
-        settings = recipe.parse(arguments, description)
-        # The run has waited for the imports, too.
-        request = Request.of(recipe, settings, this_command(), psutil.Process().create_time())
-        request = replace(request, splits=load_splits(recipe.task, settings))
-    except InputError as error:
-        say_error(error)
-        return 2
-    return int(lazy_module("tlnlp.run").run_command(request))
+    with end_quietly():
+        try:
+            settings = recipe.parse(arguments, description)
+            # The run has waited for the imports, too.
+            request = Request.of(recipe, settings, this_command(), psutil.Process().create_time())
+            request = replace(request, splits=load_splits(recipe.task, settings))
+        except InputError as error:
+            say_error(error)
+            return 2
+        return int(lazy_module("tlnlp.run").run_command(request))

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 
 import tyro
 
+from tlnlp.commands.arguments import RecipesArguments
 from tlnlp.lazy import path_of
 from tlnlp.recipe import load_recipe, recipe_files
-
-
-@dataclass(frozen=True)
-class RecipesArguments:
-    """List the recipes of the package: name, head and task. `tlnlp run NAME` runs one."""
 
 
 def main(arguments: list[str]) -> int:

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import tyro
 
+from tlnlp.commands.arguments import ReportArguments
 from tlnlp.errors import InputError
 from tlnlp.reporting.page import save_page
 from tlnlp.runs.folder import REPORT, RESULT
 
 # The results of `tlnlp compare` and `tlnlp matrix`, and their headings.
 GRIDS = {"compare": "Did transfer help?", "matrix": "From each language to each other"}
-
-
-@dataclass(frozen=True)
-class ReportArguments:
-    """Write an HTML report on a run: scores with intervals, learning curves, confusion matrix, calibration, the rows
-    with the largest errors, data, cost. Several runs, or those of a comparison or a matrix, are shown side by side.
-
-    tlnlp report runs/sst2/mini-sample-full
-
-    tlnlp report runs/sst2/mini-sample-full runs/sst2/mini-sample-from_scratch --output both.html
-
-    tlnlp report runs/compare/sst2-sample
-    """
-
-    folders: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER", help="Of runs.")]
-    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help=f"{REPORT} in the first folder if unset.")] = None
 
 
 def main(arguments: list[str]) -> int:

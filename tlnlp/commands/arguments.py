@@ -1,0 +1,194 @@
+"""What each subcommand may be asked, one typed class each: its flags, its --help, its completion. No torch in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from tlnlp.settings import Precision
+
+
+@dataclass(frozen=True)
+class RecipesArguments:
+    """List the recipes of the package: name, head and task. `tlnlp run NAME` runs one."""
+
+
+@dataclass(frozen=True)
+class PredictArguments:
+    """Predict new rows with a saved model. Reads jsonl (or csv, tsv, parquet, CoNLL, by the file's suffix), writes
+    jsonl.
+
+    tlnlp predict runs/sst2/mini-sample-full/model reviews.csv --columns text=review > answers.jsonl
+
+    echo '{"text": "A film to see twice."}' | tlnlp predict runs/sst2/mini-sample-full/model
+    """
+
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help="Folder `model` of a run.")]
+    files: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE", help="Standard input (jsonl) if unset.")
+    ] = ()
+    columns: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Which column plays which role, as in the recipe.")
+    ] = ()
+    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="Standard output if unset.")] = None
+    max_tokens: Annotated[int, tyro.conf.arg(metavar="TOKENS", help="Budget of a batch: for memory.")] = 4096
+    precision: Annotated[Precision, tyro.conf.arg(metavar="fp32|bf16|fp16", help="Arithmetic of the network.")] = "fp32"
+
+
+@dataclass(frozen=True)
+class FillMaskArguments:
+    """Predict the words for [MASK] with a masked language model, with probabilities.
+
+    tlnlp fill-mask "Berlin is the capital of [MASK]."
+
+    tlnlp fill-mask "The [MASK] barked at the [MASK]." --top 3
+
+    tlnlp fill-mask "The child [MASK] in the garden." --words was were
+
+    [MASK] stands for the checkpoint's mask token. Without a text, JSON lines {"text": "... [MASK] ..."} are read from
+    standard input, and predictions are written as JSON lines.
+    """
+
+    text: Annotated[
+        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT", help="With [MASK] where a word is.")
+    ] = ()
+    model: Annotated[
+        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Bundled name, local folder, or Hub id.")
+    ] = "mini"
+    top: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Answers shown.")] = 5
+    pieces: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Word pieces that a word may be made of, at most.")] = 2
+    words: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="WORD ...", help="Only these words, each with its probability.")
+    ] = ()
+
+
+@dataclass(frozen=True)
+class NextWordArguments:
+    """Predict the next word, with probabilities. In a terminal you can choose a word to continue, undo, or type your
+    own.
+
+    tlnlp next-word "She opened the"
+
+    tlnlp next-word "The largest city in Iran is" --model gpt2 --once
+
+    Without a text, JSON lines {"text": "..."} are read from standard input, and predictions are written as JSON lines.
+    """
+
+    text: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT", help="What is to go on.")] = None
+    model: Annotated[
+        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Bundled name, local folder, or Hub id.")
+    ] = "mini-gpt"
+    top: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Answers shown.")] = 8
+    once: Annotated[bool, tyro.conf.arg(help="Show the words and end, also in a terminal.")] = False
+
+
+@dataclass(frozen=True)
+class DemoArguments:
+    """Serve a web page on this machine: fill-mask, next word, predictions of a trained model, and the same model before
+    fine-tuning. Works without a network connection; no data leave the machine.
+
+    tlnlp demo
+
+    tlnlp demo --run runs/sst2/mini-sample-full
+    """
+
+    run: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FOLDER ...", help="Runs to ask: runs/TASK/NAME.")] = ()
+    model: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="For fill-mask; none leaves it out.")] = (
+        "mini"
+    )
+    gpt: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="For the next word; none leaves it out.")] = (
+        "mini-gpt"
+    )
+    port: Annotated[int, tyro.conf.arg(metavar="NUMBER", help="Where the page is, on 127.0.0.1.")] = 7860
+
+
+@dataclass(frozen=True)
+class ReportArguments:
+    """Write an HTML report on a run: scores with intervals, learning curves, confusion matrix, calibration, the rows
+    with the largest errors, data, cost. Several runs, or those of a comparison or a matrix, are shown side by side.
+
+    tlnlp report runs/sst2/mini-sample-full
+
+    tlnlp report runs/sst2/mini-sample-full runs/sst2/mini-sample-from_scratch --output both.html
+
+    tlnlp report runs/compare/sst2-sample
+    """
+
+    folders: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER", help="Of runs.")]
+    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="report.html in the first folder if unset.")] = (
+        None
+    )
+
+
+@dataclass(frozen=True)
+class CheckArguments:
+    """Profile the rows before training: label balance, lengths, duplicates within and across splits, near-duplicates,
+    tokenizer statistics, and the score of a bag-of-words baseline.
+
+    tlnlp check reviews.csv --columns text=review label=stars
+
+    tlnlp check ../data/mrpc --recipe recipes/mrpc.py --model bert-base-cased
+
+    The role of each column follows from its name, from --columns, or from a recipe.
+    """
+
+    data: Annotated[
+        str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA", help="File or folder; with --recipe sample or hub.")
+    ]
+    recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="The task: its columns and its labels.")] = None
+    columns: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Which column plays which role.")
+    ] = ()
+    model: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Whose tokenizer counts tokens.")] = "mini"
+    max_length: Annotated[
+        int | None, tyro.conf.arg(metavar="TOKENS", help="Longer rows would be cut; the recipe's own if unset.")
+    ] = None
+    quick: Annotated[bool, tyro.conf.arg(help="Leave near-duplicates and the bag of words out.")] = False
+    json: Annotated[bool, tyro.conf.arg(help="One JSON object instead of words.")] = False
+
+
+@dataclass(frozen=True)
+class MatrixArguments:
+    """How well does a checkpoint transfer from each language to each other? Trains on each of --train-languages
+    separately and evaluates in all --languages; a table and a heat map show the scores.
+
+    tlnlp matrix recipes/sentiment_zero_shot.py --data $DATA/xed --train-languages en de fr --seeds 3
+
+    All other flags are passed to the recipe, as in --languages en de fr ru --epochs 3 --strategy lora. Finished runs
+    are not repeated: the same command continues an interrupted matrix.
+    """
+
+    recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE.py", help="A cross-lingual recipe.")]
+    train_languages: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="LANGUAGE ...", help="Learnt from, one after the other.")
+    ]
+    models: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="MODEL ...", help="Checkpoints, side by side; the recipe's --model if unset."),
+    ] = ()
+    seeds: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Runs of each kind, seeds 0 to COUNT-1.")] = 3
+    workers: Annotated[
+        int | None, tyro.conf.arg(metavar="COUNT", help="Runs at a time; one for each GPU, or one on a CPU if unset.")
+    ] = None
+    output_dir: Annotated[
+        Path | None, tyro.conf.arg(metavar="FOLDER", help="Where all goes; runs/matrix/TASK-DATA if unset.")
+    ] = None
+
+
+@dataclass(frozen=True)
+class CompletionArguments:
+    """A script by which a shell completes `tlnlp`: subcommands, recipes, flags, and what may stand behind them.
+
+    tlnlp completion bash > ~/.local/share/bash-completion/completions/tlnlp
+
+    tlnlp completion zsh > ~/.zfunc/_tlnlp
+
+    tlnlp completion fish > ~/.config/fish/completions/tlnlp.fish
+
+    In zsh the folder has to be in fpath before compinit. The next shell knows it; made anew after an update.
+    """
+
+    shell: Annotated[Literal["bash", "zsh", "fish"], tyro.conf.Positional, tyro.conf.arg(metavar="bash|zsh|fish")]
