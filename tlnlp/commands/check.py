@@ -41,18 +41,22 @@ class CheckArguments:
     """
 
     data: Annotated[
-        str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA", help="File or folder; with --recipe sample or hub.")
+        str,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="DATA", help="File or folder; with --recipe also sample or hub."),
     ]
-    recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="The task: its columns and its labels.")] = None
-    columns: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Which column plays which role.")
-    ] = ()
-    model: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Whose tokenizer counts tokens.")] = "mini"
-    max_length: Annotated[
-        int | None, tyro.conf.arg(metavar="TOKENS", help="Longer rows would be cut; the recipe's own if unset.")
+    recipe: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help="Recipe of the task, for its columns and labels.")
     ] = None
-    quick: Annotated[bool, tyro.conf.arg(help="Leave near-duplicates and the bag of words out.")] = False
-    json: Annotated[bool, tyro.conf.arg(help="One JSON object instead of words.")] = False
+    columns: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Column of each role.")] = ()
+    model: Annotated[
+        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Checkpoint whose tokenizer counts tokens.")
+    ] = "mini"
+    max_length: Annotated[
+        int | None, tyro.conf.arg(metavar="TOKENS", help="Maximum length; the recipe's if unset.")
+    ] = None
+    quick: Annotated[bool, tyro.conf.arg(help="Skip near-duplicates and the bag-of-words baseline.")] = False
+    json: Annotated[bool, tyro.conf.arg(help="Print a JSON object instead of text.")] = False
 
 
 def main(arguments: list[str]) -> int:
@@ -122,18 +126,18 @@ def _show(task: Task, found: Mapping[str, Any]) -> None:
             say(f"  {'tags' if 'tags' in task.columns.by_role() else 'labels'}: {share_labels(facts['labels'])}")
         say(f"  words: {_spread(facts['words'])}")
         if tokens := facts.get("tokens"):
-            say(f"  tokens: {_spread(tokens)}; {tokens['pieces_per_word']:.2f} a word")
+            say(f"  tokens: {_spread(tokens)}; {tokens['pieces_per_word']:.2f} per word")
             say(f"  unknown: {percent(tokens['unknown_fraction'])} of the tokens")
-            say(f"  too long: {percent(tokens['long_fraction'])} of the rows, with more than {tokens['limit']} tokens")
+            say(f"  too long: {percent(tokens['long_fraction'])} of the rows have more than {tokens['limit']} tokens")
     say()
-    for finding in found["findings"] or ["nothing to complain of"]:
+    for finding in found["findings"] or ["no findings"]:
         say(f"! {finding}" if found["findings"] else finding)
     if baseline := found.get("baseline"):
         scores = ", ".join(f"{name} {value:.4g}" for name, value in baseline["metrics"].items())
         chance = ", ".join(f"{value:.4g}" for value in baseline["majority"].values())
         say()
-        say(f"{baseline['name']}: {scores}" + (f" (always the most frequent: {chance})" if chance else ""))
+        say(f"{baseline['name']}: {scores}" + (f" (majority baseline: {chance})" if chance else ""))
 
 
 def _spread(lengths: Mapping[str, float]) -> str:
-    return f"{lengths['median']:g} in the median, 95 % up to {lengths['high']:,.0f}, at most {lengths['most']:,}"
+    return f"median {lengths['median']:g}, 95th percentile {lengths['high']:,.0f}, maximum {lengths['most']:,}"
