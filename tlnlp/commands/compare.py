@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
         except Stopped:
             done = sum(is_finished(run) for run in grid.runs)
             console.print(
-                f"Stopped: {done} of {len(grid.runs)} runs are done. To go on:\n  {command}",
+                f"Stopped: {done} of {len(grid.runs)} runs are done. To continue:\n  {command}",
                 markup=False, soft_wrap=True,
             )  # fmt: skip
             return 130
@@ -70,7 +70,7 @@ def _run_missing(grid: Grid, asked: CompareArguments, passed: Sequence[str], con
     missing = [run for run in grid.runs if not is_finished(run)]
     there = len(grid.runs) - len(missing)
     console.print(
-        f"{grid.folder}: {len(grid.runs)} runs" + (f", {there} of them there already" if there else ""),
+        f"{grid.folder}: {len(grid.runs)} runs" + (f", {there} of them already finished" if there else ""),
         markup=False, soft_wrap=True,
     )  # fmt: skip
     places = find_places(asked.workers)

@@ -22,14 +22,16 @@ class DemoArguments:
     tlnlp demo --run runs/sst2/mini-sample-full
     """
 
-    run: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FOLDER ...", help="Runs to ask: runs/TASK/NAME.")] = ()
-    model: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="For fill-mask; none leaves it out.")] = (
-        "mini"
-    )
-    gpt: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="For the next word; none leaves it out.")] = (
-        "mini-gpt"
-    )
-    port: Annotated[int, tyro.conf.arg(metavar="NUMBER", help="Where the page is, on 127.0.0.1.")] = 7860
+    run: Annotated[
+        tuple[Path, ...], tyro.conf.arg(metavar="FOLDER ...", help="Runs whose models are shown: runs/TASK/NAME.")
+    ] = ()
+    model: Annotated[
+        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Model for fill-mask; none disables it.")
+    ] = "mini"
+    gpt: Annotated[
+        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Model for the next word; none disables it.")
+    ] = "mini-gpt"
+    port: Annotated[int, tyro.conf.arg(metavar="NUMBER", help="Port of the page, on 127.0.0.1.")] = 7860
 
 
 def main(arguments: list[str]) -> int:

@@ -31,15 +31,17 @@ class FillMaskArguments:
     """
 
     text: Annotated[
-        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT", help="With [MASK] where a word is.")
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="TEXT", help="Text with [MASK] in place of a word."),
     ] = ()
     model: Annotated[
-        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Bundled name, local folder, or Hub id.")
+        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Name of a bundled model, local folder, or Hub id.")
     ] = "mini"
-    top: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Answers shown.")] = 5
-    pieces: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Word pieces that a word may be made of, at most.")] = 2
+    top: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Number of predictions.")] = 5
+    pieces: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Maximum number of tokens per word.")] = 2
     words: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="WORD ...", help="Only these words, each with its probability.")
+        tuple[str, ...], tyro.conf.arg(metavar="WORD ...", help="Compare the probabilities of these words.")
     ] = ()
 
 
@@ -88,6 +90,6 @@ def read_lines(source: Iterator[str]) -> Iterator[str]:
             raise InputError(
                 expected='JSON lines such as {"text": "..."}',
                 found=f"standard input, line {number}: {line.strip()[:60]}",
-                change="the line, or give the text itself after the command",
+                change="the line, or pass the text after the command",
             )
         yield text

@@ -29,12 +29,12 @@ class NextWordArguments:
     Without a text, JSON lines {"text": "..."} are read from standard input, and predictions are written as JSON lines.
     """
 
-    text: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT", help="What is to go on.")] = None
+    text: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT", help="Text to continue.")] = None
     model: Annotated[
-        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Bundled name, local folder, or Hub id.")
+        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Name of a bundled model, local folder, or Hub id.")
     ] = "mini-gpt"
-    top: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Answers shown.")] = 8
-    once: Annotated[bool, tyro.conf.arg(help="Show the words and end, also in a terminal.")] = False
+    top: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Number of predictions.")] = 8
+    once: Annotated[bool, tyro.conf.arg(help="Print the words and exit, also in a terminal.")] = False
 
 
 def main(arguments: list[str]) -> int:
@@ -68,7 +68,7 @@ def _go_on(text: str, model: NextWordPredictor, top: int) -> None:
         found = model.follow(texts[-1], top=top)
         _show(texts[-1], found, numbered=True)
         try:
-            print("a number, your own words, u to undo, or nothing to end: ", end="", flush=True)
+            print("a number, your own words, u to undo, or Enter to quit: ", end="", flush=True)
             chosen = input().strip()
         except EOFError:
             print()

@@ -37,16 +37,18 @@ class PredictArguments:
     echo '{"text": "A film to see twice."}' | tlnlp predict runs/sst2/mini-sample-full/model
     """
 
-    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help="Folder `model` of a run.")]
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help="The folder `model` of a run.")]
     files: Annotated[
         tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE", help="Standard input (jsonl) if unset.")
     ] = ()
     columns: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Which column plays which role, as in the recipe.")
+        tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Column of each role, as in the recipe.")
     ] = ()
     output: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="Standard output if unset.")] = None
-    max_tokens: Annotated[int, tyro.conf.arg(metavar="TOKENS", help="Budget of a batch: for memory.")] = 4096
-    precision: Annotated[Precision, tyro.conf.arg(metavar="fp32|bf16|fp16", help="Arithmetic of the network.")] = "fp32"
+    max_tokens: Annotated[
+        int, tyro.conf.arg(metavar="TOKENS", help="Maximum tokens per batch; affects only memory.")
+    ] = 4096
+    precision: Annotated[Precision, tyro.conf.arg(metavar="fp32|bf16|fp16", help="Precision of the network.")] = "fp32"
 
 
 def main(arguments: list[str]) -> int:

@@ -14,7 +14,7 @@ from tlnlp.reporting.page import save_page
 from tlnlp.runs.folder import REPORT, RESULT
 
 # The results of `tlnlp compare` and `tlnlp matrix`, and their headings.
-GRIDS = {"compare": "Did transfer help?", "matrix": "From each language to each other"}
+GRIDS = {"compare": "Did transfer help?", "matrix": "Transfer from each language to each other"}
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,12 @@ class ReportArguments:
     tlnlp report runs/compare/sst2-sample
     """
 
-    folders: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER", help="Of runs.")]
-    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help=f"{REPORT} in the first folder if unset.")] = None
+    folders: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER", help="Output folders of runs.")
+    ]
+    output: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help=f"Output file; {REPORT} in the first folder if unset.")
+    ] = None
 
 
 def main(arguments: list[str]) -> int:

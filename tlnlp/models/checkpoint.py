@@ -58,15 +58,13 @@ def _check_folder(folder: Path, weights_needed: bool) -> None:
     if not (folder / "config.json").is_file():
         raise refuse("a checkpoint (config.json, model.safetensors, tokenizer)", "the path after --model")
     if (folder / ADAPTER_FILE).is_file():
-        raise refuse(
-            "a whole checkpoint", "--model to the checkpoint that the adapter belongs to, or train with --merge"
-        )
+        raise refuse("a complete checkpoint", "--model, to the adapter's base checkpoint, or train with --merge")
     if list(folder.glob("*.safetensors")) or not weights_needed:
         return
     if list(folder.glob("*.bin")) or list(folder.glob("*.pt")):
         raise refuse(
-            "weights as safetensors, which cannot run code when they are read",
-            "convert them once where you trust them: AutoModel.from_pretrained(...).save_pretrained(...)",
+            "weights as safetensors, which cannot execute code when they are loaded",
+            "convert them once, if you trust them: AutoModel.from_pretrained(...).save_pretrained(...)",
         )
     raise refuse("weights (model.safetensors)", "the path after --model, or --strategy from_scratch")
 
@@ -86,9 +84,9 @@ def read_config(source: str, model: str) -> Any:
 def not_readable(model: str, error: Exception) -> InputError:
     hint = did_you_mean(model, bundled_models())
     return InputError(
-        expected=f"a checkpoint that transformers {transformers.__version__} reads",
+        expected=f"a checkpoint that transformers {transformers.__version__} can load",
         found=f"--model {model}{hint}: {str(error).strip().splitlines()[0][:200]}",
-        change="the name after --model; for a Hub id also the network (HF_ENDPOINT, HF_TOKEN)",
+        change="the name after --model; for a Hub id also check the network (HF_ENDPOINT, HF_TOKEN)",
     )
 
 
@@ -112,7 +110,7 @@ def check_length(config: Any, settings: Settings, *, added: int = 0) -> None:
         raise InputError(
             expected=f"--max-length of at most {room}, the positions of {settings.model}{without}",
             found=f"--max-length {settings.max_length}",
-            change=f"--max-length {room}, or a checkpoint that reads longer rows",
+            change=f"--max-length {room}, or a checkpoint with more positions",
         )
 
 
@@ -124,22 +122,22 @@ def check_architecture(config: Any, head: Head, settings: Settings) -> None:
     """
     if type(config) not in getattr(transformers, head.auto_class)._model_mapping:
         raise InputError(
-            expected=f"a checkpoint for which transformers has an {head.auto_class}",
+            expected=f"a checkpoint that {head.auto_class} supports",
             found=f"{settings.model}, a {config.model_type}",
-            change="another --model, or a recipe with another head (for GPT checkpoints: those that begin with gpt_)",
+            change="another --model, or a recipe with another head (for GPT checkpoints: gpt_*)",
         )
     if not head.causal:
         return
     if type(config) in transformers.AutoModelForMaskedLM._model_mapping:
         raise InputError(
-            expected="a checkpoint that reads from left to right (GPT-2 and its kin)",
-            found=f"{settings.model}, a {config.model_type}, which reads in both directions",
+            expected="a causal checkpoint (such as GPT-2)",
+            found=f"{settings.model}, a {config.model_type}, which is bidirectional",
             change="another --model, or a recipe with another head",
         )
     own_output = head.auto_class.endswith("CausalLM")
     if settings.lm_weight > 0 and not own_output and not config.tie_word_embeddings:
         raise InputError(
-            expected="a checkpoint whose piece table is its output too (GPT-2), for the language-model loss",
+            expected="a checkpoint with tied input and output embeddings (GPT-2), for the language-model loss",
             found=f"{settings.model}: tie_word_embeddings is false",
             change="--lm-weight 0, or another --model",
         )
@@ -162,8 +160,8 @@ def match_labels(config: Any, head: Head, labels: Sequence[str], settings: Setti
         return own
     raise InputError(
         expected=f"a checkpoint without a head, or one with the labels {', '.join(labels)}",
-        found=f"{settings.model}, trained to answer {', '.join(own[:8])}",
-        change="id2label in its config.json if only the names differ, or --new-head to begin with a new head",
+        found=f"{settings.model}, whose head has the labels {', '.join(own[:8])}",
+        change="id2label in its config.json if only the names differ, or use --new-head for a new head",
     )
 
 

@@ -179,21 +179,21 @@ def check_shallow(task: Task, settings: Settings) -> None:
     options = {name: each.default for name, each in options_of(shallow).items()} | chosen.options
     if _head_of(task) not in (*OF_ROWS, *OF_WORDS) or "endings" in task.columns.by_role():
         raise InputError(
-            expected="--strategy shallow where each row has a label, several or a score, or each word a tag",
-            found=f"{task.name}, whose answers are no labels (head {_head_of(task)})",
-            change="another --strategy; head_only is the nearest",
+            expected="--strategy shallow for rows with one label, several labels or a number, or for tags",
+            found=f"{task.name}, which has no labels (head {_head_of(task)})",
+            change="another --strategy; head_only is the most similar",
         )
     if isinstance(task.labels, Regression) and options["classifier"] != "logistic_regression":
         raise InputError(
-            expected="no classifier: a score is found by ridge regression",
+            expected="no classifier option: numbers are predicted by ridge regression",
             found=f"classifier={options['classifier']} for {task.name}",
-            change="leave classifier out",
+            change="omit classifier",
         )
     if _head_of(task) in OF_WORDS and options["pooling"] != "mean":
         raise InputError(
-            expected="no pooling: a word is read at its first piece",
+            expected="no pooling option: the feature of a word is that of its first token",
             found=f"pooling={options['pooling']} for {task.name}",
-            change="leave pooling out",
+            change="omit pooling",
         )
     unheard = {
         "--keep best": settings.keep == "best",
@@ -203,9 +203,9 @@ def check_shallow(task: Task, settings: Settings) -> None:
     }
     for flag in (flag for flag, given in unheard.items() if given):
         raise InputError(
-            expected="--strategy shallow without what steers updates: it makes none, and has one result",
+            expected="--strategy shallow without flags for updates: it makes no updates, and has one result",
             found=flag,
-            change=f"leave {flag.split()[0]} out, or another --strategy",
+            change=f"omit {flag.split()[0]}, or use another --strategy",
         )
 
 
@@ -218,7 +218,7 @@ def check_pooling(config: Any, fit: FeatureClassifierConfig) -> None:
     both_ways = type(config) in transformers.AutoModelForMaskedLM._model_mapping
     if fit.pooling == "first" and not both_ways and type(config) in transformers.AutoModelForCausalLM._model_mapping:
         raise InputError(
-            expected="pooling=last or mean for a network that reads from left to right: its first token sees no other",
+            expected="pooling=last or mean for a causal network, whose first token attends to no other",
             found=f"shallow:pooling=first on a {config.model_type}",
             change="pooling",
         )

@@ -63,24 +63,24 @@ def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
     for role in settings.truncation_by_role():
         if role not in cut:
             raise InputError(
-                expected=f"--truncate of {', '.join(cut)}" if cut else "no --truncate: here nothing is cut off rows",
+                expected=f"--truncate of {', '.join(cut)}" if cut else "no --truncate: this task never truncates rows",
                 found=f"--truncate {role}={settings.truncation_by_role()[role]}{did_you_mean(role, cut)}",
-                change="the name before the equals sign" if cut else "leave --truncate out",
+                change="the name before the equals sign" if cut else "omit --truncate",
             )
     if settings.class_weights != "none" and ("label" not in rows.columns or "endings" in rows.columns):
         raise InputError(
-            expected="--class-weights where each row has one of a few labels",
+            expected="--class-weights for tasks with one label per row",
             found=f"--class-weights {settings.class_weights} for {task.name}",
-            change="leave --class-weights out",
+            change="omit --class-weights",
         )
 
 
 def _refuse_merge(settings: Settings) -> None:
     if settings.merge and find_strategy(settings.strategy).name not in MERGEABLE:
         raise InputError(
-            expected=f"--merge with --strategy {' or '.join(MERGEABLE)}, whose weights are added to the network's own",
+            expected=f"--merge with --strategy {' or '.join(MERGEABLE)}, whose weights can be added to the base model",
             found=f"--merge with --strategy {settings.strategy}",
-            change="leave --merge out",
+            change="omit --merge",
         )
 
 
@@ -88,9 +88,9 @@ def _refuse_adapter_of_new(settings: Settings) -> None:
     """Raises an error for an adapter on a new network: adapters are saved without the base model, which must exist."""
     if find_strategy(settings.strategy).name in ADAPTERS:
         raise InputError(
-            expected=f"--strategy {settings.strategy} on a checkpoint that has learnt something",
-            found=f"--model {NEW}, whose weights are drawn at random",
-            change="--strategy full, or --model to a checkpoint",
+            expected=f"--strategy {settings.strategy} with a pre-trained checkpoint",
+            found=f"--model {NEW}, whose weights are random",
+            change="--strategy full, or --model with a checkpoint",
         )
 
 
