@@ -1,9 +1,9 @@
-"""How often `tlnlp compare` would call a difference where there is none, in simulated experiments whose truth is known.
+"""Measures the false-alarm rate of `tlnlp compare` in simulated experiments without a true difference.
 
     python benchmarks/false_alarms.py        # a minute; at the stated level of 5 %
 
-Beside it a plain bootstrap over seeds and rows, which the command does not do. Effects of seed, row and both are drawn
-as in tests/evaluation/test_statistics.py, where the tests hold the level.
+For comparison it also measures a plain bootstrap over seeds and rows, which the command does not use. The effects of
+seeds, rows and their interaction are simulated as in tests/evaluation/test_statistics.py, which checks the level.
 """
 
 from __future__ import annotations

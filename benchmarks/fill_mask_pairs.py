@@ -1,9 +1,9 @@
-"""Does a masked-word model prefer the right word? 40 English and 20 German pairs of ours: agreement, set phrases.
+"""Does a masked language model prefer the right word? 40 English and 20 German pairs of ours: agreement, set phrases.
 
     python benchmarks/fill_mask_pairs.py tlnlp/bundled/mini      # a second
 
-A word's score is its probability by `MaskFiller.compare`, per piece (the geometric mean), so that a word of two pieces
-is not behind for its length; the p-value is that of a fair coin (binomial test, one-sided).
+The score of a word is its probability from `MaskFiller.compare`, per token (the geometric mean), so that a word of two
+tokens has no disadvantage. The p-value is that of a one-sided binomial test against a fair coin.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PAIRS = Path(__file__).parent / "fill_mask_pairs.tsv"
 
 
 def score(filler: MaskFiller, sentence: str, word: str) -> float:
-    """The probability of the word in the place of [MASK], per piece."""
+    """Returns the probability of the word at [MASK], per token."""
     pieces = len(filler.tokenizer.encode(word, add_special_tokens=False))
     return filler.compare(sentence, [word])[0].probability ** (1 / pieces)
 

@@ -1,11 +1,11 @@
-"""Feature extraction on SST-2: frozen layers that run once, beside our own run without that, and beside the Trainer.
+"""Feature extraction on SST-2: frozen layers that run once, compared with our run without the cache and the Trainer.
 
     python benchmarks/frozen_layers.py                          # 6,400 rows, 10 epochs; half an hour on one core
     python benchmarks/frozen_layers.py --rows 640 --epochs 10   # a quick look
 
-Only the head learns (pooler and classifier), all-MiniLM-L6-v2, batches of 32, rows of at most 128 tokens. Seconds are
-of training: tokenisation, start-up and evaluation are left out, the one pass over all rows is in. The arms run one
-after the other, each in a process of its own, for each seed; a finished run is not repeated.
+Only the head (pooler and classifier) of all-MiniLM-L6-v2 is trained, with batches of 32 and rows of at most 128 tokens.
+Seconds are training time: they include the pass over all rows, but not tokenisation, start-up and evaluation. For each
+seed the arms run one after the other, each in its own process; finished runs are not repeated.
 """
 
 from __future__ import annotations

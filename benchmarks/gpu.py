@@ -1,15 +1,15 @@
-"""What only a GPU can show, in one call of at most eight minutes: speed, parity with the CPU, resume.
+"""GPU benchmarks, in one call of at most eight minutes: speed, parity with the CPU, resume.
 
     python benchmarks/gpu.py --out runs/gpu                           # all parts; prints tables
-    python benchmarks/gpu.py --out runs/gpu --parts ceilings speed    # some
+    python benchmarks/gpu.py --out runs/gpu --parts ceilings speed    # some parts
     python benchmarks/gpu.py --out runs/gpu --dry-run                 # every part on the CPU, at toy size, in a minute
 
-Without --sst2 FOLDER (train.jsonl.gz, validation.jsonl.gz) rows of SST-2's lengths are made of random words, and
-accuracies mean nothing. FOLDER gets results.json, tables.md and log.txt, kept up to date while the parts run.
-docs/gpu.md says what the parts measure.
+Without --sst2 FOLDER (train.jsonl.gz, validation.jsonl.gz), rows are random words with the lengths of SST-2, and
+accuracies are meaningless. results.json, tables.md and log.txt are written to --out and updated while the parts run.
+docs/gpu.md describes the parts.
 """
 
-# Nothing heavy is imported here: each part has a process of its own, which waits for its turn with all in place.
+# Nothing heavy is imported here: each part has its own process, which imports its libraries before its turn.
 from __future__ import annotations
 
 import argparse
@@ -33,13 +33,13 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Part:
-    """What runs in a process of its own.
+    """A part of the benchmark, which runs in its own process.
 
     Args:
         module, function: a generator of records in `gpu_parts`.
-        seconds: after so many it is ended; what it found until then is kept.
-        turn: parts of one turn run side by side. Those that measure time have a turn to themselves.
-        environment: variables of its process.
+        seconds: time limit; records that were written before are kept.
+        turn: parts of one turn run in parallel. Parts that measure time have their own turn.
+        environment: environment variables of its process.
     """
 
     module: str
@@ -49,9 +49,9 @@ class Part:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-# Beside others: with a thread for each core they would only wait for each other.
+# For parts that run in parallel: with one thread per core each, they would wait for each other.
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "4"}
-# Without it cuBLAS has no deterministic form to choose.
+# cuBLAS needs it for deterministic algorithms.
 REPRODUCIBLE = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 PARTS: dict[str, list[Part]] = {
     "ceilings": [Part("ceilings", "run", 30, 1)],
@@ -83,17 +83,17 @@ def main() -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     with tempfile.TemporaryDirectory(prefix="tlnlp-gpu-") as work:
         results = Results(asked.out, Path(work), began)
-        # A forked process cannot use a GPU that its parent may have looked at.
+        # A forked process cannot use a GPU that its parent may have initialised.
         context: Any = multiprocessing.get_context("forkserver" if asked.dry_run else "spawn")
         if asked.dry_run:
             context.set_forkserver_preload(PRELOADED)
-            os.environ["OMP_NUM_THREADS"] = "1"  # toys: more threads would only wait for each other
+            os.environ["OMP_NUM_THREADS"] = "1"  # toy sizes: more threads would wait for each other
         told = (work, asked.dry_run, None if asked.sst2 is None else str(asked.sst2.resolve()))
         inputs = Running("inputs", Part("inputs", "make", INPUTS_SECONDS, 0), context, told, results)
         inputs.go.set()
         parts = [Running(name, part, context, told, results) for name in asked.parts for part in PARTS[name]]
         finish([inputs], results)
-        # Toys need not have the machine to themselves.
+        # Parts at toy size may run in parallel.
         turns = [parts] if asked.dry_run else in_turns(parts)
         for mine in turns:
             left = asked.seconds - (time.monotonic() - began)
@@ -122,16 +122,16 @@ def read_flags() -> argparse.Namespace:
 
 
 def in_turns(parts: list[Running]) -> list[list[Running]]:
-    """Those of one turn together, in order."""
+    """Groups the parts by turn, in order."""
     numbers = sorted({each.part.turn for each in parts})
     return [[each for each in parts if each.part.turn == number] for number in numbers]
 
 
 class Results:
-    """All records so far, on disk after each new one.
+    """All records so far, written to disk after each new one.
 
     Args:
-        failed: parts that ended badly.
+        failed: parts that failed.
     """
 
     def __init__(self, out: Path, work: Path, began: float) -> None:
@@ -141,7 +141,7 @@ class Results:
         (out / "log.txt").write_bytes(b"")
 
     def read(self) -> None:
-        """Takes in what the parts have written since."""
+        """Reads what the parts have written since the last call."""
         found = []
         for file in sorted(self.work.glob("*.records")):
             whole_lines = file.read_text(encoding="utf-8").rpartition("\n")[0]
@@ -151,7 +151,7 @@ class Results:
             self.write()
 
     def write(self) -> None:
-        """results.json and tables.md, each whole at any moment."""
+        """Writes results.json and tables.md atomically."""
         tables = importlib.import_module("gpu_parts.tables")
         whole = {"seconds": time.monotonic() - self.began, "failed": self.failed, "records": self.records}
         for name, text in (("results.json", json.dumps(whole, indent=1)), ("tables.md", tables.tables(whole))):
@@ -161,7 +161,7 @@ class Results:
 
 
 class Running:
-    """The process of a part. It has its libraries in place before its turn comes, and waits for `go`."""
+    """The process of a part. It imports its libraries before its turn, and waits for `go`."""
 
     def __init__(self, name: str, part: Part, context: Any, told: tuple[Any, ...], results: Results) -> None:
         self.name, self.part = name, part
@@ -174,14 +174,14 @@ class Running:
         self.process.start()
 
     def begin(self, seconds: float) -> None:
-        """Lets it run for at most so many seconds; without any left it is ended."""
+        """Lets it run for at most this many seconds; if none are left, it is ended."""
         self.until = time.monotonic() + seconds
         if seconds > 0:
             self.go.set()
 
 
 def finish(running: list[Running], results: Results) -> None:
-    """Waits until all are over or their time is."""
+    """Waits until all have finished or reached their time limit."""
     began = time.monotonic()
     left = list(running)
     while left:
@@ -202,7 +202,7 @@ def finish(running: list[Running], results: Results) -> None:
 
 
 def end(process: Any) -> None:
-    """Kills a process and what it started."""
+    """Kills a process and its children."""
     for each in psutil.Process(process.pid).children(recursive=True):
         each.kill()
     process.kill()
@@ -210,7 +210,7 @@ def end(process: Any) -> None:
 
 
 def run_part(part: Part, told: tuple[Any, ...], file: str, log: str, go: Any) -> None:
-    """In the part's own process: writes a line for each record."""
+    """Runs a part in its own process, and writes one line per record."""
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
@@ -221,7 +221,7 @@ def run_part(part: Part, told: tuple[Any, ...], file: str, log: str, go: Any) ->
     bench = importlib.import_module("gpu_parts.bench")
     run = getattr(importlib.import_module(f"gpu_parts.{part.module}"), part.function)
     gc.collect()
-    gc.freeze()  # what is imported stays: looking through it for garbage takes half a second each time
+    gc.freeze()  # excludes imported modules from garbage collection, which would take half a second each time
     go.wait()
     work, dry_run, sst2 = told
     found = run(bench.Bench(Path(work), dry_run, None if sst2 is None else Path(sst2)))

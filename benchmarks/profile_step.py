@@ -1,6 +1,6 @@
-"""Where the time of an update goes: python benchmarks/profile_step.py --model FOLDER --data $DATA/sst2
+"""Profiles an update: python benchmarks/profile_step.py --model FOLDER --data $DATA/sst2
 
-Any flag of recipes/sst2.py may follow. Prints the share of each part of an update, then the operators by own time.
+Accepts all flags of recipes/sst2.py. Prints the share of each part of an update, then the operators by self time.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def main() -> None:
 
 @contextlib.contextmanager
 def _named_parts(work: PreparedRun) -> Iterator[None]:
-    """Gives the parts of an update names that the profiler shows."""
+    """Labels the parts of an update for the profiler."""
     accelerator, optimizer = work.training.accelerator, work.training.optimizer
 
     def named(part: str, act):  # type: ignore[no-untyped-def]

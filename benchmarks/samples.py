@@ -1,9 +1,9 @@
-"""What transfer is worth on the bundled samples: each recipe's defaults, and the same network from random weights.
+"""Gain from transfer on the bundled samples: each recipe with its defaults, and the same network from scratch.
 
     python benchmarks/samples.py                # all recipes that start from a bundled checkpoint; half an hour
-    python benchmarks/samples.py cola rte       # some; what is finished is not run again
+    python benchmarks/samples.py cola rte       # some; finished runs are not repeated
 
-Prints a table, and keeps it in recipes/results/samples.json for recipes/README.md.
+Prints a table, and stores it in recipes/results/samples.json for recipes/README.md.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def starting_from_bundled() -> list[str]:
-    """The recipes of a task with labels whose default checkpoint is a bundled one."""
+    """Returns the recipes of tasks with labels whose default checkpoint is a bundled one."""
     recipes = {path.stem: runpy.run_path(str(path))["recipe"] for path in sorted((REPOSITORY / "recipes").glob("*.py"))}
     return [
         name
@@ -57,7 +57,7 @@ def starting_from_bundled() -> list[str]:
 
 
 def run(name: str, strategy: str, seeds: int, folder: Path) -> dict[str, Any]:
-    """The joined result of `seeds` runs of a recipe on its sample."""
+    """Returns the joined result of `seeds` runs of a recipe on its sample."""
     output = folder / name / strategy
     command = [
         sys.executable, f"recipes/{name}.py", "--strategy", strategy, "--seeds", str(seeds),

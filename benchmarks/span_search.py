@@ -1,8 +1,8 @@
-"""What finding the answers costs beside the network: python benchmarks/span_search.py --data $DATA/squad
+"""Cost of the span search compared with the network: python benchmarks/span_search.py --data $DATA/squad
 
-The search gets random logits for the real windows of all questions of `validation.jsonl.gz`; the network answers a
-sample of the micro-batches, and its time is extrapolated by places. Prints both in seconds, and the memory that
-`predict` takes for some rows and for all. `--model` is a folder with a tokenizer and the weights of an encoder.
+The search gets random logits for the real windows of all questions in `validation.jsonl.gz`. The network runs on a
+sample of the micro-batches, and its time is extrapolated by the number of positions. Prints both in seconds, and the
+memory that `predict` needs for some rows and for all. `--model` is a folder with a tokenizer and encoder weights.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SAMPLE, FEW_ROWS = 12, 500
 
 
 class RandomNetwork(torch.nn.Module):
-    """Says anything, at once."""
+    """Returns random logits immediately."""
 
     def forward(self, input_ids: torch.Tensor, **others: Any) -> Any:
         starts, ends = torch.randn(2, *input_ids.shape)
@@ -46,7 +46,7 @@ class RandomNetwork(torch.nn.Module):
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures and prints the results."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--data", type=Path, required=True)
     asked.add_argument("--model", type=Path, default=None)
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def read_rows(path: Path) -> Rows:
-    """The questions of a file with the columns of the Hub."""
+    """Reads the questions of a file with the columns of the Hub."""
     with gzip.open(path, "rt", encoding="utf-8") as file:
         found = [json.loads(line) for line in file]
     columns = {name: [each[name] for each in found] for name in ("id", "question", "context", "answers")}
@@ -76,7 +76,8 @@ def read_rows(path: Path) -> Rows:
 
 
 def time_network(network: Any, encoded: EncodedDataset, micro_batches: list[np.ndarray], tokenizer: Any) -> float:
-    """Seconds of the network's passes over all micro-batches, from those over every so manieth of them."""
+    """Returns the seconds of the network's passes over all micro-batches, extrapolated from a regular sample of
+    them."""
     draw = np.random.default_rng(0)
     places, seconds = [], 0.0
     for number, items in enumerate([micro_batches[0], *micro_batches[:: max(1, len(micro_batches) // SAMPLE)]]):
@@ -91,7 +92,7 @@ def time_network(network: Any, encoded: EncodedDataset, micro_batches: list[np.n
 
 
 def time_search(encoded: EncodedDataset, rows: Rows, micro_batches: list[np.ndarray]) -> tuple[float, float]:
-    """Seconds of what `forward` does behind the network, and of `decode`, for all micro-batches."""
+    """Returns the seconds of `forward` after the network, and of `decode`, for all micro-batches."""
     outputs: dict[int, np.ndarray] = {}
     draw, seconds = np.random.default_rng(0), 0.0
     for items in micro_batches:
@@ -109,7 +110,7 @@ def time_search(encoded: EncodedDataset, rows: Rows, micro_batches: list[np.ndar
 
 
 def show_memory(encoded: EncodedDataset, rows: Rows, tokenizer: Any) -> None:
-    """What `predict` adds at its peak, to what Python has allocated and to the process, for some rows and for all."""
+    """Prints the peak memory of `predict`, in Python allocations and of the process, for some rows and for all."""
     accelerator = Accelerator(cpu=True)
     for number in (FEW_ROWS, len(rows)):
         some, of_them = first_rows(encoded, rows, number)
@@ -127,7 +128,7 @@ def show_memory(encoded: EncodedDataset, rows: Rows, tokenizer: Any) -> None:
 
 
 def first_rows(encoded: EncodedDataset, rows: Rows, number: int) -> tuple[EncodedDataset, Rows]:
-    """The first rows and their windows."""
+    """Returns the first rows and their windows."""
     items = int(np.searchsorted(encoded.rows, number))
     few = rows.select(np.arange(number))
     cut_off = {

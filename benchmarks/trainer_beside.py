@@ -1,9 +1,9 @@
-"""The Trainer's score beside ours: the same model, rows and settings as in real_data.py, by transformers' own loop.
+"""The Trainer's score for comparison with ours: the same model, rows and settings as in real_data.py.
 
     python benchmarks/trainer_beside.py cola                # three seeds; prints mean and standard deviation
 
-For recipes of the sentence head. Rows are read and judged as a recipe does it; tokenizer, network, padding, optimiser
-and schedule are the Trainer's (linear, the same warm-up and decay). What is printed is kept in recipes/results.
+For recipes with the sentence head. Rows are read and scored as by the recipe; tokenizer, network, padding, optimizer
+and schedule are the Trainer's (linear, with the same warm-up and decay). The results are stored in recipes/results.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def main() -> None:
 
 
 def score(recipe: Recipe, settings: Settings, seed: int) -> dict[str, float]:
-    """The metrics of the recipe's task on the dev rows after a run of the Trainer."""
+    """Returns the metrics of the recipe's task on the dev rows after a run of the Trainer."""
     transformers.set_seed(seed)
     splits = load_splits(recipe.task, settings)
     tokenizer = transformers.AutoTokenizer.from_pretrained(settings.model)
@@ -86,7 +86,7 @@ def score(recipe: Recipe, settings: Settings, seed: int) -> dict[str, float]:
     )
     trainer.train()
     predicted = trainer.predict(dev)
-    # Rows come back in the order of their lengths, and their labels with them.
+    # Predictions are in the order of row lengths, and so are the labels.
     label = np.asarray(predicted.label_ids).tolist()
     rows = replace(splits.dev, columns={**splits.dev.columns, "label": label})
     nothing: dict[str, Any] = {"input_ids": Ragged.from_lists([])}
@@ -98,7 +98,7 @@ def score(recipe: Recipe, settings: Settings, seed: int) -> dict[str, float]:
 
 
 def encode(rows: Rows, tokenizer: Any, max_length: int) -> Dataset:
-    """Token ids as transformers' examples make them, and the labels as numbers."""
+    """Tokenises the rows as in transformers' examples, with labels as integers."""
     texts = [rows.columns[role] for role in ("text", "text_pair") if role in rows.columns]
     return Dataset.from_dict(
         {**tokenizer(*texts, truncation=True, max_length=max_length), "labels": rows.columns["label"]}

@@ -1,11 +1,11 @@
-"""What `mini` brings along from one language to others, beside the same network from scratch: a table, on real data.
+"""Zero-shot cross-lingual transfer of `mini`, compared with the same network from scratch, on public data.
 
     python benchmarks/zero_shot.py $DATA                    # three seeds of each
     python benchmarks/zero_shot.py $DATA --tasks upos --model runs/mini/model
 
-Learnt from English rows alone: the last update's weights, chosen on nothing. How to learn (strategy, head, rate) was
-chosen by one seed of the parts of speech that are asked here (README.md). Runs that are there are not run again. The
-commands of the table are printed under it.
+Models are trained on English rows only and evaluated after the last update, without model selection. The settings
+(strategy, head, learning rate) were chosen with one seed on the parts of speech evaluated here (README.md). Finished
+runs are not repeated. The commands are printed below the table.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ TASKS = {
 }
 ARMS = ("mini", "from scratch")
 MEANS = (("de", "fr", "es", "ru"), ("de", "fr", "es"))
-# The piece table stays where pre-training has put the languages side by side, and the word head, which has learnt to
-# tell them apart, is left behind: README.md has what that is worth.
+# The embeddings, in which pre-training has aligned the languages, are frozen, and the pre-trained prediction head,
+# which has learnt to distinguish them, is replaced: README.md has the gains.
 ACROSS_LANGUAGES = "--strategy top_layers:k=4 --new-head"
 SHARED = "--seeds 3"
 
@@ -66,7 +66,7 @@ def main() -> None:
 
 
 def run(task: str, arm: str, asked: argparse.Namespace, commands: list[str]) -> dict[str, str]:
-    """{column: score as it stands in the table} of one arm."""
+    """Returns {column: formatted score} of one arm."""
     recipe, data, flags = TASKS[task]
     how = "--strategy from_scratch" if arm == "from scratch" else ACROSS_LANGUAGES
     folder = asked.work / f"{Path(asked.model).parent.name or asked.model}-{task}-{arm.replace(' ', '_')}"
@@ -80,7 +80,7 @@ def run(task: str, arm: str, asked: argparse.Namespace, commands: list[str]) -> 
 
 
 def scores(result: dict[str, Any]) -> dict[str, str]:
-    """Means over seeds with their 95 % intervals; * where a score is not above chance."""
+    """Returns means over seeds with their 95 % intervals; * marks scores that are not above chance."""
     languages = result["languages"]
     parts = {each["language"]: each for each in [languages["source"], *languages["targets"]]}
     found = {

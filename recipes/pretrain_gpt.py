@@ -28,7 +28,7 @@ recipe = Recipe(
         vocab_size_is_maximum=True,
     ),
     defaults=dict(
-        model=Default("new", "the network above, with a vocabulary learnt from the rows"),
+        model=Default("new", "the network above, with a vocabulary trained on the rows"),
         epochs=Default(1, "more text rather than more passes"),
         learning_rate=Default(1e-3, "as in recipes/pretrain.py, whose network is of similar size"),
     ),

@@ -34,13 +34,13 @@ RECIPE_OF = {
 ARCHITECTURES = ("bert", "gpt2")
 # Whatever the strategy: transformers has no such head for such a network, or it reads in the wrong direction.
 REFUSED = {
-    ("choice", "gpt2"): "transformers has an AutoModelForMultipleChoice",
-    ("masked_lm", "gpt2"): "transformers has an AutoModelForMaskedLM",
-    ("causal_lm", "bert"): "reads in both directions",
-    ("gpt", "bert"): "reads in both directions",
+    ("choice", "gpt2"): "a checkpoint that AutoModelForMultipleChoice supports",
+    ("masked_lm", "gpt2"): "a checkpoint that AutoModelForMaskedLM supports",
+    ("causal_lm", "bert"): "is bidirectional",
+    ("gpt", "bert"): "is bidirectional",
 }
 # Whatever the network.
-NO_LABELS = "whose answers are no labels"
+NO_LABELS = "which has no labels"
 REFUSED_STRATEGY = {("shallow", head): NO_LABELS for head in ("choice", "span", "masked_lm", "causal_lm")}
 CASES = list(itertools.product(STRATEGIES, RECIPE_OF, ARCHITECTURES))
 

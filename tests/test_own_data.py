@@ -53,7 +53,7 @@ def test_a_tsv_with_quotes_inside_its_texts(run: Run, tmp_path: Path) -> None:
     (tmp_path / "reviews.tsv").write_text("\n".join(lines))
     ended = run("own_classification", tmp_path / "reviews.tsv")
     assert ended.status == 0, ended.output
-    assert "its quotes do not pair up" in ended.output
+    assert "its quotes are not balanced" in ended.output
     assert ended.result["rows"]["train"] + ended.result["rows"]["dev"] == len(TEXTS)
 
 

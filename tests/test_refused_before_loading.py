@@ -134,7 +134,7 @@ BAD: dict[str, tuple[Callable[[WorkerSlot], list[str]], str]] = {
     "no such model": (lambda place: ["--model", str(place.tmp / "trep")], "did you mean trap?"),
     "model without weights": (_without_weights, "config.json"),
     "model as a pickle": (_only_a_pickle, "pytorch_model.bin"),
-    "model for other labels": (_finetuned_for_others, "trained to answer joy, anger"),
+    "model for other labels": (_finetuned_for_others, "whose head has the labels joy, anger"),
     "somebody's folder": (_foreign, "thesis.tex"),
     "unknown tracker": (lambda place: ["--tracker", "tensorbord"], "tensorbord"),
     "fp16 without a GPU": (lambda place: ["--precision", "fp16"], "--precision bf16"),
@@ -189,16 +189,16 @@ def test_data_that_a_task_does_not_have_are_refused(
     [
         ("sst2", ["--truncate", "txt=start"], "did you mean text?"),
         ("sst2", ["--truncate", "text_pair=start"], "--truncate of text"),
-        ("conll2003", ["--data", "sample", "--truncate", "words=start"], "leave --truncate out"),
-        ("conll2003", ["--data", "sample", "--class-weights", "balanced"], "leave --class-weights out"),
-        ("copa", ["--data", "sample", "--class-weights", "balanced"], "leave --class-weights out"),
+        ("conll2003", ["--data", "sample", "--truncate", "words=start"], "omit --truncate"),
+        ("conll2003", ["--data", "sample", "--class-weights", "balanced"], "omit --class-weights"),
+        ("copa", ["--data", "sample", "--class-weights", "balanced"], "omit --class-weights"),
         ("sst2", ["--strategy", "shallow", "--keep", "best"], "--keep best"),
         ("sst2", ["--strategy", "shallow", "--patience", "2"], "--patience"),
         ("sst2", ["--strategy", "shallow", "--least-updates", "100"], "--least-updates"),
         ("sst2", ["--strategy", "shallow", "--small-data"], "--small-data"),
         ("sst2", ["--strategy", "shallow:layer=3"], "layer=0 to shallow:layer=2"),
         ("stsb", ["--data", "sample", "--strategy", "shallow:classifier=linear_svm"], "ridge regression"),
-        ("conll2003", ["--data", "sample", "--strategy", "shallow:pooling=last"], "read at its first piece"),
+        ("conll2003", ["--data", "sample", "--strategy", "shallow:pooling=last"], "that of its first token"),
     ],
 )
 def test_a_flag_that_the_task_would_leave_unheard_is_refused(
@@ -224,8 +224,8 @@ def test_a_classifier_on_features_is_refused_where_answers_are_no_labels(
     data = ["--columns", "text=sentence"] if recipe.startswith("pretrain") else ["--data", "sample"]
     assert run(recipe, place, [*data, "--strategy", "shallow"]) == 2
     said = capsys.readouterr().err
-    assert f"{recipe}, whose answers are no labels (head {head})" in said
-    assert "head_only is the nearest" in said
+    assert f"{recipe}, which has no labels (head {head})" in said
+    assert "head_only is the most similar" in said
 
 
 def test_what_is_wrong_with_flags_and_rows_is_said_before_any_heavy_library_is_there(tmp_path: Path) -> None:

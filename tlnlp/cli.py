@@ -12,17 +12,20 @@ from tlnlp.runs.versions import __version__
 
 # Name to what it does, and the module whose `main` does it: heavy imports wait until it is called.
 COMMANDS = {
-    "run": ("fine-tune: tlnlp run RECIPE, with any flag of the recipe", lazy_module("tlnlp.commands.run")),
-    "recipes": ("the recipes there are, one line each", lazy_module("tlnlp.commands.recipes")),
-    "predict": ("answers of a saved model to new rows: jsonl in, jsonl out", lazy_module("tlnlp.commands.predict")),
-    "fill-mask": ("the words that a model puts in the place of [MASK]", lazy_module("tlnlp.commands.fill_mask")),
-    "next-word": ("the words that a model says next; choose, go on, undo", lazy_module("tlnlp.commands.next_word")),
-    "demo": ("a web page on this machine to try models on", lazy_module("tlnlp.commands.demo")),
-    "report": ("one HTML file about a run, or about several", lazy_module("tlnlp.commands.report")),
-    "check": ("what to know of rows before a model learns from them", lazy_module("tlnlp.commands.check")),
-    "compare": ("does transfer help, and which way of it: a grid of runs", lazy_module("tlnlp.commands.compare")),
+    "run": ("fine-tune a model: tlnlp run RECIPE, with any flag of the recipe", lazy_module("tlnlp.commands.run")),
+    "recipes": ("list the recipes", lazy_module("tlnlp.commands.recipes")),
+    "predict": ("predict new rows with a saved model: jsonl in, jsonl out", lazy_module("tlnlp.commands.predict")),
+    "fill-mask": ("predict the words for [MASK]", lazy_module("tlnlp.commands.fill_mask")),
+    "next-word": ("predict the next word; choose, continue, undo", lazy_module("tlnlp.commands.next_word")),
+    "demo": ("serve a web page on this machine to try models", lazy_module("tlnlp.commands.demo")),
+    "report": ("write an HTML report on one or more runs", lazy_module("tlnlp.commands.report")),
+    "check": ("profile the data before training", lazy_module("tlnlp.commands.check")),
+    "compare": (
+        "does transfer help, and which strategy is best? a grid of runs",
+        lazy_module("tlnlp.commands.compare"),
+    ),
     "matrix": (
-        "learnt from each language, answered in each: a table and a heat map",
+        "transfer from each language to each other: a table and a heat map",
         lazy_module("tlnlp.commands.matrix"),
     ),
     "completion": ("a script by which bash, zsh or fish complete tlnlp", lazy_module("tlnlp.commands.completion")),

@@ -1,1 +1,1 @@
-"""The parts of `benchmarks/gpu.py`. Each is a generator of records (plain JSON values), run in a process of its own."""
+"""The parts of `benchmarks/gpu.py`. Each is a generator of records (JSON values) and runs in its own process."""

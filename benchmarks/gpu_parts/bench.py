@@ -1,4 +1,4 @@
-"""What all parts share: sizes, the clock around updates, and a clean start for each run in one process."""
+"""Shared by all parts: sizes, timing of updates, and a clean state for each run in a process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from accelerate.state import AcceleratorState, GradientState
 from torch.profiler import ProfilerActivity, profile
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-# Calls in which the host waits for the GPU. A copy from ordinary (not pinned) memory is among them.
+# Calls in which the host waits for the GPU, including copies from pageable (not pinned) memory.
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize", "cudaMemcpyAsync", "cudaMemcpy")
 
 TrainingLog = dict[str, Any]
@@ -27,12 +27,12 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Bench:
-    """Where a part finds its inputs, and how large it is.
+    """The inputs and the size of a part.
 
     Args:
-        work: checkpoints and rows, made by `inputs.make`; runs go there too.
+        work: folder of checkpoints and rows, made by `inputs.make`, and of runs.
         dry_run: toy sizes, on the CPU.
-        sst2: folder with SST-2 as `train.jsonl.gz` and `validation.jsonl.gz`; None: rows of its lengths.
+        sst2: folder with SST-2 as `train.jsonl.gz` and `validation.jsonl.gz`; None: random rows with its lengths.
     """
 
     work: Path
@@ -40,7 +40,7 @@ class Bench:
     sst2: Path | None
 
     def size(self, full: Value, toy: Value) -> Value:
-        """`full`, or `toy` in a dry run."""
+        """Returns `full`, or `toy` in a dry run."""
         return toy if self.dry_run else full
 
     @property
@@ -50,8 +50,8 @@ class Bench:
 
 
 def start_afresh() -> None:
-    """Forgets the Accelerator of the run before. The Trainer leaves its precision behind, in the environment and in
-    torch's own settings."""
+    """Resets the Accelerator of the previous run, and the precision that the Trainer leaves in the environment and in
+    torch's settings."""
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
     os.environ.pop("ACCELERATE_MIXED_PRECISION", None)
@@ -62,8 +62,8 @@ def start_afresh() -> None:
 
 
 def set_tf32(on: bool) -> None:
-    """Whether products of fp32 matrices are rounded to TF32. Asked of the products themselves: torch 2.11 went on with
-    TF32 where transformers' `enable_tf32(False)` had set the setting above them."""
+    """Sets whether fp32 matrix products use TF32. It sets the option of the matrix products: torch 2.11 still used TF32
+    after transformers' `enable_tf32(False)` had set the global option."""
     if hasattr(torch.backends.cuda.matmul, "fp32_precision"):
         torch.backends.cuda.matmul.fp32_precision = "tf32" if on else "ieee"
     else:  # before torch 2.9
@@ -71,13 +71,13 @@ def set_tf32(on: bool) -> None:
 
 
 def wait_for_gpu() -> None:
-    """Until all that was asked of the GPU is done."""
+    """Waits until the GPU has finished."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def attempt(act: Callable[[], TrainingLog]) -> TrainingLog:
-    """What `act` measured; where it fails, why: one failure must not take along what else a part would measure."""
+    """Returns the record of `act`, or its error, so that one failure does not end the other measurements of a part."""
     try:
         return act()
     except Exception as error:
@@ -86,18 +86,18 @@ def attempt(act: Callable[[], TrainingLog]) -> TrainingLog:
 
 
 def median(values: list[float]) -> float | None:
-    """None of none."""
+    """Returns the median; None for an empty list."""
     return statistics.median(values) if values else None
 
 
 @dataclass(frozen=True)
 class Activity:
-    """What the profiler saw of a few updates.
+    """Profiler data of a few updates.
 
     Args:
         kernels: [(start, end)] of each kernel and copy on the GPU, in milliseconds, in order.
-        waits_ms: how long the host waited for the GPU.
-        wall_ms: of the updates, measured by the clock.
+        waits_ms: time in which the host waited for the GPU.
+        wall_ms: wall-clock time of the updates.
     """
 
     kernels: list[tuple[float, float]]
@@ -106,7 +106,7 @@ class Activity:
 
     @property
     def busy_ms(self) -> float:
-        """How long at least one kernel ran."""
+        """Returns the time in which at least one kernel ran."""
         busy, until = 0.0, 0.0
         for start, end in self.kernels:
             busy += max(0.0, end - max(start, until))
@@ -115,7 +115,7 @@ class Activity:
 
     @property
     def gaps_ms(self) -> list[float]:
-        """The times between kernels in which none ran."""
+        """Returns the times between kernels."""
         gaps, until = [], self.kernels[0][1] if self.kernels else 0.0
         for start, end in self.kernels:
             if start > until:
@@ -125,7 +125,7 @@ class Activity:
 
 
 def activity_of(profiler: Any, wall_seconds: float) -> Activity:
-    """The GPU's kernels and the host's waits in what `profiler` recorded."""
+    """Extracts the GPU's kernels and the host's waits from the recording of `profiler`."""
     events = profiler.profiler.kineto_results.events()
     kernels, waits = [], 0.0
     for event in events:
@@ -139,11 +139,11 @@ def activity_of(profiler: Any, wall_seconds: float) -> Activity:
 
 @dataclass
 class Window:
-    """A clock that is told after each update: it leaves out `warm` updates, times `timed`, and profiles the rest.
+    """A clock that is called after each update: it skips `warm` updates, times `timed`, and profiles `profiled`.
 
     Args:
         warm: at least 1.
-        profiled: 0 in all rounds but one, since profiling takes time of its own.
+        profiled: 0 in all rounds except one, since profiling takes time.
     """
 
     warm: int
@@ -156,7 +156,7 @@ class Window:
 
     @property
     def updates(self) -> int:
-        """All of them."""
+        """Total number of updates."""
         return self.warm + self.timed + self.profiled
 
     def tick(self, done: int) -> None:
@@ -186,8 +186,8 @@ class Window:
 
 @contextlib.contextmanager
 def memory_of(owner: dict[str, Any], held: int = 0) -> Iterator[None]:
-    """Notes in `owner["gib"]` the most GPU memory that was taken while it is open, beyond what was taken before but
-    for the `held` bytes, which are the owner's."""
+    """Records in `owner["gib"]` the peak GPU memory while it is open, minus what was allocated before, except for the
+    `held` bytes, which belong to the owner."""
     if not torch.cuda.is_available():
         yield
         return
@@ -198,6 +198,6 @@ def memory_of(owner: dict[str, Any], held: int = 0) -> Iterator[None]:
 
 
 def bytes_of(network: torch.nn.Module, optimizer: torch.optim.Optimizer | None = None) -> int:
-    """Of its weights and, where there is one, of the optimiser's moments."""
+    """Returns the size of the weights and, if given, of the optimizer's moments."""
     states = [] if optimizer is None else [value for state in optimizer.state.values() for value in state.values()]
     return sum(each.nbytes for each in (*network.parameters(), *states) if isinstance(each, torch.Tensor))

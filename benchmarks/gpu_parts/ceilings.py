@@ -1,4 +1,4 @@
-"""What the card can do at most: matrix products and a copy, on random numbers."""
+"""The peak rates of the GPU: matrix products and a copy, on random numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ REPEATS = 20
 
 
 def run(bench: Bench) -> Iterator[TrainingLog]:
-    """The machine; TFLOP/s of a product of square matrices in three precisions; GB/s of a copy, reads and writes."""
+    """Yields the machine, TFLOP/s of a product of square matrices in three precisions, and GB/s of a copy (reads and
+    writes)."""
     yield {"kind": "machine", **describe_machine()}
     side = bench.size(8192, 64)
     for name, dtype, tf32 in (
@@ -36,7 +37,7 @@ def run(bench: Bench) -> Iterator[TrainingLog]:
 
 
 def time_of(act: Callable[[], object]) -> float:
-    """Median seconds, after three rounds to warm up."""
+    """Returns the median seconds, after three warm-up rounds."""
     seconds = []
     for _ in range(REPEATS + 3):
         wait_for_gpu()
@@ -48,7 +49,7 @@ def time_of(act: Callable[[], object]) -> float:
 
 
 def describe_machine() -> TrainingLog:
-    """Card, driver and versions; nothing that names the machine."""
+    """Returns GPU, driver and versions; nothing that identifies the machine."""
     card, driver = "none: a dry run on the CPU", ""
     if torch.cuda.is_available():
         card = torch.cuda.get_device_name()

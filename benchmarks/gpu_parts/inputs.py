@@ -1,5 +1,5 @@
-"""Checkpoints and rows that the parts work on, made once: random weights and random words, so that nobody's licence is
-touched. Only lengths are taken from published data sets, as twenty quantiles each.
+"""Makes the checkpoints and rows of the parts from random weights and random words, so that no licences apply. Only the
+lengths are those of published data sets, as twenty quantiles each.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from tokenizers import BertWordPieceTokenizer
 from gpu_parts.bench import Bench
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-PIECES = 30_522  # as many as BERT has: Devlin et al. 2019
-# Lengths in BERT's word pieces at 0, 5, ..., 100 % of 4,000 rows (SST-2: 6,400).
+PIECES = 30_522  # vocabulary size of BERT: Devlin et al. 2019
+# Lengths in BERT tokens at 0, 5, ..., 100 % of 4,000 rows (SST-2: 6,400).
 QUANTILES = {
     "sst2": (1, 2, 2, 3, 4, 4, 5, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 21, 25, 31, 61),  # Socher et al. 2013, in GLUE
-    # XNLI's English validation rows, which are of MNLI's genres (Conneau et al. 2018).
+    # XNLI's English validation rows, which have MNLI's genres (Conneau et al. 2018).
     "premise": (5, 8, 9, 11, 13, 15, 16, 17, 19, 21, 22, 23, 26, 27, 29, 31, 32, 35, 37, 40, 54),
     "hypothesis": (2, 6, 7, 7, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 14, 14, 16, 17, 19, 29),
     # SQuAD 1.1 (Rajpurkar et al. 2016).
@@ -36,7 +36,7 @@ SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprst" for vowel in "aei
 
 
 def make(bench: Bench) -> None:
-    """Writes `bert`, `small-bert`, `encoder` and `encoder-x4` (checkpoints), and a folder of rows for each shape."""
+    """Writes the checkpoints `bert`, `small-bert`, `encoder` and `encoder-x4`, and a folder of rows for each shape."""
     texts = _sst2_texts(bench)
     tokenizer = make_tokenizer(texts)
     words = np.array(sorted(word for word in tokenizer.get_vocab() if word.startswith("zu")))
@@ -73,7 +73,8 @@ def make(bench: Bench) -> None:
 
 
 def make_tokenizer(texts: list[dict[str, Any]]) -> Any:
-    """A tokenizer of BERT's kind and size: pieces learnt from `texts`, and made-up words, which begin with "zu"."""
+    """Makes a tokenizer of BERT's kind and size: tokens trained on `texts`, and made-up words, which start with
+    "zu"."""
     learner = BertWordPieceTokenizer(lowercase=True)
     learner.train_from_iterator(
         (row["sentence"] for row in texts), vocab_size=16_000, min_frequency=1, show_progress=False
@@ -97,7 +98,7 @@ def make_tokenizer(texts: list[dict[str, Any]]) -> Any:
 
 
 def _words(draw: np.random.Generator, words: np.ndarray, kind: str, least: int = 1) -> list[str]:
-    """Random words, as many as the quantiles of `kind` say."""
+    """Returns random words, with a length drawn from the quantiles of `kind`."""
     count = int(np.interp(draw.random(), np.linspace(0, 1, 21), QUANTILES[kind]))
     return draw.choice(words, max(least, count)).tolist()
 
@@ -146,15 +147,15 @@ def _write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 def _save(folder: Path, config: Any, tokenizer: Any, bench: Bench) -> None:
     torch.manual_seed(0)
-    with bench.device:  # drawing 110 million numbers on one core takes longer than all the rest
+    with bench.device:  # initialising 110 million weights on one core would take longest
         network = transformers.AutoModelForMaskedLM.from_config(config)
     network.to("cpu").save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
 def _save_encoders(bench: Bench) -> None:
-    """`encoder` and `encoder-x4`: the bundled `mini`'s network and one with layers of four times as many weights, as
-    configurations with `mini`'s tokenizer (random weights are drawn where they are trained)."""
+    """Saves `encoder` and `encoder-x4`: the configurations of the bundled `mini` and of a network with four times the
+    weights in its layers, with `mini`'s tokenizer (weights are initialised when they are trained)."""
     mini = bundled_mini()
     tokenizer = transformers.AutoTokenizer.from_pretrained(mini)
     for name, factor in (("encoder", 1), ("encoder-x4", 2)):
@@ -166,5 +167,5 @@ def _save_encoders(bench: Bench) -> None:
 
 
 def bundled_mini() -> str:
-    """The folder of the bundled encoder."""
+    """Returns the folder of the bundled encoder."""
     return str(Path(__file__).resolve().parents[2] / "tlnlp" / "bundled" / "mini")

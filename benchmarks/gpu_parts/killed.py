@@ -1,4 +1,4 @@
-"""Resume on the GPU: a run that was killed and gone on with, beside one that was left alone. Dropout is on."""
+"""Resume on the GPU: a run that is killed and resumed, compared with an uninterrupted one, with dropout."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PRECISIONS = ("fp32", "bf16")
 
 
 def run(bench: Bench) -> Iterator[TrainingLog]:
-    """In each precision: left alone, left alone again, killed and resumed."""
+    """Runs twice without interruption, and once killed and resumed, in each precision."""
     for precision in bench.size(PRECISIONS, PRECISIONS[1:]):
         yield {"kind": "resume", "precision": precision} | attempt(lambda: compare(precision, bench))  # noqa: B023
 
 
 def compare(precision: str, bench: Bench) -> TrainingLog:
-    """Whether the weights of the three are the same to the last bit, and how far apart they are."""
+    """Returns whether the weights of the three runs are bit-identical, and their largest difference."""
     alone, again, killed = (bench.work / "killed" / f"{precision}-{name}" for name in ("alone", "again", "killed"))
     left_alone = [start(folder, precision, bench) for folder in (alone, again)]
     killed_after = kill_and_resume(killed, precision, bench)
@@ -41,18 +41,18 @@ def compare(precision: str, bench: Bench) -> TrainingLog:
 
 
 def difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> float:
-    """The largest of any weight."""
+    """Returns the largest difference of any weight."""
     return max(float(np.abs(one[name] - other[name]).max()) for name in one)
 
 
 def start(folder: Path, precision: str, bench: Bench, *further: str) -> Any:
-    """`recipes/sst2.py` in a process of its own."""
+    """Starts `recipes/sst2.py` in its own process."""
     flags = [
         "--model", str(bench.work / "small-bert"), "--data", str(bench.work / "sst2"), "--output-dir", str(folder),
         "--train-rows", str(bench.size(2400, 40)), "--batch-size", str(bench.size(32, 8)), "--epochs", "2",
         "--precision", precision, "--save-every", str(bench.size(20, 2)), "--no-report", "--quiet", *further,
     ]  # fmt: skip
-    # This process has not touched the GPU; but whatever it forked would share what it may have looked at.
+    # This process has not used the GPU, but a forked process would share any state that it may have initialised.
     context: Any = multiprocessing.get_context(bench.size("spawn", "fork"))
     process = context.Process(target=run_recipe, args=(flags,))
     process.start()
@@ -60,14 +60,14 @@ def start(folder: Path, precision: str, bench: Bench, *further: str) -> Any:
 
 
 def run_recipe(flags: list[str]) -> None:
-    """In the process of the run."""
+    """Executes the recipe in the process of the run."""
     sys.argv = [str(REPOSITORY / "recipes" / "sst2.py"), *flags]
     sys.path.insert(0, str(REPOSITORY))
     runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def kill_and_resume(folder: Path, precision: str, bench: Bench) -> int:
-    """Kills a run once a checkpoint is there, goes on with it, and says after which update it was killed."""
+    """Kills a run after its first checkpoint, resumes it, and returns the update after which it was killed."""
     process = start(folder, precision, bench)
     while process.is_alive() and not checkpoints(folder):
         time.sleep(0.002)
@@ -81,12 +81,12 @@ def kill_and_resume(folder: Path, precision: str, bench: Bench) -> int:
 
 
 def checkpoints(folder: Path) -> list[int]:
-    """The updates after which there is one."""
+    """Returns the updates that have a checkpoint."""
     return sorted(int(path.name) for path in (folder / "checkpoints").glob("[0-9]*"))
 
 
 def wait(process: Any) -> None:
-    """Until it is over, which must be well."""
+    """Waits until the process has ended, and raises an error if it failed."""
     process.join()
     if process.exitcode != 0:
         raise RuntimeError(f"a run ended with {process.exitcode}")

@@ -1,4 +1,4 @@
-"""Is speed bought with accuracy? The bundled `mini` learns SST-2 by the tuned Trainer and by ours."""
+"""Does speed cost accuracy? Fine-tunes the bundled `mini` on SST-2 with the tuned Trainer and with ours."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EPOCHS, BATCH_SIZE, RATE = 1, 32, 5e-4
 
 
 def run(bench: Bench) -> Iterator[TrainingLog]:
-    """Dev accuracy after an epoch, seed by seed."""
+    """Yields the dev accuracy after one epoch for each seed."""
     for seed in range(bench.size(SEEDS, 1)):
         for arm, by in (("trainer_tuned", by_trainer), ("ours_bf16", by_ours)):
             record = {"kind": "learning", "arm": arm, "seed": seed}
@@ -23,12 +23,12 @@ def run(bench: Bench) -> Iterator[TrainingLog]:
 
 
 def model_of(bench: Bench) -> str:
-    """The bundled `mini`; of random weights in a dry run."""
+    """Returns the bundled `mini`; in a dry run, a network with random weights."""
     return bench.size(bundled_mini(), str(bench.work / "small-bert"))
 
 
 def by_trainer(seed: int, bench: Bench) -> TrainingLog:
-    """The tuned Trainer's accuracy on the dev rows. Warm-up and decay as in our recipes."""
+    """Returns the tuned Trainer's dev accuracy, with warm-up and decay as in our recipes."""
     arm = TrainerArm("sst2", bench, tuned=True, model=model_of(bench))
     trainer = arm.trainer(
         callbacks=[], per_device_train_batch_size=BATCH_SIZE, learning_rate=RATE, num_train_epochs=EPOCHS, seed=seed,
@@ -40,7 +40,7 @@ def by_trainer(seed: int, bench: Bench) -> TrainingLog:
 
 
 def by_ours(seed: int, bench: Bench) -> TrainingLog:
-    """Ours."""
+    """Returns the dev accuracy of our run."""
     work = begin(
         "sst2", bench.work / "learning", data=str(bench.work / "sst2"), model=model_of(bench), precision="bf16",
         seed=seed, epochs=EPOCHS, batch_size=BATCH_SIZE, learning_rate=RATE,

@@ -1,4 +1,4 @@
-"""Runs of this library's own recipes inside a part, and the arms of it that are timed."""
+"""Runs of this library's recipes inside a part, and its timed arms."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tlnlp.training.loop import Step
 
 
 def load_recipe(name: str) -> Recipe:
-    """The recipe that `recipes/NAME.py` declares."""
+    """Returns the recipe in `recipes/NAME.py`."""
     return runpy.run_path(str(REPOSITORY / "recipes" / f"{name}.py"))["recipe"]
 
 
@@ -44,7 +44,7 @@ def begin(name: str, folder: Path, **settings: Any) -> PreparedRun:
 
 
 def learn(work: PreparedRun) -> dict[str, float]:
-    """The metrics of a whole run, which leaves nothing on disk."""
+    """Trains completely and returns the metrics, without saving anything."""
     record, answers, _ = Trainer(work, RunConsole(speaks=False, quiet=True), 0.0).learn()
     drop_checkpoints(work.run.request.folder)
     scores = measure(work.training.task, answers, work.eval_rows)
@@ -52,7 +52,8 @@ def learn(work: PreparedRun) -> dict[str, float]:
 
 
 def pack_on_device(work: PreparedRun) -> bool:
-    """Installs padding-free layers, which a run has on a CPU by itself; whether the network answers as before."""
+    """Installs padding-free layers, which runs use by default only on a CPU; returns whether the outputs are the
+    same."""
     training = work.training
     device = training.accelerator.device
     items = np.argsort(training.encoded.lengths, kind="stable")[:: max(1, len(training.encoded) // 8)]
@@ -65,11 +66,11 @@ def pack_on_device(work: PreparedRun) -> bool:
 
 
 class _Over(Exception):
-    """The window has closed: the rest of the run is of no interest."""
+    """Raised when the window has closed, to end the run."""
 
 
 class _Timed(Trainer):
-    """A run as a person has it (bar, notes, look for a request to stop), with a clock."""
+    """An ordinary run (progress bar, notes, stop requests) with a clock."""
 
     window: Window
 
@@ -81,12 +82,12 @@ class _Timed(Trainer):
 
 
 class OursArm:
-    """A recipe on the made rows, bert-base if no other `model` is among the settings.
+    """A recipe on the generated rows, with bert-base unless the settings have another `model`.
 
     Args:
-        rows: folder of the rows, if it is not called like the recipe.
-        packed: with padding-free layers, where a GPU run has none by itself.
-        cudnn: whether torch may choose cuDNN's attention, which plans each shape anew.
+        rows: folder of the rows, if its name differs from the recipe's.
+        packed: use padding-free layers, which are off by default on a GPU.
+        cudnn: allow cuDNN's attention, which plans each new shape.
         settings: flags of the recipe.
     """
 
@@ -109,22 +110,22 @@ class OursArm:
 
     @property
     def lengths(self) -> np.ndarray:
-        """[sequences] of the train rows, in tokens."""
+        """Lengths of the train rows in tokens [sequences]."""
         return self.work.training.encoded.features["input_ids"].lengths
 
     def in_precision(self, precision: str, *, cudnn: bool = True) -> OursArm:
-        """The same rows, network and optimiser in another precision."""
+        """Returns an arm with the same rows, network and optimizer in another precision."""
         other = copy.copy(self)
         other.precision, other.cudnn = precision, cudnn
         return other
 
     @property
     def held_bytes(self) -> int:
-        """What it holds of the GPU's memory between runs."""
+        """Returns the GPU memory that it uses between runs."""
         return bytes_of(self.work.training.model, self.work.training.optimizer)
 
     def run(self, batch_size: int, window: Window) -> None:
-        """Updates of `batch_size` rows, until the window closes."""
+        """Runs updates of `batch_size` rows until the window closes."""
         start_afresh()
         training = self.work.training
         training.settings = replace(training.settings, batch_size=batch_size, precision=self.precision)

@@ -1,4 +1,4 @@
-"""Does the GPU compute what the CPU does? Each head, on the bundled samples and networks (which have no dropout)."""
+"""Does the GPU compute the same as the CPU? Each head, on the bundled samples and networks (which have no dropout)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ HEADS: dict[str, tuple[str, dict[str, Any]]] = {
     "causal_lm": ("pretrain_gpt", {"model": "mini-gpt"}),
 }
 UPDATES = 20
-# Passes over a sample, for the scores of two precisions: enough to learn, few enough for a paid minute.
+# Epochs on a sample for the scores in two precisions: enough to learn something in little GPU time.
 EPOCHS = 3
 
 
 def begin_head(head: str, bench: Bench, **settings: Any) -> Any:
-    """A run of `head`'s recipe on some of its sample."""
+    """Prepares a run of `head`'s recipe on part of its sample."""
     recipe, own = HEADS[head]
     rows = {"data": str(bench.work / "text"), "train_rows": bench.size(2000, 20)} if head.endswith("_lm") else {}
     if bench.dry_run:
@@ -41,19 +41,20 @@ def begin_head(head: str, bench: Bench, **settings: Any) -> Any:
 
 
 def losses(work: Any, updates: int) -> list[float]:
-    """Of the first updates."""
+    """Returns the losses of the first updates."""
     return [float(step.loss) for step in islice(train(work.training), updates)]
 
 
 def run_cpu(bench: Bench) -> Iterator[TrainingLog]:
-    """The losses on the CPU."""
+    """Yields the losses on the CPU."""
     for head in bench.size(list(HEADS), list(HEADS)[:1]):
         record = {"kind": "losses", "head": head, "where": "cpu"}
         yield record | attempt(lambda: {"losses": losses(begin_head(head, bench), bench.size(UPDATES, 2))})  # noqa: B023
 
 
 def run_gpu(bench: Bench) -> Iterator[TrainingLog]:
-    """The GPU's losses; the same seed twice; padding-free layers; frozen layers; scores in two precisions."""
+    """Yields the losses on the GPU; the same seed twice; padding-free layers; frozen layers; scores in two
+    precisions."""
     updates = bench.size(UPDATES, 2)
     checks = {
         "losses": lambda head: {"where": "gpu"} | twice(head, updates, bench),
@@ -70,7 +71,7 @@ def run_gpu(bench: Bench) -> Iterator[TrainingLog]:
 
 
 def twice(head: str, updates: int, bench: Bench) -> TrainingLog:
-    """Losses of two runs of one seed, and whether the weights after them are the same to the last bit."""
+    """Returns the losses of two runs with one seed, and whether their final weights are bit-identical."""
     first, second = (begin_head(head, bench) for _ in range(2))
     found, again = losses(first, updates), losses(second, updates)
     same = all(
@@ -81,9 +82,9 @@ def twice(head: str, updates: int, bench: Bench) -> TrainingLog:
 
 
 def forbidding(head: str, updates: int, bench: Bench) -> TrainingLog:
-    """Whether deterministic algorithms give the same bits twice, and the operations that have none."""
+    """Returns whether two runs with deterministic algorithms are bit-identical, and the operations that lack one."""
     named: set[str] = set()
-    for only_warn in (False, True):  # attention has one that is taken only where nothing else will do
+    for only_warn in (False, True):  # attention has one that torch uses only if it is forced to
         torch.use_deterministic_algorithms(True, warn_only=only_warn)
         try:
             with warnings.catch_warnings(record=True) as caught:
@@ -102,7 +103,7 @@ def forbidding(head: str, updates: int, bench: Bench) -> TrainingLog:
 
 
 def packed_and_not(head: str, updates: int, bench: Bench) -> TrainingLog:
-    """The largest difference in the losses of padded and of padding-free layers."""
+    """Returns the largest difference between the losses with padded and with padding-free layers."""
     padded = begin_head(head, bench)
     padded_losses = losses(padded, updates)
     packed = begin_head(head, bench)
@@ -112,7 +113,7 @@ def packed_and_not(head: str, updates: int, bench: Bench) -> TrainingLog:
 
 
 def kept_and_not(head: str, bench: Bench) -> TrainingLog:
-    """The largest difference in the losses of two epochs with frozen layers run once and run each time."""
+    """Returns the largest difference between the losses of two epochs with and without cached frozen layers."""
     found = []
     for again in (False, True):
         work = begin_head(
@@ -130,7 +131,7 @@ def kept_and_not(head: str, bench: Bench) -> TrainingLog:
 
 
 def scores(head: str, bench: Bench) -> TrainingLog:
-    """The headline metric on the dev rows after learning in fp32 and in bf16."""
+    """Returns the primary metric on the dev rows after training in fp32 and in bf16."""
     found = {}
     for precision in ("fp32", "bf16"):
         work = begin_head(head, bench, precision=precision, epochs=bench.size(EPOCHS, 1))
@@ -140,6 +141,6 @@ def scores(head: str, bench: Bench) -> TrainingLog:
 
 
 def difference(one: list[float], other: list[float]) -> float:
-    """The largest between two lists of losses, relative to the larger one."""
+    """Returns the largest difference between two lists of losses, relative to the larger loss."""
     first, second = np.asarray(one), np.asarray(other)
     return float((np.abs(first - second) / np.maximum(1e-9, np.maximum(np.abs(first), np.abs(second)))).max())

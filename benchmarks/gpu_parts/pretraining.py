@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from gpu_parts.bench import Bench, TrainingLog, Window, attempt, memory_of
 from gpu_parts.ours import OursArm
 
-# Rows of 128 tokens in an update, and the token budget of a micro-batch: the recipe's own, and what fills a large card.
+# {rows of 128 tokens per update: token budget of a micro-batch}: the recipe's defaults, and values for a large GPU.
 BATCHES = {32: 4096, 512: 65_536}
 UPDATES = (5, 30, 5)
 
 
 def run(bench: Bench) -> Iterator[TrainingLog]:
-    """In bf16."""
+    """Yields the speed of each network and batch size, in bf16."""
     for network in ("encoder", "encoder-x4"):
         for batch_size, max_tokens in bench.size(BATCHES, {4: 512}).items():
             record = {"kind": "pretraining", "network": network, "batch_size": batch_size}
@@ -21,7 +21,7 @@ def run(bench: Bench) -> Iterator[TrainingLog]:
 
 
 def measure(network: str, batch_size: int, max_tokens: int, bench: Bench) -> TrainingLog:
-    """One run from random weights."""
+    """Measures one run from scratch."""
     warm, timed, profiled = bench.size(UPDATES, (1, 2, 1))
     window, record = Window(warm, timed, profiled), {}
     with memory_of(record):

@@ -1,4 +1,4 @@
-"""Where the time of an update of ours goes: the largest kernels, the gaps between them, the waits for the GPU."""
+"""Profiles an update of ours: the largest kernels, the gaps between them, the waits for the GPU."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OURS = str(REPOSITORY / "tlnlp")
 
 
 class Watch:
-    """A window, as `OursArm.run` takes it, in which the waits are counted and then a few updates are profiled."""
+    """A window for `OursArm.run`, in which waits are counted and then a few updates are profiled."""
 
     def __init__(self, warm: int, encoded_dev: int) -> None:
         self.warm, self.encoded_dev = warm, encoded_dev
@@ -57,7 +57,7 @@ class Watch:
             self.record = self._describe(wall)
 
     def _count(self, message: Any, *_: Any, **__: Any) -> None:
-        """Torch warns at each wait: the innermost line of ours on the way there is the one to blame."""
+        """Torch warns at each wait: counts it for the innermost line of our code in the traceback."""
         if "synchron" not in str(message):
             return
         frames = [frame for frame in traceback.extract_stack() if frame.filename.startswith(OURS)]
@@ -95,25 +95,25 @@ class Watch:
 
 
 def is_kernel(event: Any) -> bool:
-    """Whether an average is of something that ran on the GPU, and not of a name that somebody gave to a stretch."""
+    """Returns whether an average is that of a GPU kernel, and not of a labelled range."""
     return event.device_type == torch.autograd.DeviceType.CUDA and not event.is_user_annotation
 
 
 def short_name(kernel: str) -> str:
-    """What tells a kernel from others, without the namespaces around it."""
+    """Shortens the name of a kernel, without namespaces."""
     for noise in ("void ", "at::native::", "(anonymous namespace)::", "unsigned "):
         kernel = kernel.replace(noise, "")
     return kernel[:80]
 
 
 def run(bench: Bench) -> Iterator[TrainingLog]:
-    """bert-base in bf16 on the rows of SST-2 and of SQuAD, 32 an update; in a dry run toys."""
+    """Profiles bert-base in bf16 on rows of SST-2 and SQuAD, 32 per update; toy sizes in a dry run."""
     for shape in bench.size(["sst2", "squad"], ["squad"]):
         yield {"kind": "profile", "shape": shape} | attempt(lambda: watch(shape, bench))  # noqa: B023
 
 
 def watch(shape: str, bench: Bench) -> TrainingLog:
-    """Updates of the arm `ours_bf16`."""
+    """Profiles updates of the arm `ours_bf16`."""
     arm = make_arm("ours_bf16", shape, {}, bench)
     assert isinstance(arm, OursArm)
     watch = Watch(bench.size(10, 1), bench.size(UPDATES, 2))

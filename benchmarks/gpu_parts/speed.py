@@ -24,22 +24,22 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 ROUNDS = 3
 SMALL_BATCH, LARGE_BATCH = 32, 256
-# Updates left out, timed, and (in the last round) profiled; the second three where rows are long.
+# Updates skipped, timed, and (in the last round) profiled; the second triple is for long rows.
 UPDATES = {SMALL_BATCH: ((5, 20, 5), (3, 12, 3)), LARGE_BATCH: ((3, 8, 3), (2, 3, 2))}
 
 
 def small_batches(bench: Bench) -> Iterator[TrainingLog]:
-    """The paper's batch."""
+    """Measures the papers' batch size."""
     return run(SMALL_BATCH, bench.size(list(SHAPES), ["squad", "conll2003"]), bench)
 
 
 def large_batches(bench: Bench) -> Iterator[TrainingLog]:
-    """A batch that fills a large card."""
+    """Measures a batch size for a large GPU."""
     return run(LARGE_BATCH, bench.size(list(SHAPES), ["sst2", "mnli"]), bench)
 
 
 def run(batch_size: int, shapes: list[str], bench: Bench) -> Iterator[TrainingLog]:
-    """For each shape each arm in turn, `ROUNDS` times; in the last round also under the profiler."""
+    """Runs the arms in turn for each shape, `ROUNDS` times; in the last round also under the profiler."""
     for number, shape in enumerate(shapes):
         names = [name for name in ARMS if name != "trainer_compiled"]
         names = bench.size(names, names[number % 2 :: 2])  # a dry run has each arm and each shape, not the product
@@ -58,7 +58,7 @@ def run(batch_size: int, shapes: list[str], bench: Bench) -> Iterator[TrainingLo
 
 
 def compiled(bench: Bench) -> Iterator[TrainingLog]:
-    """The tuned Trainer with torch.compile: what compiling takes, and what it brings."""
+    """Measures the tuned Trainer with torch.compile: compile time and speed."""
     for shape in bench.size(["sst2", "squad"], ["sst2"]):
         record = {"kind": "speed", "shape": shape, "batch_size": SMALL_BATCH, "arm": "trainer_compiled", "round": 0}
         window, began = bench.size(Window(20, 60), Window(1, 2)), time.perf_counter()
@@ -68,7 +68,7 @@ def compiled(bench: Bench) -> Iterator[TrainingLog]:
 
 
 def make_arm(name: str, shape: str, arms: dict[str, Any], bench: Bench) -> TrainerArm | OursArm:
-    """An arm by its name in `ARMS`, beside those that are there."""
+    """Makes an arm by its name in `ARMS`, given the existing ones."""
     if name.startswith("trainer"):
         return TrainerArm(shape, bench, **ARMS[name])
     if name in ("ours_bf16", "ours_bf16_no_cudnn") and "ours_fp32" in arms:
@@ -77,12 +77,11 @@ def make_arm(name: str, shape: str, arms: dict[str, Any], bench: Bench) -> Train
 
 
 def measure(name: str, shape: str, arms: dict[str, Any], batch_size: int, window: Window, bench: Bench) -> TrainingLog:
-    """One run of an arm, which is made where `arms` does not have it yet.
+    """Measures one run of an arm, which is created if `arms` does not have it yet.
 
     Returns:
-        `rows_per_second`; `gib` of GPU memory at the most; where the window profiles, the share of an update's time in
-        which a kernel ran (`busy`), and the milliseconds of an update in which the host did not wait for the GPU
-        (`host_ms`).
+        `rows_per_second`; `gib`, the peak GPU memory; if the window profiles, `busy`, the fraction of an update's time
+        in which a kernel ran, and `host_ms`, the milliseconds of an update in which the host did not wait for the GPU.
     """
     record: TrainingLog = {}
     with memory_of(record, arms[name].held_bytes if name in arms else 0):
@@ -99,11 +98,11 @@ def measure(name: str, shape: str, arms: dict[str, Any], batch_size: int, window
 
 
 def describe_shape(lengths: np.ndarray, bench: Bench) -> TrainingLog:
-    """Mean length, and the operations that a row's forward and backward pass must do at least.
+    """Returns the mean length, and the minimum number of operations of a row's forward and backward pass.
 
-    A multiplication and an addition are two operations; backward counts twice forward; padding, norms, embeddings and
-    heads count nothing. A layer multiplies each token by 4 h^2 + 2 h i weights (attention, feed-forward) and compares
-    it with every other: 2 x 2 h n operations.
+    A multiplication and an addition are two operations; the backward pass counts twice the forward pass; padding,
+    norms, embeddings and heads are not counted. A layer multiplies each token by 4 h^2 + 2 h i weights (attention,
+    feed-forward) and attends to every token: 2 x 2 h n operations.
     """
     config = transformers.AutoConfig.from_pretrained(bench.work / "bert")
     width, inner, layers = config.hidden_size, config.intermediate_size, config.num_hidden_layers

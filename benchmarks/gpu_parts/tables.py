@@ -1,4 +1,4 @@
-"""The tables that people read, from the records of all parts."""
+"""Makes the printed tables from the records of all parts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TITLES = {
 
 
 def tables(whole: dict[str, Any]) -> str:
-    """All tables there is something for, as Markdown."""
+    """Returns all tables that have records, as Markdown."""
     records: list[TrainingLog] = whole["records"]
     parts = (
         machine,
@@ -45,7 +45,7 @@ def of_kind(records: Iterable[TrainingLog], kind: str) -> list[TrainingLog]:
 
 
 def table(title: str, heads: Sequence[str], rows: list[list[Any]], after: Sequence[str] = ()) -> list[str]:
-    """A titled table; nothing without rows. The first column is words, the others are numbers."""
+    """Returns a table with a title; [] without rows. The first column is text, the others are numbers."""
     if not rows:
         return []
     ruler = ["---", *["---:"] * (len(heads) - 1)]
@@ -80,7 +80,7 @@ def ceilings(records: list[TrainingLog]) -> list[str]:
 
 
 def speed(records: list[TrainingLog]) -> list[str]:
-    """Medians over rounds. A ratio is the median of the ratios within a round."""
+    """Returns medians over rounds. A ratio is the median of the ratios within a round."""
     measured = of_kind(records, "speed")
     ceiling = next((r["tflops"] for r in of_kind(records, "product") if r["precision"] == "bf16"), None)
     shapes = {r["shape"]: r for r in of_kind(records, "shape")}
@@ -157,7 +157,7 @@ def learning(records: list[TrainingLog]) -> list[str]:
 
 
 def losses(records: list[TrainingLog]) -> list[str]:
-    """The GPU's losses in fp32 beside the CPU's."""
+    """Compares the GPU's losses in fp32 with the CPU's."""
     found = {(r["head"], r["where"]): r for r in of_kind(records, "losses")}
     rows = []
     for head in dict.fromkeys(head for head, _ in found):

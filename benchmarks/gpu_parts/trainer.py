@@ -1,4 +1,4 @@
-"""The rival: transformers' Trainer on the same rows, as its example scripts call it, or tuned by hand."""
+"""The reference: transformers' Trainer on the same rows, as its example scripts call it, or tuned."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ TAGS = ("O", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC", "B-MISC", "I-
 
 @dataclass(frozen=True)
 class Shape:
-    """A task as the example script has it.
+    """A task as in the example script.
 
     Args:
-        auto: the class of the network.
-        labels: of its head; None where the class knows.
-        length: tokens to which the script pads every row (its defaults); None: it pads to the longest of a batch.
+        auto: the model class.
+        labels: number of labels; None: the default of the class.
+        length: number of tokens to which the script pads every row by default; None: the longest row of a batch.
     """
 
     auto: str
@@ -50,12 +50,12 @@ class _Clock(TrainerCallback):
 
 
 class TrainerArm:
-    """The Trainer on the made rows of one shape.
+    """The Trainer on the generated rows of one shape.
 
     Args:
-        tuned: bf16, TF32, batches of similar lengths padded to their longest, fused AdamW.
-        compiled: with torch.compile as well.
-        model: checkpoint, if not the bench's own.
+        tuned: bf16, TF32, batches of similar lengths padded to their longest row, fused AdamW.
+        compiled: also use torch.compile.
+        model: checkpoint, if not that of the bench.
     """
 
     def __init__(
@@ -69,17 +69,17 @@ class TrainerArm:
         self.network = self.load_network()
 
     def load_network(self) -> Any:
-        """The checkpoint with a new head."""
+        """Loads the checkpoint with a new head."""
         labels = {} if self.shape.labels is None else {"num_labels": self.shape.labels}
         return getattr(transformers, self.shape.auto).from_pretrained(self.model, **labels)
 
     @property
     def held_bytes(self) -> int:
-        """What it holds of the GPU's memory between runs: each has an optimiser of its own."""
+        """Returns the GPU memory that it uses between runs; each run has its own optimizer."""
         return bytes_of(self.network)
 
     def run(self, batch_size: int, window: Window) -> None:
-        """Updates of `batch_size` rows, until the window closes."""
+        """Runs updates of `batch_size` rows until the window closes."""
         trainer = self.trainer(
             callbacks=[_Clock(window)],
             per_device_train_batch_size=batch_size,
@@ -89,7 +89,7 @@ class TrainerArm:
         trainer.train()
 
     def trainer(self, callbacks: list[TrainerCallback], **arguments: Any) -> transformers.Trainer:
-        """A Trainer on this arm's network and rows, with further arguments of `TrainingArguments`."""
+        """Returns a Trainer on this arm's network and rows, with additional `TrainingArguments`."""
         start_afresh()
         if self.tuned:
             set_tf32(True)
@@ -122,14 +122,14 @@ class TrainerArm:
 
 
 def _by_length() -> dict[str, Any]:
-    """Batches of rows of similar lengths, by the name that this release of transformers has for it."""
+    """Returns the option for batches of similar lengths, which differs between releases of transformers."""
     if "train_sampling_strategy" in {each.name for each in fields(TrainingArguments)}:
         return {"train_sampling_strategy": "group_by_length"}
     return {"group_by_length": True}
 
 
 def encode(file: Path, shape: str, tokenizer: Any, *, padded: bool) -> Dataset:
-    """The rows as the example script encodes them; `padded` to its fixed length, where it has one."""
+    """Encodes the rows like the example script; `padded` to its fixed length, if it has one."""
     with file.open(encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     length = SHAPES[shape].length
@@ -174,6 +174,6 @@ def _encode_tags(rows: list[dict[str, Any]], tokenizer: Any) -> dict[str, Any]:
 
 
 def accuracy_on(trainer: transformers.Trainer, dev: Dataset) -> float:
-    """Share of the rows of `dev` that the Trainer's network labels right."""
+    """Returns the accuracy of the Trainer's network on `dev`."""
     found = trainer.predict(dev)  # type: ignore[arg-type]
     return float((np.asarray(found.predictions).argmax(-1) == np.asarray(found.label_ids)).mean())

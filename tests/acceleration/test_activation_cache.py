@@ -206,5 +206,5 @@ def test_a_full_disk_is_said_in_words(bert: Path, reviews: Path, tmp_path: Path)
     flags = [*_flags(bert, reviews), "--epochs", 3]
     ended = run_recipe("sst2", *flags, folder=tmp_path / "run", largest_file_bytes=1500)
     assert ended.status == 2, ended.output
-    assert "room for what is written in" in ended.output
+    assert "free disk space in" in ended.output
     assert "Traceback" not in ended.output

@@ -40,13 +40,13 @@ def test_clean_rows_have_no_findings() -> None:
 
 def test_rows_that_stand_in_train_and_dev_are_named_by_their_numbers() -> None:
     train, dev = rows(["A fine film.", "two", "three"]), rows(["six", "a  FINE film"])
-    assert findings(train, dev) == ["dev: 1 row (50.0%) in train as well: row 2 is row 1"]
+    assert findings(train, dev) == ["dev: 1 row (50.0%) also in train: row 2 is row 1"]
 
 
 def test_repeated_rows_and_those_whose_labels_disagree_are_told_apart() -> None:
     train = rows(["same", "other", "same", "same", "twice", "twice"], [0, 1, 0, 0, 0, 1])
     assert findings(train, rows(["dev"])) == [
-        "train: 3 rows (50.0%) repeated: rows 1, 3, 4; rows 5, 6",
+        "train: 3 rows (50.0%) duplicated: rows 1, 3, 4; rows 5, 6",
         "train: the same text with different labels, 1 times: rows 5, 6",
     ]
 
@@ -54,7 +54,7 @@ def test_repeated_rows_and_those_whose_labels_disagree_are_told_apart() -> None:
 def test_rows_without_a_letter_and_rare_labels_are_said() -> None:
     train = rows(["...", *map(str, range(40))], [0] * 39 + [1] * 2)
     assert findings(train, rows(["dev"])) == [
-        "train: 1 row without any letter: row 1",
+        "train: 1 row without any text: row 1",
         "train: rare labels: good 2, where bad has 39 (--class-weights balanced?)",
     ]
 
@@ -157,8 +157,8 @@ def test_the_command_finds_what_was_put_into_a_file(tmp_path: Path, capsys: pyte
     assert found["splits"]["train"]["rows"] == 51
     assert found["splits"]["train"]["labels"] == {"0": 26, "1": 25}
     assert found["findings"] == [
-        "train: 1 row (2.0%) repeated: rows 1, 51",
-        f"dev: 1 row ({1 / 11:.1%}) in train as well: row 11 is row 4",
+        "train: 1 row (2.0%) duplicated: rows 1, 51",
+        f"dev: 1 row ({1 / 11:.1%}) also in train: row 11 is row 4",
     ]
     assert found["baseline"]["metrics"]["accuracy"] == 1
 

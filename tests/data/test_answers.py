@@ -61,15 +61,15 @@ def test_an_answer_without_a_start_is_the_first_such_piece_of_the_context(form: 
     loaded = load([row_of(form)], DEV, task=ANSWERED)
     assert loaded.train.columns["answers"] == [RED]
     assert (
-        "mine/train.jsonl: 1 answers came without a start and were found in their contexts"
-        " (1 of them several times: the first counts)" in loaded.notes
+        "mine/train.jsonl: 1 answers without a start were found in their contexts"
+        " (1 of them several times, of which the first is used)" in loaded.notes
     )
 
 
 def test_case_and_blanks_are_ignored_where_nothing_else_fits_and_the_contexts_own_piece_is_kept(load: Any) -> None:
     loaded = load([row_of("a Blue\ndoor")], DEV, task=ANSWERED)
     assert loaded.train.columns["answers"] == [{"text": ["A  blue Door"], "answer_start": [21]}]
-    assert any("(1 in other case or blanks)" in note for note in loaded.notes)
+    assert any("(1 with different case or whitespace)" in note for note in loaded.notes)
 
 
 def test_an_answer_may_look_like_json(load: Any) -> None:
@@ -88,9 +88,9 @@ def test_a_question_without_an_answer_stays_where_the_task_has_such(empty: Any, 
 def test_questions_without_an_answer_are_left_out_elsewhere_and_that_is_said(load: Any) -> None:
     loaded = load([row_of([]), row_of(RED), row_of("")], [row_of([]), *DEV], task=ANSWERED)
     assert (len(loaded.train), loaded.train.numbers.tolist(), len(loaded.dev)) == (1, [2], 1)
-    assert "mine/train.jsonl: 2 questions without an answer left out (recipes/squad_v2.py keeps them)" in loaded.notes
+    assert "mine/train.jsonl: 2 questions without an answer dropped (recipes/squad_v2.py keeps them)" in loaded.notes
     said = refusal(load, [row_of([])] * 3, DEV, task=ANSWERED)
-    assert said.found == "mine/train.jsonl: 3 rows, none of them with such an answer"
+    assert said.found == "mine/train.jsonl: 3 rows, none with such an answer"
     assert "squad_v2" in said.change
 
 
@@ -106,7 +106,7 @@ def test_a_value_that_is_no_answer_is_refused_with_row_and_value(answers: Any, l
     said = refusal(load, [row_of(RED), row_of(answers)], DEV, task=ANSWERED)
     assert "as in SQuAD" in said.expected
     assert said.found.startswith("mine/train.jsonl, row 2: answers ")
-    assert "without" not in said.found and "no answer" in said.change
+    assert "without" not in said.found and "without an answer" in said.change
 
 
 # --- answers that do not stand where they should
@@ -122,14 +122,14 @@ MISPLACED = [
 
 def test_misplaced_answers_are_counted_and_the_first_three_shown_with_what_is_nearest(load: Any) -> None:
     said = refusal(load, MISPLACED, DEV, task=ANSWERED)
-    assert said.expected.startswith("answers that stand in their context where answer_start says")
+    assert said.expected.startswith("answers that are in their context at answer_start")
     assert said.found == (
-        "5 answers do not stand at their answer_start: mine/train.jsonl,"
-        " row 1: 'red' at 15, where ' re' stands; nearest 'red' at 16;"
-        " row 3: 'red' at 900, behind the end; nearest 'red' at 16;"
-        " row 4: 'The' at -7, where 'The' stands; nearest 'The' at 0 (4 such rows in all)"
+        "5 answers are not at their answer_start: mine/train.jsonl,"
+        " row 1: 'red' at 15, where the context has ' re'; nearest 'red' at 16;"
+        " row 3: 'red' at 900, after the end of the context; nearest 'red' at 16;"
+        " row 4: 'The' at -7, where the context has 'The'; nearest 'The' at 0 (4 such rows in all)"
     )
-    assert said.change == "these rows, or --fix-answers takes the nearest match"
+    assert said.change == "these rows, or use --fix-answers to take the nearest match"
 
 
 def test_misplaced_answers_go_to_the_nearest_match_with_the_flag_and_that_is_said(load: Any) -> None:
@@ -154,10 +154,10 @@ NOWHERE = [
 def test_answers_that_are_nowhere_are_refused_without_the_flag(load: Any) -> None:
     said = refusal(load, NOWHERE, DEV, task=ALSO_UNANSWERABLE)
     assert said.found == (
-        "2 answers are nowhere in their context: mine/train.jsonl, row 1: 'green'; nowhere in the context;"
-        " row 2: 'green' at 4, where 'red d' stands; nowhere in the context (2 such rows in all)"
+        "2 answers are not in their context: mine/train.jsonl, row 1: 'green'; nowhere in the context;"
+        " row 2: 'green' at 4, where the context has 'red d'; nowhere in the context (2 such rows in all)"
     )
-    assert "left out in train" in said.change
+    assert "dropped from train" in said.change
 
 
 def test_with_the_flag_they_leave_train_with_their_question_and_stay_in_dev_without_a_place(load: Any) -> None:
@@ -169,8 +169,8 @@ def test_with_the_flag_they_leave_train_with_their_question_and_stay_in_dev_with
         {"text": ["green", "red"], "answer_start": [-1, 4]},
         NONE,
     ]
-    start = "2 answers that their contexts do not have are "
-    assert f"mine/train.jsonl: {start}left out, and 1 questions that have no other (--fix-answers)" in loaded.notes
+    start = "2 answers that are not in their context are "
+    assert f"mine/train.jsonl: {start}dropped, and 1 questions that have no other (--fix-answers)" in loaded.notes
     assert f"mine/validation.jsonl: {start}kept, with start -1 (--fix-answers)" in loaded.notes
 
 

@@ -58,9 +58,9 @@ def test_a_missing_default_column_is_refused_with_the_columns_there(load: Any) -
 # --- texts
 
 BAD_TEXTS = [
-    ("", "''", "leave them out"),
-    (" \t\n", r"' \t\n'", "leave them out"),
-    (None, "None", "leave them out"),
+    ("", "''", "remove them"),
+    (" \t\n", r"' \t\n'", "remove them"),
+    (None, "None", "remove them"),
     (7, "7", "as a string"),
     (["a"], "['a']", "as a string"),
     ("half \ud800", r"'half \ud800'", "other half"),

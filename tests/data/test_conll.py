@@ -162,7 +162,7 @@ def test_a_text_file_is_plain_text_for_all_other_tasks(tmp_path: Path) -> None:
     write(tmp_path / "book.txt", CONLL)
     loaded = load_splits(make_task(None, Columns(text="text")), Settings(data=str(tmp_path / "book.txt")))
     assert len(loaded.train) + len(loaded.dev) == 5
-    with pytest.raises(InputError, match="a file ending in"):
+    with pytest.raises(InputError, match="a file with one of the suffixes"):
         read_file(write(tmp_path / "eng.train", CONLL))
 
 

@@ -97,7 +97,7 @@ def test_endings_that_cannot_be_are_refused_with_row_and_value(endings: Any, loa
     rows = rows_of([0, 0, 0], [["a", "b"], endings, ["a", "b"]])
     with pytest.raises(InputError) as refused:
         load(rows, rows_of([0, 0, 0]), task=TASK)
-    assert "two endings or more" in refused.value.expected
+    assert "at least two endings" in refused.value.expected
     assert refused.value.found.startswith("mine/train.jsonl, row 2: endings ")
     assert "endings=COLUMN,COLUMN" in refused.value.change
 
@@ -109,8 +109,8 @@ def test_a_label_that_is_none_of_the_endings_is_refused_with_how_many_there_are(
         load(rows, rows_of([0, 0, 0]), task=TASK)
     assert "counted" not in refused.value.expected and "from 0" in refused.value.expected
     assert refused.value.found in (
-        f"mine/train.jsonl, row 2: label {label!r} of 2 endings",
-        f"mine/train.jsonl, row 1: label 0 of 2 endings; row 2: label {label!r} of 2 endings (2 such rows in all)",
+        f"mine/train.jsonl, row 2: label {label!r} for 2 endings",
+        f"mine/train.jsonl, row 1: label 0 for 2 endings; row 2: label {label!r} for 2 endings (2 such rows in all)",
     )
 
 

@@ -96,7 +96,7 @@ def test_a_language_that_is_not_there_is_refused_with_those_that_are(folder: Pat
     "settings", [{"languages": ("de",)}, {"train_language": ("de",)}, {"few_shot": 2}, {"show_oracle": True}]
 )
 def test_flags_for_languages_are_refused_where_there_is_one(folder: Path, settings: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="has one language") as refusal:
+    with pytest.raises(InputError, match="has only one language") as refusal:
         load(make_task(), folder / "en", **settings)
     assert "--transfer-data" in refusal.value.change
 
@@ -152,7 +152,7 @@ def test_where_translated_sets_have_no_train_rows_some_are_learnt_from_and_answe
         assert len(rows) == 12
         assert not learnt & {text.split()[-1] for text in rows.columns["text"]}, "no premise is on both sides"
     assert loaded.target_languages["de"].numbers.tolist() == loaded.dev.numbers.tolist()
-    assert any("48 rows left out that are learnt from" in note for note in loaded.notes)
+    assert any("48 rows dropped that are train rows" in note for note in loaded.notes)
 
 
 def test_sets_of_another_size_are_no_translations_and_stay_whole(folder: Path) -> None:
@@ -218,7 +218,7 @@ def test_english_rows_that_are_reported_are_no_translations_of_the_few_however_t
 
 
 def test_more_few_rows_than_there_are_is_refused(folder: Path) -> None:
-    with pytest.raises(InputError, match=r"--few-shot of fewer rows than de/validation\.jsonl has, 8"):
+    with pytest.raises(InputError, match=r"--few-shot with fewer rows than de/validation\.jsonl has \(8"):
         load(task_of("de"), folder, few_shot=8)
 
 

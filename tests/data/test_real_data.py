@@ -29,7 +29,7 @@ def load(name: str, task: Any, **settings: Any) -> Splits:
     [
         ("conll2003", "ner_tags", 14_041, 3_250, "tags: IOB2; LOC 7,140, PER 6,600, ORG 6,321, MISC 3,438"),
         ("conll2003", "chunk_tags", 14_041, 3_250, "tags: IOB2; NP "),
-        ("udpos/en", "upos", 21_253, 3_974, "tags: each stands for itself; NOUN "),
+        ("udpos/en", "upos", 21_253, 3_974, "tags: plain tags; NOUN "),
         ("panx/en", "ner_tags", 20_000, 10_000, "tags: IOB2; ORG "),
     ],
 )
@@ -58,7 +58,7 @@ def test_unanswerable_questions_stay_or_go_as_the_task_has_it() -> None:
     assert not set(both.train.columns["context"]) & set(both.dev.columns["context"])
     answered = load(file, make_task(None, QUESTIONS))
     assert len(answered.train) + len(answered.dev) == 5_928
-    assert any("5,945 questions without an answer left out" in note for note in answered.notes)
+    assert any("5,945 questions without an answer dropped" in note for note in answered.notes)
 
 
 def test_scores_of_pairs_are_read_whole() -> None:

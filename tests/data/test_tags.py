@@ -182,23 +182,23 @@ def tagged(*sentences: str) -> Rows:
 def test_scheme_entities_and_ill_formed_sequences_are_said() -> None:
     rows = tagged("B-PER I-PER O B-PER", "O I-LOC I-LOC", "B-LOC I-PER O", "B-PER B-LOC")
     assert describe_tags(rows) == [
-        "tags: IOB2; PER 4, LOC 3; 2 tags begin with I- where B- is due, first in train.txt row 11"
+        "tags: IOB2; PER 4, LOC 3; 2 tags begin with I- instead of B-, first in train.txt row 11"
     ]
     assert describe_tags(tagged("I-PER B-PER O I-LOC")) == ["tags: IOB1; PER 2, LOC 1"]
     assert describe_tags(tagged("I-PER O I-PER O B-LOC")) == [
-        "tags: IOB1; PER 2, LOC 1; 1 tags begin with B- where I- is due, first in train.txt row 10"
+        "tags: IOB1; PER 2, LOC 1; 1 tags begin with B- instead of I-, first in train.txt row 10"
     ]
     assert describe_tags(tagged("S-PER B-LOC O", "O E-PER")) == [
-        "tags: IOBES; PER 2, LOC 1; 2 tags do not follow from the one before, first in train.txt row 10"
+        "tags: IOBES; PER 2, LOC 1; 2 tags cannot follow the previous tag, first in train.txt row 10"
     ]
-    assert describe_tags(tagged("NOUN VERB", "NOUN")) == ["tags: each stands for itself; NOUN 2, VERB 1"]
+    assert describe_tags(tagged("NOUN VERB", "NOUN")) == ["tags: plain tags; NOUN 2, VERB 1"]
 
 
 def test_of_other_splits_only_faults_and_another_scheme_are_said() -> None:
     assert describe_tags(tagged("B-PER I-PER O"), only_faults=True, known="IOB2") == []
     assert describe_tags(tagged("O O"), only_faults=True, known="IOB2") == []
     said = describe_tags(tagged("I-PER I-PER O"), only_faults=True, known="IOB2")
-    assert said == ["tags of train.txt: IOB1, but IOB2 in the rows to learn from"]
+    assert said == ["tags of train.txt: IOB1, but IOB2 in the train rows"]
 
 
 def _write(entities: list[tuple[str, int]], scheme: str) -> list[str]:

@@ -169,6 +169,6 @@ def test_a_shallow_run_had_no_head_before(tmp_path: Path) -> None:
     assert ended.status == 0, ended.output
     predictor = Predictor(find_model(folder))
     assert ask(predictor, GIVEN["sst2"]).words in ("negative", "positive")
-    with pytest.raises(InputError, match="whose head was there"):
+    with pytest.raises(InputError, match="with a head that existed"):
         load_before(predictor, folder)
     assert json.loads((folder / "result.json").read_text())["settings"]["strategy"] == "shallow"

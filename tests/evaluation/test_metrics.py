@@ -158,6 +158,6 @@ def test_every_metric_is_offered_by_name_and_documented() -> None:
 def test_a_metric_that_knows_one_label_only_is_refused_before_anything_is_measured() -> None:
     check_metrics(as_task(heads.sentence, MultiLabel(LABELS), metrics.f1, metrics.accuracy))
     check_metrics(as_task(heads.sentence, LABELS, metrics.matthews))
-    with pytest.raises(InputError, match="several labels for each row") as caught:
+    with pytest.raises(InputError, match="several labels per row") as caught:
         check_metrics(as_task(heads.sentence, MultiLabel(LABELS), metrics.accuracy, metrics.matthews))
     assert caught.value.found == "matthews"

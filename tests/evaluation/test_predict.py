@@ -83,7 +83,7 @@ def _says_one_twice(*arguments: Any) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("decode", [_loses_one, _says_one_twice])
 def test_a_head_with_more_or_fewer_answers_than_rows_is_an_error(decode: Any, work: PreparedRun) -> None:
     task = replace(work.training.task, head=Changed(decode=decode))
-    with pytest.raises(RuntimeError, match="each must be there exactly once"):
+    with pytest.raises(RuntimeError, match="there must be exactly one for each"):
         answer(work, task=task)
 
 
@@ -99,5 +99,5 @@ def test_an_item_that_is_dealt_to_nobody_or_twice_is_an_error(
     for wrong in ([0, 1, 2], [*range(DEV_ROWS), 0]):
         pieces = [np.asarray([item]) for item in wrong]
         monkeypatch.setattr("tlnlp.evaluation.predict.cut", lambda *_, pieces=pieces: pieces)
-        with pytest.raises(RuntimeError, match="each must be there exactly once"):
+        with pytest.raises(RuntimeError, match="there must be exactly one for each"):
             answer(work)

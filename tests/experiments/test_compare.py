@@ -146,7 +146,7 @@ def test_what_is_there_is_not_run_again_and_more_is_added(
     more = ("--strategies", "from_scratch", "full", "head_only", "--rows", "41", "--seeds", "2")
     said = compare(SST2, *more, *flags(bert, reviews), "--output-dir", folder)
     assert said.status == 0, said.err + said.out
-    assert "6 runs, 4 of them there already" in said.out
+    assert "6 runs, 4 of them already finished" in said.out
     after = written(folder)
     assert {path: after[path] for path in before} == before
     assert len(after) == len(before) + 2
@@ -160,13 +160,13 @@ def test_each_size_may_have_its_own_number_of_seeds(
     fewer = (*STRATEGIES, "--rows", "41", "12", "--seeds", "1", "2")
     said = compare(SST2, *fewer, *flags(bert, reviews), "--save-every", 1, "--output-dir", folder)
     assert said.status == 0, said.err + said.out
-    assert "6 runs, 6 of them there already" in said.out
+    assert "6 runs, 6 of them already finished" in said.out
     assert "1 to 2 seeds" in said.out
     for curve in read(folder)["curves"]:
         assert {point["rows"]: len(point["scores"]) for point in curve["points"]} == {12: 2, 41: 1}
     said = compare(SST2, *STRATEGIES, "--rows", "41", "12", "--seeds", "1", "2", "2", *flags(bert, reviews))
     assert said.status == 2
-    assert "one for each size" in said.err and "3 numbers, and 2 sizes (12, 41 train rows)" in said.err
+    assert "one for each size" in said.err and "3 numbers for 2 sizes (12, 41 train rows)" in said.err
 
 
 def test_other_settings_or_other_rows_in_the_same_folder_are_refused(
@@ -218,7 +218,7 @@ def test_ctrl_c_leaves_a_checkpoint_says_how_to_go_on_and_ends_with_130(
     said = compare(SST2, *STRATEGIES, "--rows", 41, "--seeds", 1, *long, "--save-every", 5, "--output-dir", folder)
     watching.join()
     assert said.status == 130, said.err + said.out
-    assert "Stopped: 0 of 2 runs are done. To go on:\n  tlnlp compare " in said.out
+    assert "Stopped: 0 of 2 runs are done. To continue:\n  tlnlp compare " in said.out
     (begun,) = folder.rglob("run.json")
     newest = max(int(path.name) for path in (begun.parent / "checkpoints").glob("[0-9]*"))
     assert newest > 0
@@ -284,7 +284,7 @@ def test_rows_that_each_seed_cuts_off_for_itself_are_compared_by_seeds_alone(
                    "--output-dir", folder)  # fmt: skip
     assert said.status == 0, said.err + said.out
     found = read(folder)
-    assert any(line.startswith("Each seed has dev rows of its own") for line in found["verdicts"]["Beware"])
+    assert any(line.startswith("Each seed has its own dev rows") for line in found["verdicts"]["Beware"])
     assert found["sizes"][0] + found["dev_rows"] == TRAIN_ROWS
 
 

@@ -86,7 +86,7 @@ def test_the_same_command_runs_nothing_again_and_writes_the_same(
     asked = (RECIPE, "--train-languages", "en", "de", "--seeds", 2, "--output-dir", folder)
     status, again, _ = matrix(*asked, *flags(bert, many_languages))
     assert status == 0
-    assert "4 runs, 4 of them there already" in again
+    assert "4 runs, 4 of them already finished" in again
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("result.json")} == before
     assert (folder / "matrix.svg").read_bytes() == picture
     assert read(folder) == content
@@ -118,11 +118,11 @@ def test_other_rows_do_not_go_into_the_same_folder(
 
 def test_what_is_printed_fits_80_columns_and_the_files_can_be_read(made: tuple[Path, str]) -> None:
     folder, out = made
-    table = out[out.index("sentiment_zero_shot: accuracy in each language") : out.rindex("\n/")]
+    table = out[out.index("sentiment_zero_shot: accuracy by source and target language") : out.rindex("\n/")]
     assert max(map(len, table.splitlines())) <= 80
     picture = ET.parse(folder / "matrix.svg").getroot()
     texts = {each.text for each in picture.iter() if each.tag.endswith("text")}
-    assert {"en", "de", "fa", "learnt from", "answered in"} <= texts
+    assert {"en", "de", "fa", "source language", "target language"} <= texts
     assert f"{read(folder)['cells'][0]['mean']:.3f}" in {(text or "").rstrip("*") for text in texts}
     page = (folder / "matrix.md").read_text()
     assert "![heat map](matrix.svg)" in page

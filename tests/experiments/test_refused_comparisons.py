@@ -109,5 +109,5 @@ def test_a_run_that_crashes_is_said_in_words_the_others_go_on_and_the_status_is_
         sys.argv = argv
     assert said.status == 1
     (failure,) = read(folder)["failures"]
-    assert failure["kind"] == "crashed" and "ended by SIGKILL" in failure["words"]
+    assert failure["kind"] == "crashed" and "killed by SIGKILL" in failure["words"]
     assert [curve["arm"] for curve in read(folder)["curves"]] == ["full"]

@@ -22,7 +22,7 @@ def test_negative_transfer_is_flagged_where_a_source_hurts_and_nowhere_else() ->
     found = simulate({"from_scratch": SCRATCH, "full": HELPFUL, "head_only": HARMFUL}, seeds=8, dev_rows=2000)
     harm = found["verdicts"][HURT]
     assert len(harm) == len(SIZES)
-    assert all(line.startswith("head_only at ") and "The source hurts here." in line for line in harm)
+    assert all(line.startswith("head_only at ") and "Transfer hurts here." in line for line in harm)
 
 
 @pytest.mark.long
@@ -75,14 +75,14 @@ def test_what_cannot_be_told_comes_with_the_seeds_that_could_and_these_can() -> 
     few = simulate(truth, seeds=3, dev_rows=5000, seed=1)
     unclear = [each for each in few["comparisons"] if not each["is_clear"]]
     assert unclear and all(each["seeds_needed"] is None or each["seeds_needed"] > 3 for each in unclear)
-    assert any("seeds would tell" in line for line in few["verdicts"][UNCLEAR])
+    assert any("seeds would be needed" in line for line in few["verdicts"][UNCLEAR])
     many = simulate(truth, seeds=25, dev_rows=5000, seed=1)
     assert all(each["is_clear"] for each in many["comparisons"])
 
 
 def test_where_dev_rows_are_too_few_more_of_them_are_asked_for() -> None:
     found = simulate({"from_scratch": SCRATCH, "full": tuple(e + 0.01 for e in SCRATCH)}, seeds=10, dev_rows=60, seed=3)
-    assert any("seeds alone would not tell, it takes above" in line for line in found["verdicts"][UNCLEAR])
+    assert any("more seeds are not enough, more than" in line for line in found["verdicts"][UNCLEAR])
 
 
 def test_one_seed_is_said_to_cover_no_other_seed() -> None:
@@ -147,5 +147,5 @@ def test_a_difference_that_no_number_of_dev_rows_would_show_is_called_none(
         "seeds_needed": None, "dev_rows_needed": dev_rows_needed, "dev_rows": 240,
     }  # fmt: skip
     said = _say_unclear({"comparisons": [pair]})
-    assert "take them for equal" in said[0]
+    assert "consider them equal" in said[0]
     assert "dev rows" not in said[0]

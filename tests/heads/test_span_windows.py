@@ -161,10 +161,10 @@ def test_what_was_cut_and_what_fits_nowhere_is_said(bert_with_types: Path) -> No
     answers = [stands_at(context, context), stands_at(context, "farmers"), stands_at("Two hours", "hours")]
     rows = as_rows(["why", "why " * 30, "why"], [context, context, "Two hours"], answers)
     assert encode(rows, tokenizer, asked(23, 5, max_answer=40)).notes == [
-        "tests: 1 questions of more than 10 tokens cut at the end, so that a context fits beside them",
-        "tests: 2 rows (66.7%) of more than 23 tokens read in windows",
-        "tests: 1 answers fit in no window, and are learnt as none there",
-        "tests: 1 answers of more than --max-answer 40 tokens, which is never answered",
+        "tests: 1 questions of more than 10 tokens truncated, to leave room for a context",
+        "tests: 2 rows (66.7%) of more than 23 tokens split into windows",
+        "tests: 1 answers fit in no window, so that their rows are trained as unanswerable",
+        "tests: 1 answers of more than --max-answer 40 tokens, which are never predicted",
     ]
     assert encode(rows.select([2]), tokenizer).notes == []
 

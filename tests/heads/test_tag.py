@@ -95,7 +95,7 @@ def test_every_word_of_a_long_row_is_scored_exactly_once(folder: Path, overlap: 
         seen[int(row)] += [(int(word), int(target)) for word, target in zip(at, targets, strict=True) if word >= 0]
     for row in range(3):
         assert seen[row] == list(enumerate(tags[row]))
-    assert encoded.notes[0].startswith("tests: ") and "read in windows" in encoded.notes[0]
+    assert encoded.notes[0].startswith("tests: ") and "split into windows" in encoded.notes[0]
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=120), st.integers(12, 40), st.integers(0, 50))

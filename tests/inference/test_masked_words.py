@@ -130,9 +130,9 @@ def test_what_cannot_be_filled_is_refused_in_words(filler: MaskFiller, text: str
 
 
 def test_too_many_ways_and_two_masks_to_compare_in_are_refused(filler: MaskFiller) -> None:
-    with pytest.raises(InputError, match="7 masks of up to 2 pieces: 128 ways"):
+    with pytest.raises(InputError, match="7 masks of up to 2 tokens: 128 combinations"):
         filler.fill("[MASK] " * 7, pieces=2)
-    with pytest.raises(InputError, match=r"one \[MASK\] to compare words in"):
+    with pytest.raises(InputError, match=r"exactly one \[MASK\] to compare words"):
         filler.compare("[MASK] and [MASK]", ["a"])
 
 

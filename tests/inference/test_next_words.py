@@ -82,7 +82,7 @@ def test_all_words_together_are_at_most_certain(sharp: Path) -> None:
 def test_a_masked_word_model_and_an_empty_text_are_refused(bert: Path, sharp: Path) -> None:
     with pytest.raises(InputError, match="fill-mask"):
         NextWordPredictor.load(str(bert))
-    with pytest.raises(InputError, match="a text to go on with"):
+    with pytest.raises(InputError, match="a text to continue"):
         NextWordPredictor.load(str(sharp)).follow("  ")
 
 
@@ -148,7 +148,7 @@ def test_in_a_terminal_one_chooses_goes_on_and_undoes(sharp: Path) -> None:
     arguments = ["next-word", TEXT, "--model", str(sharp), "--top", "3"]
     running, said = start_function(in_terminal, os.ttyname(slave), arguments), ""
     for answer in ("2", "u", "9", "so good", ""):
-        said += _read_until(master, "nothing to end: ")
+        said += _read_until(master, "Enter to quit: ")
         os.write(master, f"{answer}\n".encode())
     ended = running.wait()
     assert ended.status == 0, ended.output

@@ -117,7 +117,7 @@ def test_a_folder_without_weights_is_refused_unless_none_are_needed(copy: Path) 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt"])
 def test_a_pickle_is_refused_and_not_read(copy: Path, name: str) -> None:
     (copy / WEIGHTS).rename(copy / name)
-    with pytest.raises(InputError, match="cannot run code when they are read") as caught:
+    with pytest.raises(InputError, match="cannot execute code when they are loaded") as caught:
         checkpoint.find_checkpoint(str(copy))
     assert "save_pretrained" in caught.value.change
 
@@ -193,13 +193,13 @@ def test_a_checkpoint_with_other_labels_is_refused_with_both(
     save_classifier(tmp_path / "other", bert, ("joy", "anger"))
     said = refusal(sst2, reviews, tmp_path / "other")
     assert "one with the labels negative, positive" in said
-    assert "trained to answer joy, anger" in said
+    assert "whose head has the labels joy, anger" in said
     assert "--new-head" in said
 
 
 def test_a_checkpoint_with_more_labels_is_refused(bert: Path, tmp_path: Path, sst2: Recipe, reviews: Path) -> None:
     save_classifier(tmp_path / "more", bert, ("negative", "neutral", "positive"))
-    assert "trained to answer negative, neutral, positive" in refusal(sst2, reviews, tmp_path / "more")
+    assert "whose head has the labels negative, neutral, positive" in refusal(sst2, reviews, tmp_path / "more")
 
 
 @pytest.mark.parametrize("labels", [OWN, OWN[::-1]], ids=["same order", "other order"])
@@ -290,7 +290,7 @@ def test_a_saved_tensor_that_differs_is_noticed(
     tensors = load_file(folder / WEIGHTS)
     tensors[name] = tensors[name] + 0.1 * torch.randn_like(tensors[name])
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    with pytest.raises(RuntimeError, match="does not answer as the trained model does"):
+    with pytest.raises(RuntimeError, match="does not give the same logits as the trained model"):
         saving.check_saved(folder, model, sst2.task.head, batch)
 
 
@@ -299,7 +299,7 @@ def test_a_saved_tensor_that_is_gone_is_noticed(saved: tuple[Path, Any, Any, dic
     tensors = load_file(folder / WEIGHTS)
     del tensors["bert.encoder.layer.0.output.dense.weight"]
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
-    with pytest.raises(RuntimeError, match="does not answer as the trained model does"):
+    with pytest.raises(RuntimeError, match="does not give the same logits as the trained model"):
         saving.check_saved(folder, model, sst2.task.head, batch)
 
 

@@ -29,7 +29,7 @@ RECIPES = [*WITH_A_PAGE, "pretrain", *(pytest.param(name, marks=pytest.mark.long
 HOSTILE = '<script>alert("x")</script> & <img src=x onerror=alert(1)> سلام'
 VOID = {"meta", "br", "link", "img", "path", "use", "rect", "circle"}
 HEADINGS = {
-    "sst2": "Which labels are confused", "conll2003": "Type by type", "udpos": "Type by type",
+    "sst2": "Confusion matrix", "conll2003": "By entity type", "udpos": "By entity type",
     "squad_v2": "By length of the answer", "xnli": "Languages", "pretrain": "Learning",
 }  # fmt: skip
 
@@ -156,8 +156,8 @@ def test_a_temperature_that_makes_it_worse_is_not_praised() -> None:
     bins = [{"from": 0.5, "to": 0.6, "rows": 10, "confidence": 0.55, "accuracy": 0.7}]
     found = {"error": 0.15, "answers": 10, "bins": bins, "temperature": 1.4}
     worse, better = (_calibration(found | {"error_after": after})["words"] for after in (0.2, 0.1))
-    assert "does not help: it has 0.200" in worse and "brings" not in worse
-    assert "brings it to 0.100" in better and "does not help" not in better
+    assert "does not help: 0.200" in worse and "reduces" not in worse
+    assert "reduces it to 0.100" in better and "does not help" not in better
 
 
 @pytest.mark.parametrize(("told", "score", "shown"), [(3.25, 3.25, ""), ("good", 0.875, "0.88"), ("a", None, "")])
@@ -217,7 +217,7 @@ def test_several_runs_stand_side_by_side_and_seeds_have_a_column_each(
     assert cli.main(["report", str(one), str(other), "--output", str(tmp_path / "both.html")]) == 0
     both = Page((tmp_path / "both.html").read_text())
     assert "Side by side" in both.text
-    assert both.text.count("Which labels are confused") == 2
+    assert both.text.count("Confusion matrix") == 2
     assert not (other / "report.html").exists()
 
 

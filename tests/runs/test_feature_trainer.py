@@ -222,7 +222,7 @@ def test_a_model_that_was_spoilt_on_its_way_to_the_disk_is_no_result(
         reader.bias -= 1
 
     monkeypatch.setattr(FeatureClassifier, "save_pretrained", spoil)
-    with pytest.raises(RuntimeError, match="does not answer as the trained model does"):
+    with pytest.raises(RuntimeError, match="does not give the same logits as the trained model"):
         load_recipe("sst2").main([*map(str, flags), "--quiet", "--output-dir", str(tmp_path / "run")])
     assert not (tmp_path / "run" / "result.json").exists()
 
@@ -237,4 +237,4 @@ def test_a_first_token_that_sees_no_other_is_not_read(
     with pytest.raises(SystemExit) as ended:
         load_recipe("sst2").main([*flags, "--strategy", "shallow:pooling=first"])
     assert ended.value.code == 2
-    assert "its first token sees no other" in capsys.readouterr().err
+    assert "whose first token attends to no other" in capsys.readouterr().err

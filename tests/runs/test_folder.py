@@ -107,7 +107,7 @@ def test_a_second_process_in_the_folder_is_refused_while_the_first_is_at_work(fl
     for flag in ("--resume", "--overwrite"):
         second = run_recipe("sst2", *flags, flag, folder=folder)
         assert second.status == 2, second.output
-        assert "another process at work in it" in second.output
+        assert "another process that uses it" in second.output
         assert "Traceback" not in second.output
     assert first.processes[0].is_alive()
     first.signal(signal.SIGTERM)

@@ -205,7 +205,7 @@ def test_what_a_killed_process_was_writing_is_no_checkpoint_and_is_written_anew(
 
 
 def test_a_checkpoint_of_another_run_is_refused(folder: Path) -> None:
-    with pytest.raises(InputError, match="another one"):
+    with pytest.raises(InputError, match="another run"):
         load_newest(folder, "other")
 
 

@@ -322,7 +322,7 @@ def test_a_folder_in_use_ends_all_processes_and_is_said_once(flags: list[Any], t
         running = start_recipe("sst2", *flags, folder=tmp_path / "run", processes=2)
         ended = running.wait()
     assert [each.exitcode for each in running.processes] == [2, 2], ended.output
-    assert ended.output.count("another process at work in it") == 1
+    assert ended.output.count("another process that uses it") == 1
     assert "Traceback" not in ended.output
 
 

@@ -325,7 +325,7 @@ def test_a_full_disk_ends_the_run_in_words_and_leaves_the_checkpoint_before(
         "sst2", *flags_of("sst2"), "--save-every", 1, "--resume", folder=folder, largest_file_bytes=largest
     )
     assert full.status == 2, full.output
-    assert "room for what is written" in full.output
+    assert "free disk space" in full.output
     assert "--resume" in full.output
     assert "Traceback" not in full.output
     assert checkpoints_in(folder / CHECKPOINTS) == before

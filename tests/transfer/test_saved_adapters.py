@@ -146,7 +146,7 @@ def test_a_base_checkpoint_that_is_gone_or_another_one_is_said(trained: Ended, b
     away = base.rename(base.with_name("away"))
     try:
         said = refusal(lambda: Predictor(trained.folder / "model"))
-        assert "no such folder" in said and str(base) in said and "put it back" in said
+        assert "no such folder" in said and str(base) in said and "restore it" in said
         shutil.copytree(modernbert, base)
         assert "other weights" in refusal(lambda: Predictor(trained.folder / "model"))
         shutil.rmtree(base)
@@ -160,9 +160,9 @@ def test_an_adapter_that_was_cut_short_is_said(trained: Ended, tmp_path: Path) -
     record = json.loads((folder / "tlnlp.json").read_text())
     record["adapter"]["modules"] = record["adapter"]["modules"][:1]
     (folder / "tlnlp.json").write_text(json.dumps(record))
-    assert "too few or too many" in refusal(lambda: load_network(folder, sentence))
+    assert "missing or unexpected" in refusal(lambda: load_network(folder, sentence))
 
 
 def test_an_adapter_given_as_a_checkpoint_is_refused(trained: Ended, reviews: Path, tmp_path: Path) -> None:
     said = begun(reviews, tmp_path, model=str(trained.folder / "model"))
-    assert "a whole checkpoint" in said and "--merge" in said
+    assert "a complete checkpoint" in said and "--merge" in said

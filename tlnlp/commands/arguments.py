@@ -26,16 +26,18 @@ class PredictArguments:
     echo '{"text": "A film to see twice."}' | tlnlp predict runs/sst2/mini-sample-full/model
     """
 
-    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help="Folder `model` of a run.")]
+    model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help="The folder `model` of a run.")]
     files: Annotated[
         tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE", help="Standard input (jsonl) if unset.")
     ] = ()
     columns: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Which column plays which role, as in the recipe.")
+        tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Column of each role, as in the recipe.")
     ] = ()
     output: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="Standard output if unset.")] = None
-    max_tokens: Annotated[int, tyro.conf.arg(metavar="TOKENS", help="Budget of a batch: for memory.")] = 4096
-    precision: Annotated[Precision, tyro.conf.arg(metavar="fp32|bf16|fp16", help="Arithmetic of the network.")] = "fp32"
+    max_tokens: Annotated[
+        int, tyro.conf.arg(metavar="TOKENS", help="Maximum tokens per batch; affects only memory.")
+    ] = 4096
+    precision: Annotated[Precision, tyro.conf.arg(metavar="fp32|bf16|fp16", help="Precision of the network.")] = "fp32"
 
 
 @dataclass(frozen=True)
@@ -53,15 +55,17 @@ class FillMaskArguments:
     """
 
     text: Annotated[
-        tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="TEXT", help="With [MASK] where a word is.")
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="TEXT", help="Text with [MASK] in place of a word."),
     ] = ()
     model: Annotated[
-        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Bundled name, local folder, or Hub id.")
+        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Name of a bundled model, local folder, or Hub id.")
     ] = "mini"
-    top: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Answers shown.")] = 5
-    pieces: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Word pieces that a word may be made of, at most.")] = 2
+    top: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Number of predictions.")] = 5
+    pieces: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Maximum number of tokens per word.")] = 2
     words: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="WORD ...", help="Only these words, each with its probability.")
+        tuple[str, ...], tyro.conf.arg(metavar="WORD ...", help="Compare the probabilities of these words.")
     ] = ()
 
 
@@ -77,12 +81,12 @@ class NextWordArguments:
     Without a text, JSON lines {"text": "..."} are read from standard input, and predictions are written as JSON lines.
     """
 
-    text: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT", help="What is to go on.")] = None
+    text: Annotated[str | None, tyro.conf.Positional, tyro.conf.arg(metavar="TEXT", help="Text to continue.")] = None
     model: Annotated[
-        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Bundled name, local folder, or Hub id.")
+        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Name of a bundled model, local folder, or Hub id.")
     ] = "mini-gpt"
-    top: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Answers shown.")] = 8
-    once: Annotated[bool, tyro.conf.arg(help="Show the words and end, also in a terminal.")] = False
+    top: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Number of predictions.")] = 8
+    once: Annotated[bool, tyro.conf.arg(help="Print the words and exit, also in a terminal.")] = False
 
 
 @dataclass(frozen=True)
@@ -95,14 +99,16 @@ class DemoArguments:
     tlnlp demo --run runs/sst2/mini-sample-full
     """
 
-    run: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FOLDER ...", help="Runs to ask: runs/TASK/NAME.")] = ()
-    model: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="For fill-mask; none leaves it out.")] = (
-        "mini"
-    )
-    gpt: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="For the next word; none leaves it out.")] = (
-        "mini-gpt"
-    )
-    port: Annotated[int, tyro.conf.arg(metavar="NUMBER", help="Where the page is, on 127.0.0.1.")] = 7860
+    run: Annotated[
+        tuple[Path, ...], tyro.conf.arg(metavar="FOLDER ...", help="Runs whose models are shown: runs/TASK/NAME.")
+    ] = ()
+    model: Annotated[
+        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Model for fill-mask; none disables it.")
+    ] = "mini"
+    gpt: Annotated[
+        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Model for the next word; none disables it.")
+    ] = "mini-gpt"
+    port: Annotated[int, tyro.conf.arg(metavar="NUMBER", help="Port of the page, on 127.0.0.1.")] = 7860
 
 
 @dataclass(frozen=True)
@@ -117,10 +123,12 @@ class ReportArguments:
     tlnlp report runs/compare/sst2-sample
     """
 
-    folders: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER", help="Of runs.")]
-    output: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="report.html in the first folder if unset.")] = (
-        None
-    )
+    folders: Annotated[
+        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER", help="Output folders of runs.")
+    ]
+    output: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help="Output file; report.html in the first folder if unset.")
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -136,18 +144,22 @@ class CheckArguments:
     """
 
     data: Annotated[
-        str, tyro.conf.Positional, tyro.conf.arg(metavar="DATA", help="File or folder; with --recipe sample or hub.")
+        str,
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="DATA", help="File or folder; with --recipe also sample or hub."),
     ]
-    recipe: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="The task: its columns and its labels.")] = None
-    columns: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Which column plays which role.")
-    ] = ()
-    model: Annotated[str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Whose tokenizer counts tokens.")] = "mini"
-    max_length: Annotated[
-        int | None, tyro.conf.arg(metavar="TOKENS", help="Longer rows would be cut; the recipe's own if unset.")
+    recipe: Annotated[
+        Path | None, tyro.conf.arg(metavar="FILE", help="Recipe of the task, for its columns and labels.")
     ] = None
-    quick: Annotated[bool, tyro.conf.arg(help="Leave near-duplicates and the bag of words out.")] = False
-    json: Annotated[bool, tyro.conf.arg(help="One JSON object instead of words.")] = False
+    columns: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Column of each role.")] = ()
+    model: Annotated[
+        str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Checkpoint whose tokenizer counts tokens.")
+    ] = "mini"
+    max_length: Annotated[
+        int | None, tyro.conf.arg(metavar="TOKENS", help="Maximum length; the recipe's if unset.")
+    ] = None
+    quick: Annotated[bool, tyro.conf.arg(help="Skip near-duplicates and the bag-of-words baseline.")] = False
+    json: Annotated[bool, tyro.conf.arg(help="Print a JSON object instead of text.")] = False
 
 
 @dataclass(frozen=True)
@@ -163,18 +175,19 @@ class MatrixArguments:
 
     recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE.py", help="A cross-lingual recipe.")]
     train_languages: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="LANGUAGE ...", help="Learnt from, one after the other.")
+        tuple[str, ...], tyro.conf.arg(metavar="LANGUAGE ...", help="Source languages; each is trained on separately.")
     ]
     models: Annotated[
         tuple[str, ...],
-        tyro.conf.arg(metavar="MODEL ...", help="Checkpoints, side by side; the recipe's --model if unset."),
+        tyro.conf.arg(metavar="MODEL ...", help="Checkpoints to compare; the recipe's --model if unset."),
     ] = ()
-    seeds: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Runs of each kind, seeds 0 to COUNT-1.")] = 3
+    seeds: Annotated[int, tyro.conf.arg(metavar="COUNT", help="Number of runs per cell, with seeds 0 to COUNT-1.")] = 3
     workers: Annotated[
-        int | None, tyro.conf.arg(metavar="COUNT", help="Runs at a time; one for each GPU, or one on a CPU if unset.")
+        int | None,
+        tyro.conf.arg(metavar="COUNT", help="Number of runs at a time; one per GPU, or one on a CPU if unset."),
     ] = None
     output_dir: Annotated[
-        Path | None, tyro.conf.arg(metavar="FOLDER", help="Where all goes; runs/matrix/TASK-DATA if unset.")
+        Path | None, tyro.conf.arg(metavar="FOLDER", help="Output folder; runs/matrix/TASK-DATA if unset.")
     ] = None
 
 

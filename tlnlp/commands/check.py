@@ -95,18 +95,18 @@ def _show(task: Task, found: Mapping[str, Any]) -> None:
             say(f"  {'tags' if 'tags' in task.columns.by_role() else 'labels'}: {share_labels(facts['labels'])}")
         say(f"  words: {_spread(facts['words'])}")
         if tokens := facts.get("tokens"):
-            say(f"  tokens: {_spread(tokens)}; {tokens['pieces_per_word']:.2f} a word")
+            say(f"  tokens: {_spread(tokens)}; {tokens['pieces_per_word']:.2f} per word")
             say(f"  unknown: {percent(tokens['unknown_fraction'])} of the tokens")
-            say(f"  too long: {percent(tokens['long_fraction'])} of the rows, with more than {tokens['limit']} tokens")
+            say(f"  too long: {percent(tokens['long_fraction'])} of the rows have more than {tokens['limit']} tokens")
     say()
-    for finding in found["findings"] or ["nothing to complain of"]:
+    for finding in found["findings"] or ["no findings"]:
         say(f"! {finding}" if found["findings"] else finding)
     if baseline := found.get("baseline"):
         scores = ", ".join(f"{name} {value:.4g}" for name, value in baseline["metrics"].items())
         chance = ", ".join(f"{value:.4g}" for value in baseline["majority"].values())
         say()
-        say(f"{baseline['name']}: {scores}" + (f" (always the most frequent: {chance})" if chance else ""))
+        say(f"{baseline['name']}: {scores}" + (f" (majority baseline: {chance})" if chance else ""))
 
 
 def _spread(lengths: Mapping[str, float]) -> str:
-    return f"{lengths['median']:g} in the median, 95 % up to {lengths['high']:,.0f}, at most {lengths['most']:,}"
+    return f"median {lengths['median']:g}, 95th percentile {lengths['high']:,.0f}, maximum {lengths['most']:,}"

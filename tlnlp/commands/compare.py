@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
     try:
         return run_comparison(arguments)
     except Interrupted as stop:
-        said = f"Stopped: {stop.done} of {stop.whole} runs are done. To go on:\n  {stop.advice}"
+        said = f"Stopped: {stop.done} of {stop.whole} runs are done. To continue:\n  {stop.advice}"
         new_console().print(said, markup=False, soft_wrap=True)
         return 130
 
@@ -83,7 +83,7 @@ def _run_missing(grid: Grid, asked: CompareArguments, passed: Sequence[str], con
     missing = [run for run in grid.runs if not is_finished(run)]
     there = len(grid.runs) - len(missing)
     console.print(
-        f"{grid.folder}: {len(grid.runs)} runs" + (f", {there} of them there already" if there else ""),
+        f"{grid.folder}: {len(grid.runs)} runs" + (f", {there} of them already finished" if there else ""),
         markup=False, soft_wrap=True,
     )  # fmt: skip
     places = find_places(asked.workers)

@@ -65,6 +65,6 @@ def read_lines(source: Iterator[str]) -> Iterator[str]:
             raise InputError(
                 expected='JSON lines such as {"text": "..."}',
                 found=f"standard input, line {number}: {line.strip()[:60]}",
-                change="the line, or give the text itself after the command",
+                change="the line, or pass the text after the command",
             )
         yield text

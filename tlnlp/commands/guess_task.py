@@ -72,7 +72,7 @@ def guess_recipe(path: Path, chosen: Mapping[str, str]) -> Recipe:
             return Recipe(_task(shape, {role: str(roles[role]) for role in known if roles[role]}))
     listed = "; ".join(f"{shape.name}: {', '.join(shape.needed)}" for shape in SHAPES)
     raise InputError(
-        expected=f"columns that say what the rows are for ({listed})",
+        expected=f"columns with known names ({listed})",
         found=f"{tables[TRAIN].origin} has the columns {', '.join(there)}",
         change="--columns text=COLUMN label=COLUMN (words, tags, question, context, answers), or --recipe FILE",
     )

@@ -44,7 +44,7 @@ NAME = "matrix"
 # Settings in which the runs of a matrix may differ.
 VARIED = ("model", "seed", "train_language", *NOT_OF_THE_RUN)
 SET_BY_THE_GRID = {
-    "train-language": "--train-languages, each of which is learnt from by itself",
+    "train-language": "--train-languages, each of which is trained on separately",
     **SET_BY_ANY_GRID,
 }
 
@@ -63,7 +63,7 @@ class Run:
     @property
     def name(self) -> str:
         """Its name in the progress bar and in messages."""
-        return f"{self.source}, learnt from {self.language}, seed {self.seed}"
+        return f"{self.source}, trained on {self.language}, seed {self.seed}"
 
     def flags(self, passed: Sequence[str]) -> list[str]:
         """Returns its command line after the recipe's name."""
@@ -89,7 +89,7 @@ def main(arguments: list[str]) -> int:
     runs = plan_runs(asked, recipe, settings, folder)
     with locked(folder):
         missing = [run for run in runs if not is_finished(run)]
-        there = f", {len(runs) - len(missing)} of them there already" if len(missing) < len(runs) else ""
+        there = f", {len(runs) - len(missing)} of them already finished" if len(missing) < len(runs) else ""
         console.print(f"{folder}: {len(runs)} runs{there}", markup=False, soft_wrap=True)
         places = find_places(asked.workers)
         try:
@@ -97,7 +97,7 @@ def main(arguments: list[str]) -> int:
                 outcomes = make_runs(missing, asked.recipe, passed, places, progress.begins, progress.ends)
         except Stopped:
             done = sum(map(is_finished, runs))
-            said = f"Stopped: {done} of {len(runs)} runs are done. To go on:\n  {command}"
+            said = f"Stopped: {done} of {len(runs)} runs are done. To continue:\n  {command}"
             console.print(said, markup=False, soft_wrap=True)
             return 130
         failures = {run: each for run, each in outcomes.items() if each.kind in (REFUSED, CRASHED)}
@@ -121,9 +121,9 @@ def plan_runs(asked: MatrixArguments, recipe: Recipe, settings: Settings, folder
         splits = load_splits(recipe.task, replace(settings, train_language=(language,)))
         if not splits.target_languages:
             raise InputError(
-                expected="a task of several languages",
-                found=f"{asked.recipe}: nothing to answer but {language}",
-                change="another recipe, --languages, or --transfer-data FOLDER with rows in others",
+                expected="a task with several languages",
+                found=f"{asked.recipe}: no language besides {language}",
+                change="another recipe, --languages, or --transfer-data FOLDER with rows in other languages",
             )
         rows[language], fingerprints[language] = len(splits.train), splits.fingerprint
         models = {
@@ -149,7 +149,7 @@ def _refuse_contradictions(asked: MatrixArguments, given: set[str]) -> None:
     for name, values in (("train-languages", asked.train_languages), ("models", asked.models)):
         if twice := [each for each in dict.fromkeys(values) if values.count(each) > 1]:
             raise InputError(
-                expected=f"each of --{name} once", found=f"{twice[0]} twice", change=f"leave one {twice[0]} out"
+                expected=f"each of --{name} once", found=f"{twice[0]} twice", change=f"remove one {twice[0]}"
             )
     for flag, value in (("seeds", asked.seeds), ("workers", asked.workers)):
         if value is not None and value < 1:

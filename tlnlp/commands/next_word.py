@@ -47,7 +47,7 @@ def _go_on(text: str, model: NextWordPredictor, top: int) -> None:
         found = model.follow(texts[-1], top=top)
         _show(texts[-1], found, numbered=True)
         try:
-            print("a number, your own words, u to undo, or nothing to end: ", end="", flush=True)
+            print("a number, your own words, u to undo, or Enter to quit: ", end="", flush=True)
             chosen = input().strip()
         except EOFError:
             print()

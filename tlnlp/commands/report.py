@@ -14,7 +14,7 @@ from tlnlp.reporting.page import save_page
 from tlnlp.runs.folder import REPORT, RESULT
 
 # The results of `tlnlp compare` and `tlnlp matrix`, and their headings.
-GRIDS = {"compare": "Did transfer help?", "matrix": "From each language to each other"}
+GRIDS = {"compare": "Did transfer help?", "matrix": "Transfer from each language to each other"}
 
 
 def main(arguments: list[str]) -> int:

@@ -9,7 +9,7 @@ from tlnlp.recipe import load_recipe, recipe_files
 
 USAGE = """usage: tlnlp run RECIPE [flags of the recipe]
 
-RECIPE: a name (tlnlp recipes lists them), or the file of a recipe of your own. tlnlp run RECIPE --help has its flags.
+RECIPE: a name (tlnlp recipes lists them), or the file of your own recipe. tlnlp run RECIPE --help has its flags.
 Several processes: accelerate launch -m tlnlp run RECIPE ..., or torchrun -m tlnlp run RECIPE ..."""
 
 

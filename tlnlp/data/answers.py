@@ -45,7 +45,7 @@ def read_answers(
             values,
             what="answers",
             expected='answers as in SQuAD, {"text": [...], "answer_start": [...]}, a list of texts or one text',
-            change="the row; [] or an empty text says that a question has no answer",
+            change="the row; use [] or an empty text for a question without an answer",
         )
     placed = _Placed(contexts, [answers or [] for answers in said])
     if placed.wrong and not fix:
@@ -56,12 +56,12 @@ def read_answers(
     if not stay:
         raise InputError(
             expected="questions with answers in their contexts",
-            found=f"{table.origin}: {len(answers):,} rows, none of them with such an answer",
-            change="the rows; a task with unanswerable questions says so (recipes/squad_v2.py)",
+            found=f"{table.origin}: {len(answers):,} rows, none with such an answer",
+            change="the rows, or use a task with unanswerable questions (recipes/squad_v2.py)",
         )
     notes = placed.notes(table, train=train)
     if empty := 0 if unanswerable else sum(not row for row in said):
-        notes.append(f"{table.origin}: {empty:,} questions without an answer left out (recipes/squad_v2.py keeps them)")
+        notes.append(f"{table.origin}: {empty:,} questions without an answer dropped (recipes/squad_v2.py keeps them)")
     read: list[Answers] = [
         {"text": [text for text, _ in row], "answer_start": [at for _, at in row]} for row in answers
     ]
@@ -179,11 +179,13 @@ class _Placed:
         """Returns notes on the starts that were searched for and corrected."""
         said = []
         if self.found:
-            more = [f"{self.found_several_times:,} of them several times: the first counts"] * bool(
+            more = [f"{self.found_several_times:,} of them several times, of which the first is used"] * bool(
                 self.found_several_times
             )
-            more += [f"{self.found_otherwise_written:,} in other case or blanks"] * bool(self.found_otherwise_written)
-            said.append(f"{self.found:,} answers came without a start and were found in their contexts")
+            more += [f"{self.found_otherwise_written:,} with different case or whitespace"] * bool(
+                self.found_otherwise_written
+            )
+            said.append(f"{self.found:,} answers without a start were found in their contexts")
             said[-1] += f" ({', '.join(more)})" if more else ""
         nowhere = [each for each in self.wrong if each.nearest is None]
         if moved := len(self.wrong) - len(nowhere):
@@ -191,8 +193,8 @@ class _Placed:
         if nowhere:
             rows = {each.row for each in nowhere}
             lost = sum(all(start < 0 for _, start in self.answers[row]) for row in rows)
-            what = f"left out, and {lost:,} questions that have no other" if train else "kept, with start -1"
-            said.append(f"{len(nowhere):,} answers that their contexts do not have are {what} (--fix-answers)")
+            what = f"dropped, and {lost:,} questions that have no other" if train else "kept, with start -1"
+            said.append(f"{len(nowhere):,} answers that are not in their context are {what} (--fix-answers)")
         return [f"{table.origin}: {each}" for each in said]
 
 
@@ -205,19 +207,25 @@ def _misplaced(table: Table, contexts: Sequence[str], placed: _Placed) -> InputE
         wrong = first_of_row[row]
         at = "" if wrong.start is None else f" at {wrong.start}"
         there = contexts[row][max(wrong.start or 0, 0) :][: len(wrong.text)]
-        stands = "" if wrong.start is None else f", where {show(there)} stands" if there else ", behind the end"
+        stands = (
+            ""
+            if wrong.start is None
+            else f", where the context has {show(there)}"
+            if there
+            else ", after the end of the context"
+        )
         near = f"nearest {show(wrong.nearest[0])} at {wrong.nearest[1]}" if wrong.nearest else "nowhere in the context"
         return f"{show(wrong.text)}{at}{stands}; {near}"
 
     rows = list(first_of_row)
     nowhere = sum(each.nearest is None for each in placed.wrong)
     elsewhere = len(placed.wrong) - nowhere
-    counts = [f"{elsewhere:,} answers do not stand at their answer_start"] * bool(elsewhere)
-    counts += [f"{nowhere:,} answers are nowhere in their context"] * bool(nowhere)
+    counts = [f"{elsewhere:,} answers are not at their answer_start"] * bool(elsewhere)
+    counts += [f"{nowhere:,} answers are not in their context"] * bool(nowhere)
     shown = point_at(table, rows, say)
-    drops = "; those that are nowhere are left out in train" if nowhere else ""
+    drops = "; answers that are not in their context are dropped from train" if nowhere else ""
     return InputError(
-        expected="answers that stand in their context where answer_start says, counted in characters from 0",
+        expected="answers that are in their context at answer_start, in characters from 0",
         found=f"{', '.join(counts)}: {shown}",
-        change=f"these rows, or --fix-answers takes the nearest match{drops}",
+        change=f"these rows, or use --fix-answers to take the nearest match{drops}",
     )

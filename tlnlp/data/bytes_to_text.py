@@ -69,9 +69,9 @@ def read_bytes(path: Path, compression: str, origin: str) -> bytes:
         return data
     except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
         raise InputError(
-            expected=f"a whole {compression} file",
-            found=f"{origin}: {other_kind(data, compression) or f'broken or cut short ({error})'}",
-            change="download or compress it again, or give it the ending that fits what is in it",
+            expected=f"a complete {compression} file",
+            found=f"{origin}: {other_kind(data, compression) or f'damaged or incomplete ({error})'}",
+            change="download or compress it again, or give it the suffix that fits its content",
         ) from error
     except OSError as error:
         raise InputError(expected="a readable file", found=f"{origin}: {error.strerror}", change="the file") from error
@@ -104,9 +104,9 @@ def decode(data: bytes, origin: str, ending: str) -> str:
     """Decodes the data, after checking that they are text in UTF-8."""
     if kind := _kind(data):
         raise InputError(
-            expected=f"{ending} as the file's name says",
+            expected=f"{ending}, as the file's suffix says",
             found=f"{origin}: {kind}",
-            change="unpack or convert it, or give it the ending that fits what is in it",
+            change="unpack or convert it, or give it the suffix that fits its content",
         )
     try:
         return data.decode("utf-8-sig")
@@ -115,7 +115,7 @@ def decode(data: bytes, origin: str, ending: str) -> str:
         raise InputError(
             expected="text in UTF-8",
             found=f"{origin}, line {line}: byte 0x{data[error.start]:02x}",
-            change="save it as UTF-8 (iconv -f latin1 -t utf-8, where it is Latin-1)",
+            change="save it as UTF-8 (for Latin-1: iconv -f latin1 -t utf-8)",
         ) from error
 
 

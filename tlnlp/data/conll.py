@@ -75,10 +75,10 @@ def _refuse_other_widths(sentences: list[list[Line]], width: int, origin: str) -
         shown = [f"line {number}: {len(fields)} fields, {show(' '.join(fields))}" for number, fields in wrong]
         total = f" ({len(wrong):,} such lines in all)" if len(wrong) > 1 else ""
         raise InputError(
-            expected=f"words in columns: {width} fields in every line, between tabs or blanks, a blank line after"
+            expected=f"words in columns: {width} fields in every line, separated by tabs or spaces, a blank line after"
             " each sentence",
             found=f"{origin}, " + "; ".join(shown[:SHOWN_ROWS]) + total,
-            change="these lines, or give the file the ending that fits what is in it",
+            change="these lines, or give the file the suffix that fits its content",
         )
 
 

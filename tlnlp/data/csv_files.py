@@ -41,7 +41,7 @@ def read_tsv(data: bytes, origin: str, form: FileFormat) -> Table:
     if quoted is not None and (plain is None or len(plain) == len(quoted)):
         return _table_of_records(_with_header(quoted, form), origin)
     assert plain is not None
-    note = f"{origin}: its quotes do not pair up, so they are kept as letters and every line is a row"
+    note = f"{origin}: its quotes are not balanced, so they are read as ordinary characters and every line is a row"
     return _table_of_records(_with_header(plain, form), origin, notes=(note,))
 
 
@@ -67,9 +67,9 @@ def _records(text: str, delimiter: str, origin: str, quoting: Any) -> list[list[
             line = reader.line_num + 1
     except csv.Error as error:
         raise InputError(
-            expected="fields whose quotes pair up",
+            expected="fields with balanced quotes",
             found=f"{origin}, line {line}: {error}",
-            change='the quotes: a field with a quote in it is written "so: ""quoted"" in it"',
+            change='the quotes: a field that contains a quote is written "so: ""quoted"" in it"',
         ) from error
     if broken:
         raise _broken(records[0], broken, delimiter, origin)
@@ -82,7 +82,7 @@ def _broken(first: Sequence[str], broken: list[tuple[int, list[str]]], delimiter
     return InputError(
         expected=f"{len(first)} fields in every line, as in the first: {', '.join(map(_short, first))}",
         found=f"{origin}, " + "; ".join(shown[:SHOWN_ROWS]) + total,
-        change="these lines; a field with a separator, a quote or a newline in it belongs in quotes",
+        change="these lines; put a field that contains a separator, a quote or a newline in quotes",
     )
 
 
@@ -96,7 +96,7 @@ def _table_of_records(records: list[list[str]], origin: str, notes: tuple[str, .
     header = [name.strip() or f"column {position}" for position, name in enumerate(records[0], 1)]
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise InputError(
-            expected="a header in which every column has its own name",
+            expected="a header with unique column names",
             found=f"{origin}: {', '.join(repeated)} more than once",
             change="rename the columns",
         )

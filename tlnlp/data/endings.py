@@ -30,7 +30,7 @@ def read_endings(table: Table, role: str, column: str) -> list[list[str]]:
             wrong,
             values,
             what=role,
-            expected=f"two endings or more in every row of {column!r}, none of them empty",
+            expected=f"at least two endings in every row of {column!r}, none empty",
             change="the row; a list, texts with | between them, or a column for each: --columns endings=COLUMN,COLUMN",
         )
     return values
@@ -66,8 +66,8 @@ def read_places(table: Table, column: str, endings: Sequence[list[str]], names: 
             missing,
             values,
             what="label",
-            expected="the place of the right ending in every row",
-            change="-1 or nothing marks the hidden labels of a test split: take rows with labels, or leave these out",
+            expected="the index of the right ending in every row",
+            change="-1 or an empty value marks hidden labels of a test split: use rows with labels, or remove these",
         )
     ways: list[Callable[[Any, list[str]], int | None]] = [
         _by_number,
@@ -84,8 +84,8 @@ def read_places(table: Table, column: str, endings: Sequence[list[str]], names: 
         fewest = wrong if fewest is None or len(wrong) < len(fewest) else fewest
     assert fewest is not None
     raise InputError(
-        expected="the place of the right ending, from 0 (or A, B, ..., or its own text), in the same way in every row",
-        found=point_at(table, fewest, lambda row: f"label {show(values[row])} of {len(endings[row])} endings"),
+        expected="the index of the right ending, from 0 (or A, B, ..., or its text), in the same format in every row",
+        found=point_at(table, fewest, lambda row: f"label {show(values[row])} for {len(endings[row])} endings"),
         change=f"the label, or the column: it was read from {column!r} (--columns label=COLUMN)",
     )
 

@@ -36,16 +36,16 @@ def read_file(path: Path, origin: str | None = None, form: FileFormat = ANY_FORM
         format_name = ".conll"
     if format_name not in FORMATS:
         raise InputError(
-            expected=f"a file ending in {', '.join(FORMATS)} (or with .gz or .xz behind it)",
+            expected=f"a file with one of the suffixes {', '.join(FORMATS)} (and optionally .gz or .xz)",
             found=f"{origin}{did_you_mean(format_name, FORMATS)}",
-            change="convert the file, or give it the ending that fits what is in it",
+            change="convert the file, or give it the suffix that fits its content",
         )
     data = read_bytes(path, compression, origin)
     if not data.strip():
-        raise InputError(expected="rows", found=f"{origin}: the file is empty", change="give a file with rows in it")
+        raise InputError(expected="rows", found=f"{origin}: the file is empty", change="use a file with rows")
     table = FORMATS[format_name](data, origin, form)
     if not len(table):
-        raise InputError(expected="rows", found=f"{origin}: no rows", change="give a file with rows in it")
+        raise InputError(expected="rows", found=f"{origin}: no rows", change="use a file with rows")
     return table
 
 
@@ -69,8 +69,8 @@ def _read_parquet(data: bytes, origin: str, form: FileFormat) -> Table:
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(
             expected="a parquet file",
-            found=f"{origin}: {other_kind(data, '.parquet') or f'broken or cut short ({str(error)[:120]})'}",
-            change="download or write it again, or give it the ending that fits what is in it",
+            found=f"{origin}: {other_kind(data, '.parquet') or f'damaged or incomplete ({str(error)[:120]})'}",
+            change="download or write it again, or give it the suffix that fits its content",
         ) from error
     columns = {name: table.column(name) for name in table.column_names}
     return Table(columns, origin, np.arange(1, table.num_rows + 1), _class_names(table.schema.metadata))

@@ -72,7 +72,7 @@ def _load(data: Data) -> Any:
         raise InputError(
             expected=f"the data set {data.hub} on the Hub",
             found=str(error),
-            change="the data set's id in the task, or log in where access is granted by name (hf auth login)",
+            change="the data set's id in the task; for a gated data set, log in (hf auth login)",
         ) from error
     except ValueError as error:
         raise InputError(

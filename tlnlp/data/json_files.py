@@ -62,13 +62,13 @@ def table_of_lines(text: str, origin: str, first_line: int = 1) -> Table:
             row = json.loads(line)
         except (json.JSONDecodeError, RecursionError) as error:
             raise InputError(
-                expected='one JSON object a line, e.g. {"text": "..."}',
+                expected='one JSON object per line, e.g. {"text": "..."}',
                 found=f"{origin}, line {number}: {error} in {show(line)}",
                 change="the line",
             ) from error
         if not isinstance(row, dict):
             raise InputError(
-                expected='one JSON object a line, e.g. {"text": "..."}',
+                expected='one JSON object per line, e.g. {"text": "..."}',
                 found=f"{origin}, line {number}: {show(row)}",
                 change="write objects with named columns; a list of objects belongs in a .json file",
             )

@@ -32,7 +32,7 @@ def read_labels(table: Table, column: str, labels: Labels) -> list[Any]:
             values,
             what="label",
             expected=f"a label in every row: {describe(labels)}",
-            change="-1 or nothing marks the hidden labels of a test split: take rows with labels, or leave these out",
+            change="-1 or an empty value marks hidden labels of a test split: use rows with labels, or remove these",
         )
     read = _reader(labels)
     # There are few distinct values: each is looked up once. The type distinguishes True and 1.0 from 1.
@@ -99,11 +99,11 @@ def compare_names(table: Table, column: str, labels: Labels) -> list[str]:
         raise InputError(
             expected=f"the task's labels: {', '.join(labels)}",
             found=f"{table.origin}: {', '.join(own)}",
-            change="the task's labels, so that they are named as in the data set",
+            change="the task's labels, to match those of the data set",
         )
     if [_fold(name) for name in own] == [_fold(name) for name in labels]:
         return []
-    return [f"labels: {table.origin} numbers them {', '.join(own)}; mapped by name to {', '.join(labels)}"]
+    return [f"labels: their order in {table.origin} is {', '.join(own)}; mapped by name to {', '.join(labels)}"]
 
 
 def named_values(table: Table, column: str) -> list[Any]:

@@ -65,9 +65,9 @@ def _refuse_flags(task: Task, settings: Settings) -> None:
         if getattr(settings, name):
             flag = f"--{name.replace('_', '-')}"
             raise InputError(
-                expected="a task of several languages, or --transfer-data FOLDER with rows in others",
-                found=f"{flag}, and {task.name} has one language",
-                change=f"--transfer-data, or leave {flag} out",
+                expected="a task with several languages, or --transfer-data FOLDER with rows in other languages",
+                found=f"{flag}, but {task.name} has only one language",
+                change=f"--transfer-data, or omit {flag}",
             )
 
 
@@ -77,7 +77,7 @@ def _choose(flag: str, chosen: tuple[str, ...], there: Sequence[str]) -> tuple[s
             raise InputError(
                 expected=f"--{flag}: some of {', '.join(there)}, each once",
                 found=f"{each} twice" if each in there else f"{each}{did_you_mean(each, there)}",
-                change=f"the names after --{flag}, or --transfer-data FOLDER with rows in others",
+                change=f"the names after --{flag}, or --transfer-data FOLDER with rows in other languages",
             )
     return chosen
 
@@ -117,8 +117,8 @@ def place_of(path: Path, language: str, task: Task) -> Path:
     there = _languages_in(path)
     raise InputError(
         expected=f"rows in {language}: {path / language} or {path / language}.jsonl",
-        found=f"in {path}: {', '.join(there) or 'no folder or file named like a language'}",
-        change="--languages with those that are there, or --transfer-data FOLDER where the others are",
+        found=f"in {path}: {', '.join(there) or 'no folder or file named by a language code'}",
+        change="--languages with the languages that exist, or --transfer-data FOLDER with the others",
     )
 
 
@@ -198,7 +198,7 @@ def settle(
         pool = rows[SplitKey("few" if from_train else "target", language)]
         if settings.few_shot >= len(pool) + from_train:
             raise InputError(
-                expected=f"--few-shot of fewer rows than {pool.origin} has, {len(pool):,}",
+                expected=f"--few-shot with fewer rows than {pool.origin} has ({len(pool):,})",
                 found=f"--few-shot {settings.few_shot}",
                 change="the number after --few-shot",
             )
@@ -229,9 +229,9 @@ def _without(
         return rows
     if not stay.any():
         raise InputError(
-            expected=f"rows of {rows.origin} that are not learnt from",
-            found=f"all {len(rows):,} of them are, in this or another language",
-            change="fewer rows after --few-shot, or leave this language out of --languages",
+            expected=f"rows of {rows.origin} that are not train rows",
+            found=f"all {len(rows):,} are train rows, in this or another language",
+            change="fewer rows after --few-shot, or remove this language from --languages",
         )
-    notes.append(f"{rows.origin}: {(~stay).sum():,} rows left out that are learnt from, in this or another language")
+    notes.append(f"{rows.origin}: {(~stay).sum():,} rows dropped that are train rows in this or another language")
     return rows.select(np.flatnonzero(stay))

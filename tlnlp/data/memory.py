@@ -87,7 +87,7 @@ def _table_of_columns(columns: dict[str, list[Any]], origin: str, rows: int | No
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         said = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
-        raise InputError(expected="columns of one length", found=f"{origin}: {said}", change="the shorter columns")
+        raise InputError(expected="columns of equal length", found=f"{origin}: {said}", change="the shorter columns")
     count = rows if rows is not None else next(iter(lengths.values()), 0)
     plain = {name: [_plain(value) for value in values] for name, values in columns.items()}
     return Table(plain, origin, np.arange(count))
@@ -96,7 +96,9 @@ def _table_of_columns(columns: dict[str, list[Any]], origin: str, rows: int | No
 def _table_of_frame(frame: Any, origin: str) -> Table:
     names = [str(name) for name in frame.columns]
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
-        raise InputError(expected="columns of different names", found=f"{origin}: {twice[0]} twice", change="a name")
+        raise InputError(
+            expected="unique column names", found=f"{origin}: the column {twice[0]} twice", change="a name"
+        )
     missing = frame.isna()
     columns = {}
     for place, name in enumerate(names):
@@ -148,7 +150,7 @@ def rows_of(inputs: Iterable[Any], roles: Sequence[str]) -> list[dict[str, Any]]
         values = given if isinstance(given, tuple) else (given,)
         if len(values) > len(roles):
             raise InputError(
-                expected=f"at most {len(roles)} values a row: {', '.join(roles)}",
+                expected=f"at most {len(roles)} values per row: {', '.join(roles)}",
                 found=f"row {number}: {show(given)}",
                 change="the row, or write it as a dict",
             )

@@ -74,7 +74,7 @@ def read_rows(table: Table, columns: Mapping[str, str], reading: ReadOptions, *,
         if ids is not None:
             values[ID] = ids
         elif not train:
-            notes.append(f"{table.origin}: {columns[ID]!r} does not give each row a name of its own, so it is not used")
+            notes.append(f"{table.origin}: {columns[ID]!r} is not unique for each row, so it is not used")
     stay: list[int] | None = None
     if "answers" in columns:
         values["answers"], stay, said = answers.read_answers(

@@ -64,7 +64,7 @@ def read_path(
         raise InputError(
             expected=f"{name}.jsonl (or {', '.join(list(FORMATS)[1:])}) in the folder",
             found=f"{path}: {_listed(there) or 'an empty folder'}",
-            change=f"name the file with the rows to {use} {name}.*, or give that file itself: --data FILE",
+            change=f"rename the file with the rows to {use} to {name}.*, or pass that file: --data FILE",
         )
     return {split: read_file(file, f"{path.name}/{file.name}", form) for split, file in found.items()}
 
@@ -85,7 +85,7 @@ def _find(folder: Path, names: Sequence[str], form: FileFormat) -> Path | None:
             raise InputError(
                 expected=f"one file for the split {name}",
                 found=f"{folder}: {_listed([file.name for file in fitting])}",
-                change="leave one of them, or give a file: --data FILE",
+                change="keep only one of them, or pass a file: --data FILE",
             )
         if fitting:
             return fitting[0]
@@ -109,7 +109,7 @@ def _nothing_there(path: Path) -> InputError:
     return InputError(
         expected="--data sample, --data hub, or the path of a file or folder",
         found=f"nothing at {path}{did_you_mean(path.name, [*there, 'sample', 'hub'])}{listed}",
-        change="the path; a data set of the Hub comes with its recipe: --data hub",
+        change="the path; for the recipe's data set on the Hub: --data hub",
     )
 
 

@@ -36,7 +36,7 @@ def read_tags(table: Table, column: str, labels: tuple[str, ...], words: Sequenc
     values = _tag_values(table, column)
     expected = f"a tag for every word: {describe(labels)}"
     if missing := [i for i, tags in enumerate(values) if _is_unread(tags)]:
-        change = "fill in these rows, or leave them out"
+        change = "fill in these rows, or remove them"
         refuse_rows(table, missing, values, what="tags", expected=expected, change=change)
     if uneven := [i for i, tags in enumerate(values) if len(tags) != len(words[i])]:
         raise InputError(
@@ -128,17 +128,17 @@ def describe_tags(rows: Rows, *, only_faults: bool = False, known: str | None = 
         found = [f"{faults:,} tags {_FAULTS[str(scheme)]}, first in {rows.origin} row {rows.numbers[row]}"]
     if only_faults:
         other = scheme is not None and known is not None and scheme != known
-        found = [f"{scheme}, but {known} in the rows to learn from"] * other + found
+        found = [f"{scheme}, but {known} in the train rows"] * other + found
         return [f"tags of {rows.origin}: {'; '.join(found)}"] if found else []
-    kind = scheme or "each stands for itself"
+    kind = scheme or "plain tags"
     return [f"tags: {'; '.join([kind, _counted(sequences, pairs, scheme), *found])}"]
 
 
 _FAULTS = {
-    "IOB1": "begin with B- where I- is due",
-    "IOB2": "begin with I- where B- is due",
-    "IOBES": "do not follow from the one before",
-    "BILOU": "do not follow from the one before",
+    "IOB1": "begin with B- instead of I-",
+    "IOB2": "begin with I- instead of B-",
+    "IOBES": "cannot follow the previous tag",
+    "BILOU": "cannot follow the previous tag",
 }
 
 

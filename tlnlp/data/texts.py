@@ -34,15 +34,15 @@ def read_prompts(table: Table, role: str, column: str) -> list[Any]:
     values = table.values(column)
     wrong = [i for i, value in enumerate(values) if not isinstance(value, str)] or _no_unicode(values)
     if wrong:
-        _refuse_texts(table, role, column, values, wrong, f"a text, perhaps an empty one, in every row of {column!r}")
+        _refuse_texts(table, role, column, values, wrong, f"a text, which may be empty, in every row of {column!r}")
     return values
 
 
 def _refuse_texts(table: Table, role: str, column: str, values: list[Any], wrong: list[int], expected: str) -> None:
     first = values[wrong[0]]
-    change = "fill in these rows, or leave them out"
+    change = "fill in these rows, or remove them"
     if first is not None and not isinstance(first, str):
-        change = f"write it as a string, or name the column with the text: --columns {role}=COLUMN"
+        change = f"write it as a string, or choose the column with the text: --columns {role}=COLUMN"
     elif first and not first.isspace():
         change = "the escape \\ud800 to \\udfff without its other half: write the character itself"
     refuse_rows(table, wrong, values, what=role, expected=expected, change=change)
@@ -76,7 +76,7 @@ def read_words(table: Table, role: str, column: str) -> list[list[str]]:
         first = values[wrong[0]]
         change = f"the row, or the column: words were read from {column!r} (--columns {role}=COLUMN)"
         if isinstance(first, list):
-            change = "fill in these rows, or leave them out" if not first else "write each word as a string"
+            change = "fill in these rows, or remove them" if not first else "write each word as a string"
         refuse_rows(
             table, wrong, values, what=role, expected=f"a list of words in every row of {column!r}", change=change
         )
@@ -127,7 +127,7 @@ def read_weights(table: Table, role: str, column: str) -> list[float]:
         change = f"the number, or the column: --columns {role}=COLUMN"
         refuse_rows(table, wrong, values, what=role, expected=expected, change=change)
     if not any(weights):
-        change = "give some row a weight above 0, or leave the weights out"
+        change = "give at least one row a weight above 0, or remove the weights"
         refuse_rows(table, range(len(values)), values, what=role, expected=f"{expected}, not all 0", change=change)
     return weights
 

@@ -28,7 +28,7 @@ def load_before(predictor: Predictor, folder: Path) -> Predictor:
     given = json.loads(path.read_text(encoding="utf-8"))["settings"]
     if given["strategy"].startswith("shallow") or given["model"] == NEW:
         raise InputError(
-            expected="a run whose head was there before it learnt",
+            expected="a run with a head that existed before training",
             found=f"strategy {given['strategy']}, model {given['model']}",
             change="a run with another strategy",
         )

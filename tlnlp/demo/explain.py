@@ -80,12 +80,12 @@ def read_row(task: Task, given: Mapping[str, str]) -> dict[str, Any]:
     for role in fields_of(task):
         text = given.get(role, "")
         if not text.strip():
-            raise InputError(expected=f"something in the field {role}", found="nothing", change="type a few words")
+            raise InputError(expected=f"a text in the field {role}", found="nothing", change="type a few words")
         if len(text) > MOST_CHARACTERS:
             raise InputError(
                 expected=f"at most {MOST_CHARACTERS:,} characters in the field {role}",
                 found=f"{len(text):,}",
-                change="a shorter text; `tlnlp predict` answers long ones",
+                change="a shorter text; use `tlnlp predict` for long ones",
             )
         row[role] = text
         if role == "words":
@@ -93,7 +93,7 @@ def read_row(task: Task, given: Mapping[str, str]) -> dict[str, Any]:
         if role == "endings":
             row[role] = [line.strip() for line in text.splitlines() if line.strip()]
             if len(row[role]) < 2:
-                raise InputError(expected="two endings at least, one in a line", found=text, change="add one")
+                raise InputError(expected="at least two endings, one per line", found=text, change="add one")
     return row
 
 

@@ -32,7 +32,7 @@ textarea { unicode-bidi: plaintext; text-align: start; }
 """
 LABELS = {
     "text": "Text", "text_pair": "Second text", "words": "Sentence", "question": "Question", "context": "Context",
-    "endings": "Endings, one in a line",
+    "endings": "Endings, one per line",
 }  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def bars(heading: str, confidences: Mapping[str, float]) -> str:
 
 
 def _fill_tab(masked: MaskFiller) -> None:
-    gr.Markdown("Write **[MASK]** where a word is missing; several are filled together.")
+    gr.Markdown("Write **[MASK]** in place of a word; several masks are filled together.")
     text = gr.Textbox(FILL_EXAMPLE, label="Text with [MASK]", lines=2, elem_id="fill-text")
     button = gr.Button("Fill in", variant="primary", elem_id="fill-go")
     problem = gr.Markdown(elem_id="fill-problem")
@@ -116,7 +116,7 @@ def _fill_tab(masked: MaskFiller) -> None:
 
 
 def _next_tab(following: NextWordPredictor) -> None:
-    gr.Markdown("Click a word to go on writing with it.")
+    gr.Markdown("Click a word to continue the text with it.")
     text = gr.Textbox(NEXT_EXAMPLE, label="Text", lines=3, elem_id="next-text")
     with gr.Row():
         button = gr.Button("Next words", variant="primary", elem_id="next-go")
@@ -163,7 +163,7 @@ def _run_tab(run: LoadedRun) -> None:
     roles = [role for role in fields_of(task) if role in ("text", "text_pair")]
     weighed = {
         role: gr.HighlightedText(
-            label=f"{LABELS[role]}: by how much the answer's probability falls without each word",
+            label=f"{LABELS[role]}: decrease in the prediction's probability without each word",
             elem_id=f"ask-weights-{role}", show_legend=True,
         )
         for role in roles
@@ -185,10 +185,10 @@ def _run_tab(run: LoadedRun) -> None:
 
 def _before_tab(run: LoadedRun) -> None:
     if run.before is None:
-        gr.Markdown(f"What it was before cannot be shown: {_plain(run.why_not)}")
+        gr.Markdown(f"The model before fine-tuning cannot be shown: {_plain(run.why_not)}")
         return
     before = run.before
-    gr.Markdown("The checkpoint with its new head, before the first update, and after the last.")
+    gr.Markdown("The checkpoint with its new head before the first update, and after the last update.")
     inputs = _inputs(run, "before")
     button = gr.Button("Answer", variant="primary", elem_id="before-go")
     problem = gr.Markdown(elem_id="before-problem")

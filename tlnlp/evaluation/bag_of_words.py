@@ -14,7 +14,7 @@ from tlnlp.evaluation.data_profile import text_of
 from tlnlp.evaluation.scoring import measure
 from tlnlp.task import MultiLabel, Prediction, Regression, Task
 
-BAG_OF_WORDS = "bag of words (tf-idf of words and pairs, logistic regression)"
+BAG_OF_WORDS = "bag of words (tf-idf of unigrams and bigrams, logistic regression)"
 USUAL_TAG = "each word's most frequent tag"
 
 

@@ -99,7 +99,7 @@ def describe_tokens(texts: Sequence[str], tokenizer: Any, max_length: int) -> di
 def find_in_tokens(splits: Splits, facts: Mapping[str, Any]) -> list[str]:
     """Returns findings about the tokenizer on these rows, from the `facts` of `describe_data`."""
     findings = []
-    reads = "are read in windows" if {"words", "context"} & set(splits.train.columns) else "are cut"
+    reads = "are split into windows" if {"words", "context"} & set(splits.train.columns) else "are truncated"
     for name, part in facts["splits"].items():
         tokens = part["tokens"]
         if tokens["long_fraction"]:
@@ -149,7 +149,7 @@ def _find_leaks(name: str, rows: Rows, keys: Sequence[str], train: Rows, places:
     if not leaks:
         return []
     shown = name_pairs(leaks, rows, train, "is")
-    return [f"{name}: {_rows(len(leaks))} ({percent(len(leaks) / len(rows))}) in train as well: {shown}"]
+    return [f"{name}: {_rows(len(leaks))} ({percent(len(leaks) / len(rows))}) also in train: {shown}"]
 
 
 def name_pairs(pairs: Sequence[tuple[int, int]], rows: Rows, train: Rows, how: str) -> str:
@@ -169,7 +169,7 @@ def share_labels(labels: Mapping[str, int]) -> str:
 def _find_in(name: str, rows: Rows, keys: Sequence[str], facts: Mapping[str, Any]) -> list[str]:
     findings = []
     if empty := [row for row, key in enumerate(keys) if not key]:
-        findings.append(f"{name}: {_rows(len(empty))} without any letter: {_numbers(rows, empty)}")
+        findings.append(f"{name}: {_rows(len(empty))} without any text: {_numbers(rows, empty)}")
     findings += _find_repeated(name, rows, keys)
     findings += _find_rare(name, facts["labels"], rows)
     return findings
@@ -187,7 +187,7 @@ def _find_repeated(name: str, rows: Rows, keys: Sequence[str]) -> list[str]:
     findings = []
     shown = "; ".join(_numbers(rows, each) for each in several[:SHOWN])
     repeated = sum(len(each) - 1 for each in several)
-    findings.append(f"{name}: {_rows(repeated)} ({percent(repeated / len(rows))}) repeated: {shown}")
+    findings.append(f"{name}: {_rows(repeated)} ({percent(repeated / len(rows))}) duplicated: {shown}")
     if "label" in rows.columns:
         torn = [each for each in several if len({rows.columns["label"][row] for row in each}) > 1]
         if torn:

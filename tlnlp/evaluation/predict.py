@@ -56,9 +56,11 @@ def predict(
     everywhere = gather_object(found) if accelerator.num_processes > 1 else found
     outputs_of = dict(everywhere)
     if len(everywhere) != len(encoded) or len(outputs_of) != len(encoded):
-        raise RuntimeError(f"{len(everywhere)} outputs for {len(encoded)} items: each must be there exactly once")
+        raise RuntimeError(f"{len(everywhere)} outputs for {len(encoded)} items: there must be exactly one for each")
     predictions = task.head.decode([outputs_of[item] for item in range(len(encoded))], encoded, rows, task)
     encoded_rows = len(np.unique(encoded.rows))
     if len(predictions) != encoded_rows:
-        raise RuntimeError(f"{len(predictions)} predictions for {encoded_rows} rows: each must be there exactly once")
+        raise RuntimeError(
+            f"{len(predictions)} predictions for {encoded_rows} rows: there must be exactly one for each"
+        )
     return predictions

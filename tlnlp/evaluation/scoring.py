@@ -48,10 +48,10 @@ def try_metrics(task: Task, train: Rows, dev: Rows) -> None:
         try:
             found = _load(metric, task, rows).compute(**metric_inputs)
             if not found or not all(isinstance(value, int | float | np.number) for value in found.values()):
-                raise TypeError(f"it gives {found!r}")
+                raise TypeError(f"it returns {found!r}")
         except Exception as error:  # a custom function may raise anything
             raise InputError(
-                expected="a metric that gives a number, or names and numbers, for predictions and references",
+                expected="a metric that returns a number, or {name: number}, for predictions and references",
                 found=f"{name}, tried on two rows: {type(error).__name__}: {error}",
                 change="the metric",
             ) from error
@@ -66,7 +66,7 @@ def check_metrics(task: Task) -> None:
     for module in task.metrics if isinstance(task.labels, MultiLabel) else ():
         if SEVERAL not in getattr(_metric_of(module), "configs", ()):
             raise InputError(
-                expected=f"metrics that judge several labels for each row, as {task.name} has them (accuracy, f1)",
+                expected=f"metrics for several labels per row, as in {task.name} (accuracy, f1)",
                 found=getattr(module, "__name__", type(module).__name__).rpartition(".")[2],
                 change="metrics=(...) in the recipe",
             )

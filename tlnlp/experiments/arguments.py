@@ -16,13 +16,13 @@ from tlnlp.settings import Settings
 CONTROL = "from_scratch"
 # Flags of the recipe that the grid sets itself, and what to use instead.
 SET_BY_ANY_GRID = {
-    "seed": "--seeds N, which stands for the seeds 0 to N-1",
-    "resume": "nothing: what was begun is always gone on with",
+    "seed": "--seeds N, for the seeds 0 to N-1",
+    "resume": "nothing: unfinished runs are always resumed",
     "overwrite": "another --output-dir, or delete the folder",
-    "push-to": "nothing: a comparison is no model; push the run that won",
+    "push-to": "nothing: a comparison is not a model; push the best run",
     "quiet": "nothing",
-    "no-report": "nothing: tlnlp report FOLDER makes the page of each run",
-    "tracker": "nothing: the runs leave no room for a tracker beside each other",
+    "no-report": "nothing: tlnlp report FOLDER writes the report of each run",
+    "tracker": "nothing: a tracker cannot log several runs at a time",
 }
 SET_BY_THE_GRID = {
     "strategy": "--strategies",
@@ -45,12 +45,12 @@ class CompareArguments:
     comparison, and a command with another strategy, size or seed runs only what is missing.
     """
 
-    recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE.py", help="The task's recipe.")]
+    recipe: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RECIPE.py", help="The recipe of the task.")]
     strategies: Annotated[
         tuple[str, ...],
         tyro.conf.arg(
             metavar="NAME ...",
-            help="Values of the recipe's --strategy. With from_scratch, the control, the rest is measured against it.",
+            help="Values of the recipe's --strategy; others are compared with from_scratch, the baseline.",
         ),
     ] = (CONTROL, "head_only", "full")
     models: Annotated[
@@ -59,24 +59,25 @@ class CompareArguments:
     ] = ()
     fractions: Annotated[
         tuple[float, ...],
-        tyro.conf.arg(metavar="FRACTION ...", help="Shares of the train rows to learn from; 0.1 0.3 1 if unset."),
+        tyro.conf.arg(metavar="FRACTION ...", help="Fractions of the train rows to train on; 0.1 0.3 1 if unset."),
     ] = ()
     rows: Annotated[
-        tuple[int, ...], tyro.conf.arg(metavar="ROWS ...", help="The same as numbers of rows; instead of --fractions.")
+        tuple[int, ...], tyro.conf.arg(metavar="ROWS ...", help="Numbers of train rows; instead of --fractions.")
     ] = ()
     seeds: Annotated[
         tuple[int, ...],
         tyro.conf.arg(
             metavar="COUNT ...",
-            help="Runs of each kind, seeds 0 to COUNT-1: each draws rows and head anew. One number, or one for each "
+            help="Number of runs per cell, with seeds 0 to COUNT-1 (train rows, new head). One number, or one for each "
             "of --rows or --fractions.",
         ),
     ] = (5,)
     workers: Annotated[
-        int | None, tyro.conf.arg(metavar="COUNT", help="Runs at a time; one for each GPU, or one on a CPU if unset.")
+        int | None,
+        tyro.conf.arg(metavar="COUNT", help="Number of runs at a time; one per GPU, or one on a CPU if unset."),
     ] = None
     output_dir: Annotated[
-        Path | None, tyro.conf.arg(metavar="FOLDER", help="Where all goes; runs/compare/TASK-DATA if unset.")
+        Path | None, tyro.conf.arg(metavar="FOLDER", help="Output folder; runs/compare/TASK-DATA if unset.")
     ] = None
 
 
@@ -130,9 +131,7 @@ def refuse_flags(passed: Sequence[str], instead_of: Mapping[str, str]) -> set[st
     given = {word[2:].partition("=")[0].replace("_", "-") for word in passed if word.startswith("--")}
     for name, instead in instead_of.items():
         if name in given:
-            raise InputError(
-                expected=f"instead of --{name}: {instead}", found=f"--{name}", change=f"leave --{name} out"
-            )
+            raise InputError(expected=f"instead of --{name}: {instead}", found=f"--{name}", change=f"omit --{name}")
     return given
 
 
@@ -143,7 +142,7 @@ def _refuse_contradictions(asked: CompareArguments, passed: list[str]) -> None:
             expected="one of --model and --models", found="both", change="name all checkpoints after --models"
         )
     if asked.fractions and asked.rows:
-        raise InputError(expected="one of --fractions and --rows", found="both", change="leave one of them out")
+        raise InputError(expected="one of --fractions and --rows", found="both", change="omit one of them")
     for fraction in asked.fractions:
         if not 0 < fraction <= 1:
             raise InputError(
@@ -154,7 +153,7 @@ def _refuse_contradictions(asked: CompareArguments, passed: list[str]) -> None:
     for name, values in (("strategies", asked.strategies), ("models", asked.models), ("rows", asked.rows)):
         if twice := [each for each in dict.fromkeys(values) if values.count(each) > 1]:
             raise InputError(
-                expected=f"each of --{name} once", found=f"{twice[0]} twice", change=f"leave one {twice[0]} out"
+                expected=f"each of --{name} once", found=f"{twice[0]} twice", change=f"remove one {twice[0]}"
             )
     for name, value in (
         ("seeds", min(asked.seeds, default=0)),

@@ -80,7 +80,7 @@ def _label_axes(axes: Any, content: Mapping[str, Any], title: str) -> None:
     over = "seeds and dev rows" if max(content["seeds"]) > 1 else "dev rows, one seed"
     axes.set_title(title, loc="left", fontsize=11.5, fontweight="bold", pad=22)
     axes.text(
-        0, 1.025, f"marks: means, beside each other at each size; bars: 95 % intervals over {over}; ticks: single runs",
+        0, 1.025, f"marks: means, shifted sideways; bars: 95 % intervals over {over}; ticks: single runs",
         transform=axes.transAxes, fontsize=8.5, color="#444444",
     )  # fmt: skip
     axes.grid(color=GRID_COLOUR, linewidth=0.8)

@@ -180,7 +180,7 @@ def _seeds_at(sizes: tuple[int, ...], asked: CompareArguments) -> tuple[int, ...
     if len(asked.seeds) != len(given) or len(given) != len(sizes):
         raise InputError(
             expected="--seeds: one number, or one for each size",
-            found=f"{len(asked.seeds)} numbers, and {len(sizes)} sizes ({', '.join(map(str, sizes))} train rows)",
+            found=f"{len(asked.seeds)} numbers for {len(sizes)} sizes ({', '.join(map(str, sizes))} train rows)",
             change="the numbers after --seeds",
         )
     return tuple(count for _, count in sorted(zip(given, asked.seeds, strict=True)))
@@ -196,7 +196,7 @@ def _find_sizes(asked: CompareArguments, all_rows: int, train: Rows) -> tuple[in
             raise InputError(
                 expected=f"{flag} that give {least:,} to {all_rows:,} train rows of {train.origin}",
                 found=f"{size:,} rows",
-                change=f"the value after {flag}, or give more rows (--data)",
+                change=f"the value after {flag}, or use more rows (--data)",
             )
     return tuple(sorted(set(sizes)))
 
@@ -261,13 +261,13 @@ def keep_one_kind(
         if before["task"] != recipe.task.name:
             differing.append(f"{before['task']} there, {recipe.task.name} here")
         differing += ["other rows"] if before["data"] != data and not differing else []
-        for kind, what in (("models", "another checkpoint by the name of"), ("languages", "other rows in")):
+        for kind, what in (("models", "another checkpoint with the name"), ("languages", "other rows in")):
             there = before.get(kind, {})  # older versions had no languages
             differing += [f"{what} {name}" for name, print_ in note[kind].items() if there.get(name, print_) != print_]
             note[kind] = there | note[kind]
         if differing:
             raise InputError(
-                expected=f"in {folder} nothing, or runs of the same kind",
+                expected=f"{folder} to be empty, or to have runs of the same kind",
                 found="; ".join(differing[:3]),
                 change="another --output-dir, or delete that folder",
             )

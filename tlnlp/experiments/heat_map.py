@@ -39,14 +39,14 @@ def draw(content: dict[str, Any], title: str, folder: Path) -> list[Path]:
                     panel.add_patch(Rectangle(frame, 0.92, 0.92, fill=False, edgecolor="#D55E00", linewidth=2))
         panel.set_xticks(range(len(targets)), targets)
         panel.set_yticks(range(len(sources)), sources)
-        panel.set_ylabel("learnt from")
+        panel.set_ylabel("source language")
         panel.set_title(model, loc="left", fontsize=10)
         panel.tick_params(length=0)
         for side in panel.spines.values():
             side.set_visible(False)
-    panels[-1, 0].set_xlabel("answered in")
+    panels[-1, 0].set_xlabel("target language")
     figure.colorbar(image, ax=panels[:, 0], label=content["metric"], shrink=0.9)
-    note = "framed: the language learnt from"
+    note = "framed: the source language"
     if any(cell["is_above_chance"] is False for cell in content["cells"]):
         note += "; *: not above chance"
     figure.suptitle(f"{title}\n{note}", x=0.01, ha="left", fontsize=10)

@@ -26,7 +26,7 @@ def zero_shot(content: dict[str, Any], model: str, source: str) -> float | None:
 def matrix_table(content: dict[str, Any], model: str) -> list[list[str]]:
     """Returns a table of source by target languages, with a header; * marks scores that are not above chance."""
     cells = cells_of(content, model)
-    lines = [[f"{model}, learnt from", *content["targets"], "others' mean"]]
+    lines = [[f"{model}, trained on", *content["targets"], "others' mean"]]
     for source in content["sources"]:
         if not any(learnt == source for learnt, _ in cells):
             continue
@@ -56,15 +56,15 @@ def interval_table(content: dict[str, Any], model: str) -> list[list[str]]:
 def title(content: dict[str, Any]) -> str:
     """Returns the title."""
     seeds = "1 seed" if content["seeds"] == 1 else f"{content['seeds']} seeds"
-    return f"{content['task']}: {content['metric']} in each language, learnt from one, {seeds}"
+    return f"{content['task']}: {content['metric']} by source and target language, {seeds}"
 
 
 def explanation(content: dict[str, Any]) -> str:
     """Explains the numbers."""
     over = "seeds and rows" if content["seeds"] > 1 else "rows only"
     chance = any(each["is_above_chance"] is False for each in content["cells"])
-    return f"±: half of the 95 % interval over {over}. others' mean: over all languages but the one learnt from." + (
-        " *: not above chance, which is always giving the most frequent answer." if chance else ""
+    return f"±: half of the 95 % interval over {over}. others' mean: over all languages except the source language." + (
+        " *: not above the majority baseline." if chance else ""
     )
 
 
@@ -82,7 +82,7 @@ def for_page(content: dict[str, Any], picture: str, command: str) -> str:
     parts = [f"# {title(content)}", f"![heat map]({picture})"]
     for model in content["models"]:
         parts += [markdown(matrix_table(content, model)), markdown(interval_table(content, model))]
-    return "\n\n".join([*parts, explanation(content), *_failures(content), "## Made by", f"    {command}"]) + "\n"
+    return "\n\n".join([*parts, explanation(content), *_failures(content), "## Command", f"    {command}"]) + "\n"
 
 
 def _failures(content: dict[str, Any]) -> Sequence[str]:

@@ -88,7 +88,7 @@ def score_runs(grid: Grid, runs: Sequence[Run], task: Task) -> Table:
         again = metric.compute(metric_inputs["predictions"], metric_inputs["references"])
         if not math.isclose(again, score, rel_tol=1e-6, abs_tol=1e-6):
             raise InputError(
-                expected=f"in {run.folder} predictions with the {name} of its result, {score:.6g}",
+                expected=f"predictions in {run.folder} with the {name} of its result, {score:.6g}",
                 found=f"{again:.6g}, from the rows as they are now",
                 change="another --output-dir, or delete that run's folder",
             )
@@ -115,7 +115,7 @@ def _read_answers(run: Run, rows: Rows, task: Task) -> Mapping[str, Sequence[Any
     joined = all("places" in each.more for each in predictions)  # sequences, which are not numbered like rows
     if not joined and [each.row for each in predictions] != rows.numbers.tolist():
         raise InputError(
-            expected=f"in {run.folder} one prediction for each of the {len(rows):,} rows of {rows.origin}",
+            expected=f"one prediction in {run.folder} for each of the {len(rows):,} rows of {rows.origin}",
             found=f"{len(predictions):,} predictions of other rows",
             change="another --output-dir, or delete that run's folder",
         )

@@ -54,8 +54,8 @@ def explanation(content: dict[str, Any]) -> str:
     """Explains the numbers after ±."""
     over = "seeds and dev rows" if max(content["seeds"]) > 1 else "dev rows only"
     return (
-        f"±: half of the 95 % interval over {over}. Pairs are compared on the same seeds and rows, which is sharper. "
-        "Every interval is by itself; what is called a difference holds for all pairs at one size together (Holm)."
+        f"±: half of the 95 % interval over {over}. Differences are paired by seed and row, and thus more precise. "
+        "Intervals are not corrected for multiple comparisons; verdicts are, over all pairs at one size (Holm)."
     )
 
 
@@ -79,7 +79,7 @@ def for_page(content: dict[str, Any], picture: str, command: str) -> str:
     parts += [markdown(cost_table(content, size)) for size in content["sizes"]]
     for heading, lines in said(content):
         parts.append("\n".join([f"## {heading}", "", *(f"- {each}" for each in lines)]))
-    return "\n\n".join([*parts, "## Made by", f"    {command}"]) + "\n"
+    return "\n\n".join([*parts, "## Command", f"    {command}"]) + "\n"
 
 
 def said(content: dict[str, Any]) -> list[tuple[str, list[str]]]:

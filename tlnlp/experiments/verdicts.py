@@ -33,7 +33,7 @@ def find_verdicts(metric_inputs: dict[str, Any], *, seeds: int, shares_dev: bool
         BEWARE: _say_warnings(metric_inputs, seeds, shares_dev),
     }
     if not metric_inputs["effects"] and metric_inputs["curves"]:
-        found[HELPED] = ["There is no control: add from_scratch to --strategies to see what transfer is worth."]
+        found[HELPED] = ["There is no baseline: add from_scratch to --strategies to measure the gain from transfer."]
     return {heading: lines for heading, lines in found.items() if lines}
 
 
@@ -120,7 +120,7 @@ def _say_harm(effect: dict[str, Any], metric_inputs: dict[str, Any]) -> list[str
         if found["is_clear"] and found["advantage"] < 0:
             lines.append(
                 f"{effect['arm']} at {saved['rows']:,} rows: worse than {effect['control']} by "
-                f"{show_score(-found['advantage'])} ({_between(-found['high'], -found['low'])}). The source hurts here."
+                f"{show_score(-found['advantage'])} ({_between(-found['high'], -found['low'])}). Transfer hurts here."
             )
     return lines
 
@@ -163,20 +163,20 @@ def _say_unclear(metric_inputs: dict[str, Any]) -> list[str]:
             f"{each['rows']:,} rows: {each['first']} and {each['second']}, {show_score(abs(each['advantage']))} apart"
         )
         if not each["advantage"] or (each["dev_rows_needed"] or 0) > MOST_DEV_ROWS:
-            lines.append(f"{pair}: take them for equal.")
+            lines.append(f"{pair}: consider them equal.")
         elif not each["covers_seeds"]:
-            lines.append(f"{pair}; more seeds first.")
+            lines.append(f"{pair}; run more seeds first.")
         elif each["seeds_needed"]:
-            lines.append(f"{pair}; about {each['seeds_needed']:,} seeds would tell.")
+            lines.append(f"{pair}; about {each['seeds_needed']:,} seeds would be needed.")
         elif each["dev_rows_needed"] > 0 and _is_hidden_by_rows(each):
             lines.append(
-                f"{pair}; seeds alone would not tell, it takes above {_round(each['dev_rows_needed']):,} dev rows."
+                f"{pair}; more seeds are not enough, more than {_round(each['dev_rows_needed']):,} dev rows are needed."
             )
         else:
-            lines.append(f"{pair}; more than {MOST_SEEDS:,} seeds: take them for equal.")
+            lines.append(f"{pair}; more than {MOST_SEEDS:,} seeds: consider them equal.")
     if lines:
         lines.append(
-            f"(To tell: such a difference, if it is real, is found in {POWER:.0%} of all repetitions, at a level of "
+            f"(Needed: to detect such a difference, if it is real, in {POWER:.0%} of all repetitions, at a level of "
             f"{LEVEL:g} for all pairs at one size together.)"
         )
     return lines
@@ -189,14 +189,20 @@ def _is_hidden_by_rows(pair: dict[str, Any]) -> bool:
 def _say_warnings(metric_inputs: dict[str, Any], seeds: int, shares_dev: bool) -> list[str]:
     lines = []
     if seeds == 1:
-        lines.append("One seed: intervals cover other dev rows and no other seed. Take --seeds 3 or more.")
+        lines.append(
+            "One seed: intervals cover only the variance over dev rows, not over seeds. Use --seeds 3 or more."
+        )
     if seeds == 2:
-        lines.append("Two seeds tell little: a spread that is known from two runs hides all but huge differences.")
+        lines.append(
+            "Two seeds: the spread is estimated from two runs only, so that only huge differences are significant."
+        )
     if not shares_dev:
-        lines.append("Each seed has dev rows of its own, so that the spread between seeds holds that of rows as well.")
+        lines.append("Each seed has its own dev rows, so that the spread over seeds includes that over rows.")
     for curve in metric_inputs["curves"]:
         for point in curve["points"]:
             if point["constant_seeds"]:
                 which = ", ".join(map(str, point["constant_seeds"]))
-                lines.append(f"{curve['arm']}, {point['rows']:,} rows: one answer for all rows (seeds {which}).")
+                lines.append(
+                    f"{curve['arm']}, {point['rows']:,} rows: the same prediction for all rows (seeds {which})."
+                )
     return lines

@@ -242,6 +242,6 @@ def _outcome(run: Run, status: int | None, stopping: bool) -> Outcome:
         return Outcome(REFUSED, said)
     if status is not None and status < 0:
         killer = signal.Signals(-status).name
-        return Outcome(CRASHED, f"ended by {killer}" + (", as the system does without memory" if status == -9 else ""))
+        return Outcome(CRASHED, f"killed by {killer}" + (", probably out of memory" if status == -9 else ""))
     last = said.splitlines()[-1] if said else f"exit status {status}"
-    return Outcome(CRASHED, f"{last} (all of it: {_log(run)})")
+    return Outcome(CRASHED, f"{last} (full log: {_log(run)})")

@@ -42,7 +42,7 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
     """
     if tokenizer.mask_token_id is None:
         raise InputError(
-            expected="a checkpoint trained on masked words (BERT, RoBERTa, ModernBERT)",
+            expected="a masked language model (BERT, RoBERTa, ModernBERT)",
             found=f"{settings.model}: its tokenizer has no mask token",
             change="another --model",
         )
@@ -56,7 +56,7 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
 
 def note_on_joining(rows: Rows, ids: Ragged, settings: Settings) -> str:
     """Returns a note on how rows were concatenated into sequences."""
-    return f"{rows.origin}: {len(rows):,} rows joined into {len(ids):,} sequences of {settings.max_length} tokens"
+    return f"{rows.origin}: {len(rows):,} rows concatenated into {len(ids):,} sequences of {settings.max_length} tokens"
 
 
 def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:

@@ -68,9 +68,9 @@ def row_weights(rows: Rows, task: Task, settings: Settings) -> np.ndarray:
         return weights
     if isinstance(task.labels, MultiLabel | Regression):
         raise InputError(
-            expected="one label for each row, where labels are weighted",
-            found=f"--class-weights {settings.class_weights}, and {task.name} has {type(task.labels).__name__}",
-            change="leave --class-weights out, or give each row a weight: --columns weight=COLUMN",
+            expected="one label per row, for weights of labels",
+            found=f"--class-weights {settings.class_weights}, but {task.name} has {type(task.labels).__name__}",
+            change="omit --class-weights, or give each row a weight: --columns weight=COLUMN",
         )
     labels = np.asarray(rows.columns["label"])
     counts = np.bincount(labels, minlength=len(rows.labels or ()))

@@ -185,10 +185,10 @@ def _place_in(window: tuple[int, int], before: int, answer: tuple[int, int] | No
 def _notes(counted: dict[str, int], rows: Rows, room: int, settings: Settings) -> list[str]:
     length = settings.max_length
     texts = {
-        "questions": f"questions of more than {room // 2} tokens cut at the end, so that a context fits beside them",
-        "rows": f"rows ({percent(counted['rows'] / len(rows))}) of more than {length} tokens read in windows",
-        "answers": "answers fit in no window, and are learnt as none there",
-        "long answers": f"answers of more than --max-answer {settings.max_answer} tokens, which is never answered",
+        "questions": f"questions of more than {room // 2} tokens truncated, to leave room for a context",
+        "rows": f"rows ({percent(counted['rows'] / len(rows))}) of more than {length} tokens split into windows",
+        "answers": "answers fit in no window, so that their rows are trained as unanswerable",
+        "long answers": f"answers of more than --max-answer {settings.max_answer} tokens, which are never predicted",
     }
     return [f"{rows.origin}: {counted[what]:,} {text}" for what, text in texts.items() if counted[what]]
 

@@ -62,7 +62,7 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
     notes = []
     if len(row_of) > len(rows):
         windowed = sum(count > 1 for count in Counter(row_of).values())
-        notes.append(f"{rows.origin}: {windowed:,} rows of more than {settings.max_length} tokens read in windows")
+        notes.append(f"{rows.origin}: {windowed:,} rows of more than {settings.max_length} tokens split into windows")
     places = Ragged.from_lists(alignment)
     return EncodedDataset(
         {name: Ragged.from_lists(sequences) for name, sequences in features.items()},
@@ -166,7 +166,7 @@ def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task:
         tags[row][words[places]] = output[places, 0].astype(np.int64)
         confidences[row][words[places]] = output[places, 1]
     if any((each == NO_WORD).any() for each in tags):
-        raise RuntimeError("a word without a tag: each must have exactly one")
+        raise RuntimeError("a word without a tag: each word must have exactly one")
     return [
         Prediction(names[tag].tolist(), float(chance.mean()), chance.round(4).tolist())
         for tag, chance in zip(tags, confidences, strict=True)

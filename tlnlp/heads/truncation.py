@@ -104,9 +104,9 @@ def join_texts(
         kept = kept_tokens([len(text) for text in texts], room, sides)
         if kept is None:
             raise InputError(
-                expected=f"rows of at most --max-length {settings.max_length} tokens, where nothing may give way",
+                expected=f"rows of at most --max-length {settings.max_length} tokens, if no text may be truncated",
                 found=f"{origin}, row {row + 1}: {sum(map(len, texts))} tokens, --truncate {_written(columns, sides)}",
-                change="let one of the texts give way (--truncate ROLE=end), or raise --max-length",
+                change="allow a text to be truncated (--truncate ROLE=end), or increase --max-length",
             )
         fitted = [
             np.asarray(text[:number] if side != "start" else text[len(text) - number :], dtype=np.int32)
@@ -123,7 +123,7 @@ def join_texts(
         where = ", ".join(f"{role} of {number:,}" for role, number in cut_texts.items() if number)
         what = "" if len(columns) == 1 else f" ({where})"
         notes.append(
-            f"{origin}: {cut_rows:,} rows ({percent(cut_rows / rows)}) cut to {settings.max_length} tokens{what}"
+            f"{origin}: {cut_rows:,} rows ({percent(cut_rows / rows)}) truncated to {settings.max_length} tokens{what}"
         )
     return {name: Ragged.from_lists(sequences) for name, sequences in features.items()}, notes
 

@@ -60,9 +60,9 @@ class MaskFiller:
         is_known = type(config) in transformers.AutoModelForMaskedLM._model_mapping
         if tokenizer.mask_token_id is None or not is_known:
             raise InputError(
-                expected="a checkpoint trained on masked words (BERT, RoBERTa, ModernBERT)",
-                found=f"{name}, of the kind {config.model_type}",
-                change="another --model; `tlnlp next-word` is for GPT's kind",
+                expected="a masked language model (BERT, RoBERTa, ModernBERT)",
+                found=f"{name}, of type {config.model_type}",
+                change="another --model; use `tlnlp next-word` for causal models such as GPT-2",
             )
         model = transformers.AutoModelForMaskedLM.from_pretrained(place, trust_remote_code=False)
         return cls(model, tokenizer)
@@ -81,8 +81,8 @@ class MaskFiller:
         ways = list(product(range(1, pieces + 1), repeat=masks))
         if len(ways) > MOST_WAYS:
             raise InputError(
-                expected=f"at most {MOST_WAYS} ways to cut the masked words into pieces",
-                found=f"{masks} masks of up to {pieces} pieces: {len(ways):,} ways",
+                expected=f"at most {MOST_WAYS} combinations of tokens per masked word",
+                found=f"{masks} masks of up to {pieces} tokens: {len(ways):,} combinations",
                 change="fewer --pieces, or fewer masks at a time",
             )
         found: dict[tuple[str, ...], float] = {}
@@ -102,7 +102,9 @@ class MaskFiller:
         parts = self._parts(text)
         if len(parts) != 2:
             raise InputError(
-                expected="one [MASK] to compare words in", found=f"{len(parts) - 1}: {text[:80]}", change="the text"
+                expected="exactly one [MASK] to compare words",
+                found=f"{len(parts) - 1}: {text[:80]}",
+                change="the text",
             )
         found = []
         for word in words:
@@ -122,7 +124,9 @@ class MaskFiller:
         parts = re.split("|".join(map(re.escape, dict.fromkeys((MASK, own)))), text)
         if len(parts) < 2:
             raise InputError(
-                expected=f"a text with {MASK} in it", found=text[:80] or "nothing", change=f"put {MASK} where a word is"
+                expected=f"a text with {MASK} in it",
+                found=text[:80] or "nothing",
+                change=f"put {MASK} in place of a word",
             )
         return parts
 

@@ -51,9 +51,9 @@ class NextWordPredictor:
         is_masked = type(config) in transformers.AutoModelForMaskedLM._model_mapping
         if type(config) not in known or is_masked:
             raise InputError(
-                expected="a checkpoint that says the next word (GPT's kind)",
-                found=f"{name}, of the kind {config.model_type}",
-                change="another --model; `tlnlp fill-mask` is for BERT's kind",
+                expected="a causal language model (GPT-2)",
+                found=f"{name}, of type {config.model_type}",
+                change="another --model; use `tlnlp fill-mask` for masked language models such as BERT",
             )
         model = transformers.AutoModelForCausalLM.from_pretrained(place, trust_remote_code=False)
         return cls(model, load_tokenizer(place, name))
@@ -96,7 +96,7 @@ class NextWordPredictor:
 
     def _encode(self, text: str) -> torch.Tensor:
         if not text.strip():
-            raise InputError(expected="a text to go on with", found="nothing", change="a few words")
+            raise InputError(expected="a text to continue", found="nothing", change="a few words")
         ids = self.tokenizer(text.rstrip(), return_tensors="pt", verbose=False)["input_ids"][0]
         if self.tokenizer.sep_token_id is not None and ids[-1] == self.tokenizer.sep_token_id:
             ids = ids[:-1]  # no end token: the text continues

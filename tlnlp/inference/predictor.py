@@ -93,7 +93,9 @@ class Predictor:
         encoded = self.task.head.encode(self._read(table, {}), self.task, self.tokenizer, self.settings)
         if len(encoded) != len(table):
             raise InputError(
-                expected="one sequence a row", found=f"{self.task.name}, whose rows become several", change="the model"
+                expected="one sequence per row",
+                found=f"{self.task.name}, whose rows have several sequences",
+                change="the model",
             )
         network = getattr(self.model, "base_model", self.model)
         last = len(layer_stack(network))

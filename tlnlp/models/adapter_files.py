@@ -94,9 +94,9 @@ def load_adapted(folder: Path, record: Mapping[str, Any], head: Head) -> Any:
     if own.keys() != stored.keys():
         differing = sorted(own.keys() ^ stored.keys())
         raise InputError(
-            expected=f"in {folder / checkpoint.ADAPTER_FILE} the adapter's weights and the head's",
-            found=f"{len(differing)} too few or too many, among them {differing[0]}",
-            change="train it again: it was written for another network, or by another version of peft",
+            expected=f"the weights of the adapter and the head in {folder / checkpoint.ADAPTER_FILE}",
+            found=f"{len(differing)} missing or unexpected, among them {differing[0]}",
+            change="train it again: it was saved for another network, or by another version of peft",
         )
     with torch.no_grad():
         for name, tensor in own.items():
@@ -126,7 +126,7 @@ def _find_base(folder: Path, record: Mapping[str, Any]) -> str:
         if checkpoint.fingerprint(each, None) == record["fingerprint"]:
             return each
     raise InputError(
-        expected=f"the checkpoint that the adapter in {folder} belongs to: {name}, at {place}",
-        found="one with other weights" if there else "no such folder",
-        change="put it back; a model that was saved with --merge needs none (lora, ia3)",
+        expected=f"the base checkpoint of the adapter in {folder}: {name}, at {place}",
+        found="a checkpoint with other weights" if there else "no such folder",
+        change="restore it; a model saved with --merge (lora, ia3) needs no base checkpoint",
     )

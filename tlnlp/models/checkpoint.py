@@ -73,15 +73,13 @@ def _check_folder(folder: Path, weights_needed: bool) -> None:
     if not (folder / "config.json").is_file():
         raise refuse("a checkpoint (config.json, model.safetensors, tokenizer)", "the path after --model")
     if (folder / ADAPTER_FILE).is_file():
-        raise refuse(
-            "a whole checkpoint", "--model to the checkpoint that the adapter belongs to, or train with --merge"
-        )
+        raise refuse("a complete checkpoint", "--model, to the adapter's base checkpoint, or train with --merge")
     if list(folder.glob("*.safetensors")) or not weights_needed:
         return
     if list(folder.glob("*.bin")) or list(folder.glob("*.pt")):
         raise refuse(
-            "weights as safetensors, which cannot run code when they are read",
-            "convert them once where you trust them: AutoModel.from_pretrained(...).save_pretrained(...)",
+            "weights as safetensors, which cannot execute code when they are loaded",
+            "convert them once, if you trust them: AutoModel.from_pretrained(...).save_pretrained(...)",
         )
     raise refuse("weights (model.safetensors)", "the path after --model, or --strategy from_scratch")
 
@@ -101,9 +99,9 @@ def read_config(source: str, model: str) -> Any:
 def not_readable(model: str, error: Exception) -> InputError:
     hint = did_you_mean(model, bundled_models())
     return InputError(
-        expected=f"a checkpoint that transformers {transformers.__version__} reads",
+        expected=f"a checkpoint that transformers {transformers.__version__} can load",
         found=f"--model {model}{hint}: {str(error).strip().splitlines()[0][:200]}",
-        change="the name after --model; for a Hub id also the network (HF_ENDPOINT, HF_TOKEN)",
+        change="the name after --model; for a Hub id also check the network (HF_ENDPOINT, HF_TOKEN)",
     )
 
 

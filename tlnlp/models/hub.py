@@ -30,9 +30,9 @@ def check_can_push(repository: str) -> None:
         HfApi().whoami()
     except LocalTokenNotFoundError as error:
         raise InputError(
-            expected="to be logged in to the Hub, for --push-to",
+            expected="a login to the Hub, for --push-to",
             found="no token",
-            change="`hf auth login`, or the environment variable HF_TOKEN; or leave --push-to out",
+            change="`hf auth login`, or the environment variable HF_TOKEN; or omit --push-to",
         ) from error
     except _NOT_ANSWERED as error:
         raise _refused(repository, error) from error
@@ -54,9 +54,11 @@ def push(folder: Path, repository: str) -> str:
 
 
 def _refused(repository: str, error: Exception, folder: Path | None = None) -> InputError:
-    again = "the name, the rights of the token, or the network"
+    again = "the name, the permissions of the token, or the network"
     if folder is not None:
         again += f"; the model is in {folder}: " + shlex.join(["hf", "upload", repository, str(folder), "."])
     return InputError(
-        expected=f"to write {repository} on the Hub", found=str(error).strip().splitlines()[0][:200], change=again
+        expected=f"permission to write to {repository} on the Hub",
+        found=str(error).strip().splitlines()[0][:200],
+        change=again,
     )

@@ -54,8 +54,8 @@ def load_model(
     new_tokens = task.head.tokenizer_options.get("extra_special_tokens", ())
     if len(tokenizer) > config.vocab_size + len(new_tokens):
         raise InputError(
-            expected=f"a tokenizer with at most the network's {config.vocab_size:,} pieces",
-            found=f"{checkpoint.name}: {len(tokenizer):,} pieces",
+            expected=f"a tokenizer with at most the network's {config.vocab_size:,} tokens",
+            found=f"{checkpoint.name}: {len(tokenizer):,} tokens",
             change="the checkpoint: its tokenizer belongs to another network",
         )
     changes = task.head.config_changes(task, checkpoint.labels)

@@ -59,4 +59,6 @@ def check_saved(
         found = head.logits(loaded.eval(), batch)
     if not torch.allclose(expected, found, rtol=1e-3, atol=1e-4):
         difference = (expected - found).abs().max().item()
-        raise RuntimeError(f"{folder} does not answer as the trained model does: logits differ by {difference:.3g}")
+        raise RuntimeError(
+            f"{folder} does not give the same logits as the trained model: they differ by {difference:.3g}"
+        )

@@ -76,7 +76,7 @@ def read_task(folder: Path) -> SavedTask:
     if not (folder / FILE).is_file():
         there = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) if folder.is_dir() else "no such folder"
         raise InputError(
-            expected=f"the folder `model` that a run wrote, with {FILE} in it",
+            expected=f"the folder `model` of a run, which contains {FILE}",
             found=f"{folder}: {there}",
             change="the path: runs/TASK/NAME/model",
         )
@@ -115,9 +115,9 @@ def _find_head(folder: Path, path: str) -> Head:
         found = find_object(path)
     except ImportError as error:
         raise InputError(
-            expected=f"the head {path}, which {folder} was trained with",
+            expected=f"the head {path}, with which {folder} was trained",
             found=str(error),
-            change="make its module importable (run from its folder, or set PYTHONPATH)",
+            change="make its module importable (run in its folder, or set PYTHONPATH)",
         ) from error
     return found() if isinstance(found, type) else found
 

@@ -56,9 +56,9 @@ def train_vocabulary(
         _learn_pieces(texts, written, vocab_size, lowercase, vocab_size_is_maximum, coverage)
     except RuntimeError as error:  # sentencepiece raises nothing else; here it means too little text
         raise InputError(
-            expected=f"text enough to learn {vocab_size:,} word pieces from (a million characters will do)",
+            expected=f"enough text for a vocabulary of {vocab_size:,} tokens (a million characters is enough)",
             found=str(error).strip().splitlines()[-1],
-            change="more text after --data, or --model with a checkpoint that has its vocabulary",
+            change="more text after --data, or --model with a checkpoint, which has a vocabulary",
         ) from error
     tokenizer = fast_tokenizer(written.getvalue(), character_map or {})
     folder.mkdir(parents=True, exist_ok=True)

@@ -51,9 +51,9 @@ def write_page(folders: Sequence[Path], pictures: Sequence[Mapping[str, Any]] = 
     one = results[0] if len(results) == 1 else None
     return environment.get_template("page.html").render(
         title=_title(one) if one else "Runs side by side" if results else "Runs",
-        subtitle=None if one is None else f"{one.rows['train']:,} rows learnt from, {one.rows['dev']:,} answered",
+        subtitle=None if one is None else f"{one.rows['train']:,} train rows, {one.rows['dev']:,} dev rows",
         beside=_side_by_side(results) if len(results) > 1 else None,
-        beside_words="±: half of the 95 % interval over other rows, and seeds where there are several.",
+        beside_words="±: half of the 95 % interval over rows, and over seeds if there are several.",
         pictures=pictures,
         pages=[describe_run(result, folder) for result, folder in zip(results, folders, strict=True)],
         closing=f"tlnlp {results[0].versions['tlnlp']}" if results else "tlnlp",
@@ -101,7 +101,7 @@ def describe_run(result: RunResult, folder: Path) -> dict[str, Any]:
 
 def _interval(estimate: Any) -> str:
     low, high = estimate.interval()
-    over = f"other rows and seeds ({estimate.seeds})" if estimate.covers_seeds else "other rows, this one seed"
+    over = f"other rows and seeds ({estimate.seeds})" if estimate.covers_seeds else "other rows, the same seed"
     return f"{low:.4g} to {high:.4g} in 95 % of repetitions with {over}"
 
 
@@ -110,23 +110,23 @@ def _beside(result: RunResult) -> list[str]:
     name = result.headline[0]
     lines = []
     if name in result.majority:
-        lines.append(f"{result.majority[name]:.4g} by giving one answer to all rows")
+        lines.append(f"{result.majority[name]:.4g} is the majority baseline")
     control = find_control(result) if result.strategy != "from_scratch" else None
     if control is not None and name in control.metrics:
-        lines.append(f"{control.metrics[name]:.4g} by the same network from scratch")
+        lines.append(f"{control.metrics[name]:.4g} is the same network from scratch")
     published = result.published
     if published and name in published["score"]:
         where = "" if result.data == "hub" else ", on other rows"
-        lines.append(f"{published['score'][name]:.4g} published for {published['model']}{where}")
+        lines.append(f"{published['score'][name]:.4g} is the published score of {published['model']}{where}")
     return lines
 
 
 def _warnings(result: RunResult) -> list[str]:
     lines = []
     if result.degenerate:
-        lines.append(f"Seeds {', '.join(map(str, result.degenerate))} give one answer to all rows.")
+        lines.append(f"Seeds {', '.join(map(str, result.degenerate))} predict the same for all rows.")
     elif result.is_constant and result.runs is None:
-        lines.append("The same answer is given to all rows: nothing was learnt.")
+        lines.append("The prediction is the same for all rows: nothing was learnt.")
     return lines
 
 
@@ -153,14 +153,14 @@ def _shade(confusion: Mapping[str, Any]) -> dict[str, Any]:
 def _tables(answers: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
     tables = []
     if "pairs" in answers:
-        lines = [[f"{label}, taken for {told}", f"{count:,}"] for label, told, count in answers["pairs"]]
+        lines = [[f"{label}, predicted as {told}", f"{count:,}"] for label, told, count in answers["pairs"]]
         tables.append(("Which labels are confused most", [["label", "rows"], *lines]))
     if "types" in answers:
         lines = [
             [name, *(f"{each[score]:.3f}" for score in ("precision", "recall", "f1")), f"{each['support']:,}"]
             for name, each in answers["types"].items()
         ]
-        tables.append(("Type by type", [["type", "precision", "recall", "F1", "in the rows"], *lines]))
+        tables.append(("By entity type", [["type", "precision", "recall", "F1", "support"], *lines]))
     if "lengths" in answers:
         lines = [
             [each["words"], f"{each['rows']:,}", f"{each['f1']:.3f}", f"{each['exact']:.3f}"]
@@ -174,14 +174,14 @@ def _calibration(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if not found:
         return None
     words = (
-        f"Confidence and accuracy differ by {found['error']:.3f} (expected calibration error, {found['answers']:,} "
-        "answers). On the line, answers are as often right as they say; below it they are too sure."
+        f"The expected calibration error is {found['error']:.3f} ({found['answers']:,} "
+        "predictions). On the diagonal, confidence equals accuracy; below it, the model is overconfident."
     )
     if "temperature" in found:
-        brings = "brings it to" if found["error_after"] < found["error"] else "does not help: it has"
+        brings = "reduces it to" if found["error_after"] < found["error"] else "does not help:"
         words += (
-            f" A temperature of {found['temperature']:.2f}, fitted on these rows and kept with the model, {brings} "
-            f"{found['error_after']:.3f} on rows that it was not fitted on."
+            f" A temperature of {found['temperature']:.2f}, fitted on these rows and saved with the model, {brings} "
+            f"{found['error_after']:.3f} (cross-validated)."
         )
     return {"words": words, "picture": draw_reliability(found)}
 
@@ -214,14 +214,16 @@ def _plain(answer: Any) -> str:
 
 def _mistakes_words(result: RunResult) -> str:
     seed = f" of seed {result.seed[0]}" if isinstance(result.seed, list) else ""
-    of_which = "of wrong answers those with most confidence, of tags most words, of numbers the farthest"
-    return f"The rows{seed} that are most wrong: {of_which}."
+    of_which = (
+        "wrong predictions with the highest confidence, rows with the most wrong tags, or the largest differences"
+    )
+    return f"The rows{seed} with the largest errors: {of_which}."
 
 
 def _data(facts: Mapping[str, Any] | None) -> list[list[str]] | None:
     if not facts:
         return None
-    lines = [["", "rows", "labels", "words", "tokens", "a word", "unknown", "too long", "repeated"]]
+    lines = [["", "rows", "labels", "words", "tokens", "per word", "unknown", "too long", "duplicates"]]
     for name, part in facts["splits"].items():
         tokens = part["tokens"]
         lines.append(
@@ -255,12 +257,12 @@ def _cost(result: RunResult) -> list[tuple[str, str]]:
     seconds, parameters = result.seconds, result.parameters
     share = parameters["trainable"] / parameters["total"]
     return [
-        ("training", f"{seconds['train']:,.1f} s, {result.rows_per_second:,.0f} rows a second"),
+        ("training", f"{seconds['train']:,.1f} s, {result.rows_per_second:,.0f} rows per second"),
         ("evaluating", f"{seconds['evaluate']:,.1f} s"),
-        ("weights that learnt", f"{parameters['trainable']:,} of {parameters['total']:,} ({percent(share)})"),
-        ("memory", f"{result.peak_mib:,.0f} MiB at most"),
+        ("trained weights", f"{parameters['trainable']:,} of {parameters['total']:,} ({percent(share)})"),
+        ("memory", f"{result.peak_mib:,.0f} MiB peak"),
         ("saved", f"{result.saved_bytes / 1e6:,.1f} MB"),
-        ("padding", f"{percent(result.padding_fraction)} of all places"),
+        ("padding", f"{percent(result.padding_fraction)} of all positions"),
     ]
 
 

@@ -91,5 +91,5 @@ def draw_reliability(calibration: Mapping[str, Any]) -> str:
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
     axes.set_aspect("equal")
-    _label(axes, "confidence", "share that is right")
+    _label(axes, "confidence", "accuracy")
     return _svg(figure, "reliability diagram")

@@ -81,9 +81,9 @@ def check_checkpoint(recipe: Recipe, settings: Settings, strategy: StrategyChoic
     _refuse_unused_flags(task, settings, train)
     if settings.merge and strategy.name not in MERGEABLE:
         raise InputError(
-            expected=f"--merge with --strategy {' or '.join(MERGEABLE)}, whose weights are added to the network's own",
+            expected=f"--merge with --strategy {' or '.join(MERGEABLE)}, whose weights can be added to the base model",
             found=f"--merge with --strategy {settings.strategy}",
-            change="leave --merge out",
+            change="omit --merge",
         )
     if strategy.function is shallow:
         _check_shallow(task, settings, strategy)
@@ -103,30 +103,30 @@ def check_checkpoint(recipe: Recipe, settings: Settings, strategy: StrategyChoic
 
 
 def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
-    """A flag that this task would ignore is a mistake."""
+    """Raises an error for flags that this task would ignore."""
     cut = [role for role in ("text", "text_pair", "endings") if role in rows.columns and "label" in rows.columns]
     for role, side in settings.truncation_by_role().items():
         if role not in cut:
             raise InputError(
-                expected=f"--truncate of {', '.join(cut)}" if cut else "no --truncate: here nothing is cut off rows",
+                expected=f"--truncate of {', '.join(cut)}" if cut else "no --truncate: this task never truncates rows",
                 found=f"--truncate {role}={side}{did_you_mean(role, cut)}",
-                change="the name before the equals sign" if cut else "leave --truncate out",
+                change="the name before the equals sign" if cut else "omit --truncate",
             )
     if settings.class_weights != "none" and ("label" not in rows.columns or "endings" in rows.columns):
         raise InputError(
-            expected="--class-weights where each row has one of a few labels",
+            expected="--class-weights for tasks with one label per row",
             found=f"--class-weights {settings.class_weights} for {task.name}",
-            change="leave --class-weights out",
+            change="omit --class-weights",
         )
 
 
 def _refuse_adapter_of_new(strategy: StrategyChoice) -> None:
-    """An adapter is saved without the network around it, which must then be found elsewhere."""
+    """Raises an error for an adapter on a new network: adapters are saved without the base model, which must exist."""
     if strategy.name in ADAPTERS:
         raise InputError(
-            expected=f"--strategy {strategy.text} on a checkpoint that has learnt something",
-            found=f"--model {NEW}, whose weights are drawn at random",
-            change="--strategy full, or --model to a checkpoint",
+            expected=f"--strategy {strategy.text} with a pre-trained checkpoint",
+            found=f"--model {NEW}, whose weights are random",
+            change="--strategy full, or --model with a checkpoint",
         )
 
 
@@ -135,21 +135,21 @@ def _check_shallow(task: Task, settings: Settings, strategy: StrategyChoice) -> 
     options = strategy.all_options
     if head_name(task) not in (*OF_ROWS, *OF_WORDS) or "endings" in task.columns.by_role():
         raise InputError(
-            expected="--strategy shallow where each row has a label, several or a score, or each word a tag",
-            found=f"{task.name}, whose answers are no labels (head {head_name(task)})",
-            change="another --strategy; head_only is the nearest",
+            expected="--strategy shallow for rows with one label, several labels or a number, or for tags",
+            found=f"{task.name}, which has no labels (head {head_name(task)})",
+            change="another --strategy; head_only is the most similar",
         )
     if isinstance(task.labels, Regression) and options["classifier"] != "logistic_regression":
         raise InputError(
-            expected="no classifier: a score is found by ridge regression",
+            expected="no classifier option: numbers are predicted by ridge regression",
             found=f"classifier={options['classifier']} for {task.name}",
-            change="leave classifier out",
+            change="omit classifier",
         )
     if head_name(task) in OF_WORDS and options["pooling"] != "mean":
         raise InputError(
-            expected="no pooling: a word is read at its first piece",
+            expected="no pooling option: the feature of a word is that of its first token",
             found=f"pooling={options['pooling']} for {task.name}",
-            change="leave pooling out",
+            change="omit pooling",
         )
     ignored = {
         "--keep best": settings.keep == "best",
@@ -159,9 +159,9 @@ def _check_shallow(task: Task, settings: Settings, strategy: StrategyChoice) -> 
     }
     for flag in (flag for flag, is_given in ignored.items() if is_given):
         raise InputError(
-            expected="--strategy shallow without what steers updates: it makes none, and has one result",
+            expected="--strategy shallow without flags for updates: it makes no updates, and has one result",
             found=flag,
-            change=f"leave {flag.split()[0]} out, or another --strategy",
+            change=f"omit {flag.split()[0]}, or use another --strategy",
         )
 
 
@@ -169,22 +169,22 @@ def _check_architecture(config: Any, head: Head, settings: Settings) -> None:
     """Refuses a network that has no such head, or that reads in another direction than the head needs."""
     if type(config) not in getattr(transformers, head.auto_class)._model_mapping:
         raise InputError(
-            expected=f"a checkpoint for which transformers has an {head.auto_class}",
+            expected=f"a checkpoint that {head.auto_class} supports",
             found=f"{settings.model}, a {config.model_type}",
-            change="another --model, or a recipe with another head (for GPT checkpoints: those that begin with gpt_)",
+            change="another --model, or a recipe with another head (for GPT checkpoints: gpt_*)",
         )
     if not head.causal:
         return
     if type(config) in transformers.AutoModelForMaskedLM._model_mapping:
         raise InputError(
-            expected="a checkpoint that reads from left to right (GPT-2 and its kin)",
-            found=f"{settings.model}, a {config.model_type}, which reads in both directions",
+            expected="a causal checkpoint (such as GPT-2)",
+            found=f"{settings.model}, a {config.model_type}, which is bidirectional",
             change="another --model, or a recipe with another head",
         )
     own_output = head.auto_class.endswith("CausalLM")
     if settings.lm_weight > 0 and not own_output and not config.tie_word_embeddings:
         raise InputError(
-            expected="a checkpoint whose piece table is its output too (GPT-2), for the language-model loss",
+            expected="a checkpoint with tied input and output embeddings (GPT-2), for the language-model loss",
             found=f"{settings.model}: tie_word_embeddings is false",
             change="--lm-weight 0, or another --model",
         )
@@ -212,7 +212,7 @@ def check_length(config: Any, max_length: int, model: str, *, added: int = 0, st
         raise InputError(
             expected=f"--max-length of at most {room}, the positions of {model}{without}",
             found=f"--max-length {max_length}",
-            change=f"--max-length {room}, or a checkpoint that reads longer rows",
+            change=f"--max-length {room}, or a checkpoint with more positions",
         )
 
 
@@ -238,7 +238,7 @@ def _check_pooling(config: Any, fit: FeatureClassifierConfig) -> None:
     both_ways = type(config) in transformers.AutoModelForMaskedLM._model_mapping
     if fit.pooling == "first" and not both_ways and type(config) in transformers.AutoModelForCausalLM._model_mapping:
         raise InputError(
-            expected="pooling=last or mean for a network that reads from left to right: its first token sees no other",
+            expected="pooling=last or mean for a causal network, whose first token attends to no other",
             found=f"shallow:pooling=first on a {config.model_type}",
             change="pooling",
         )
@@ -258,8 +258,8 @@ def _match_labels(config: Any, head: Head, labels: Sequence[str], model: str) ->
         return own
     raise InputError(
         expected=f"a checkpoint without a head, or one with the labels {', '.join(labels)}",
-        found=f"{model}, trained to answer {', '.join(own[:8])}",
-        change="id2label in its config.json if only the names differ, or --new-head to begin with a new head",
+        found=f"{model}, whose head has the labels {', '.join(own[:8])}",
+        change="id2label in its config.json if only the names differ, or use --new-head for a new head",
     )
 
 

@@ -131,7 +131,7 @@ def read_result(folder: Path) -> RunResult:
         raise InputError(
             expected=f"the folder of a finished run, with {folders.RESULT} in it",
             found=f"{folder}: {there or 'empty'}",
-            change="the path: runs/TASK/NAME; an unfinished run goes on with --resume",
+            change="the path: runs/TASK/NAME; resume an unfinished run with --resume",
         )
     return RunResult.of(json.loads(path.read_text(encoding="utf-8")) | {"output": str(folder)})
 

@@ -90,8 +90,8 @@ def load_newest(folder: Path, identity: str) -> tuple[Path, dict[str, Any]] | No
         if state["identity"] != identity:
             raise InputError(
                 expected="a checkpoint of this run: the same recipe, settings, data and model",
-                found=f"{path} of another one",
-                change="the flags, to those of the first start, or --output-dir",
+                found=f"{path} of another run",
+                change="the flags, to those of the first start, or use another --output-dir",
             )
         return path, state
     return None

@@ -57,7 +57,7 @@ def start_accelerator(
     """
     if precision == "fp16" and not torch.cuda.is_available():
         raise InputError(
-            expected="--precision fp32 or bf16 where there is no GPU",
+            expected="--precision fp32 or bf16 without a GPU",
             found="--precision fp16",
             change="--precision bf16",
         )
@@ -73,15 +73,15 @@ def start_accelerator(
         )
     except ValueError as error:
         raise InputError(
-            expected="a tracker or a precision that accelerate knows and finds installed",
+            expected="a tracker or a precision that accelerate supports and that is installed",
             found=str(error).strip().splitlines()[0],
             change="--tracker or --precision, or install the tracker's package",
         ) from error
     if tracker and not accelerator.log_with:
         raise InputError(
             expected="a tracker that is installed",
-            found=f"--tracker {tracker}, whose package is not there",
-            change=f"pip install {tracker}, or leave --tracker out",
+            found=f"--tracker {tracker}, whose package is not installed",
+            change=f"pip install {tracker}, or omit --tracker",
         )
     if accelerator.device.type == "cpu":
         # The cores that this process may use; only Linux reports them.
@@ -126,7 +126,7 @@ def launch_advice(accelerator: Accelerator) -> list[str]:
             "accelerate launch starts one process on a CPU; for several: torchrun --nproc_per_node 2 recipes/..."
         )
     if accelerator.mixed_precision == "bf16" and not multiplies_bf16(_capabilities()):
-        advice.append("this processor has no bf16 arithmetic and imitates it: --precision fp32 is faster here")
+        advice.append("this processor only emulates bf16: --precision fp32 is faster here")
     return advice
 
 

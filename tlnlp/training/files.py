@@ -28,9 +28,9 @@ def room_wanted(folder: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as error:
         raise InputError(
-            expected=f"room for what is written in {folder}",
+            expected=f"free disk space in {folder}",
             found=str(error),
-            change="make room, then go on with --resume; what was there before is whole",
+            change="free some space, then continue with --resume; existing files are intact",
         ) from error
 
 
@@ -46,7 +46,7 @@ def locked(folder: Path) -> Iterator[None]:
         lock = (folder / LOCK).open("w")
     except OSError as error:
         raise InputError(
-            expected="--output-dir: a folder that can be written",
+            expected="--output-dir: a writable folder",
             found=str(error),
             change="another --output-dir",
         ) from error
@@ -55,9 +55,9 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise InputError(
-                expected=f"{folder} for this run alone",
-                found="another process at work in it",
-                change="wait for it, or another --output-dir",
+                expected=f"{folder} used by this run only",
+                found="another process that uses it",
+                change="wait for it, or use another --output-dir",
             ) from error
         yield
 

@@ -6,7 +6,9 @@ import datasets
 import evaluate
 import numpy as np
 
-DESCRIPTION = "Share of predictions that equal their reference; of several labels, of rows in which all do."
+DESCRIPTION = (
+    "Fraction of predictions equal to their reference; for multi-label, of rows in which all labels are equal."
+)
 
 
 class Accuracy(evaluate.Metric):

@@ -7,7 +7,7 @@ from typing import Any
 import datasets
 import evaluate
 
-DESCRIPTION = "F1, precision and recall of entities, each right only with its type and both of its ends."
+DESCRIPTION = "F1, precision and recall of entities, which must match in type and both ends."
 
 # Allowed prefixes of tags. BILOU's L and U are IOBES's E and S.
 LETTERS = {"conlleval": "BIOESLU", "IOB1": "BIO", "IOB2": "BIO", "IOBES": "BIOES"}

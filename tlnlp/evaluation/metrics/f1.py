@@ -6,7 +6,9 @@ import datasets
 import evaluate
 import numpy as np
 
-DESCRIPTION = "F1 of label 1 of two; of more labels the mean over labels (macro); multilabel: micro, and macro beside."
+DESCRIPTION = (
+    "F1 of label 1 of two labels; for more labels, the mean over labels (macro); for multilabel, micro and macro."
+)
 
 
 class F1(evaluate.Metric):

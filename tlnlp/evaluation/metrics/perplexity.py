@@ -6,7 +6,9 @@ from typing import Any
 import datasets
 import evaluate
 
-DESCRIPTION = "exp(nats / places) over all sequences; predictions are a sequence's nats, references its places."
+DESCRIPTION = (
+    "exp(nats / tokens) over all sequences; predictions are the nats of a sequence, references its predicted tokens."
+)
 
 
 class Perplexity(evaluate.Metric):

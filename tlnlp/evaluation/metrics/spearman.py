@@ -6,7 +6,7 @@ import datasets
 import evaluate
 import numpy as np
 
-DESCRIPTION = "Correlation of the ranks of predicted and true scores; equal scores share the mean of their ranks."
+DESCRIPTION = "Correlation of the ranks of predicted and true scores; ties get their mean rank."
 
 
 class Spearman(evaluate.Metric):

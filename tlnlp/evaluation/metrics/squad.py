@@ -10,7 +10,7 @@ from typing import Any
 import datasets
 import evaluate
 
-DESCRIPTION = "F1 over shared words, and exact match, of predicted and acceptable answers (SQuAD 1.1 and 2.0)."
+DESCRIPTION = "F1 over shared words, and exact match, of predicted and accepted answers (SQuAD 1.1 and 2.0)."
 
 ARTICLES = re.compile(r"\b(a|an|the)\b")
 WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)

@@ -5,7 +5,7 @@ from typing import Any
 import datasets
 import evaluate
 
-DESCRIPTION = "Share of words with the right tag, over all words of all rows."
+DESCRIPTION = "Fraction of words with the correct tag, over all words of all rows."
 
 
 class WordAccuracy(evaluate.Metric):
