@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from accelerate import Accelerator
 
 from tlnlp.display.console import RunConsole
+from tlnlp.display.notes import condense
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.errors import InputError, Interrupted, say_error
 from tlnlp.models.hub import check_can_push, push
@@ -87,7 +88,7 @@ def run_once(request: Request, accelerator: Accelerator, screen: RunConsole) -> 
             return RunResult.of(finished)
         accelerator.init_trackers(request.recipe.task.name)
         work = prepare(run, accelerator)
-        for note in work.notes:
+        for note in condense(work.notes):
             screen.note(note)
         screen.grid(strategy_table(request.strategy.text, work.groups, work.training.phases))
         by_updates = work.training.phases[0].fit is None

@@ -16,9 +16,9 @@ import runpy
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sparse
 import torch
 import transformers
+from scipy import sparse
 from sklearn.utils.extmath import randomized_svd
 
 from tlnlp.heads.truncation import tokens_of

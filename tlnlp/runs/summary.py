@@ -45,17 +45,7 @@ def summary(result: RunResult) -> list[tuple[str, str]]:
             over = "other rows and seeds" if estimate.covers_seeds else "other rows"
             low, high = estimate.interval()
             lines.append((f"  95 % interval, {over}", f"{low:.4g} to {high:.4g}"))
-        if name in result.majority:
-            lines.append(("  majority class", f"{result.majority[name]:.4g}"))
-        if control is not None and name in control.metrics:
-            theirs = _number(control.metrics[name], (control.spread or {}).get(name))
-            lines.append(("  same network from scratch", theirs))
-        elif result.strategy != "from_scratch":
-            lines.append(("  same network from scratch", "not run yet: add --strategy from_scratch"))
-        published = result.published
-        # Only the published rows can be compared with the published score.
-        if published and result.data == "hub" and name in published["score"]:
-            lines.append((f"  published ({published['model']})", f"{published['score'][name]:.4g}"))
+        lines += _baselines(result, control, name)
     for split, other in result.extra_splits.items():
         for name, value in other["metrics"].items():
             lines.append((f"{name}, {other['rows']:,} {split} rows", _number(value, None)))
@@ -66,6 +56,23 @@ def summary(result: RunResult) -> list[tuple[str, str]]:
         lines.append(("frozen layers", f"ran once, {result.frozen_bytes / 2**20:,.1f} MiB on disk meanwhile"))
     seconds = result.seconds
     lines.append(("seconds", f"{seconds['train']:.1f} training, {seconds['evaluate']:.1f} evaluating"))
+    return lines
+
+
+def _baselines(result: RunResult, control: RunResult | None, name: str) -> list[tuple[str, str]]:
+    """The scores that one of the result's metrics is to be compared with."""
+    lines = []
+    if name in result.majority:
+        lines.append(("  majority class", f"{result.majority[name]:.4g}"))
+    if control is not None and name in control.metrics:
+        theirs = _number(control.metrics[name], (control.spread or {}).get(name))
+        lines.append(("  same network from scratch", theirs))
+    elif result.strategy != "from_scratch":
+        lines.append(("  same network from scratch", "not run yet: add --strategy from_scratch"))
+    published = result.published
+    # Only the published rows can be compared with the published score.
+    if published and result.data == "hub" and name in published["score"]:
+        lines.append((f"  published ({published['model']})", f"{published['score'][name]:.4g}"))
     return lines
 
 
