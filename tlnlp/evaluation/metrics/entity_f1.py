@@ -15,6 +15,9 @@ SAME_LETTER = {"L": "E", "U": "S"}
 OUTSIDE = ("O", "")
 UNNAMED = "_"  # the type of a bare B or I, as in seqeval
 
+# Row, type, first and last word.
+Entity = tuple[int, str, int, int]
+
 
 class EntityF1(evaluate.Metric):
     """`compute(predictions=[[tags]], references=[[tags]])`: `entity_f1`, `entity_precision`, `entity_recall`, 0 to 1,
@@ -119,7 +122,7 @@ def _find_begin(marks: list[tuple[str, str]], first: int, last: int, scheme: str
 
 def _entities_of_rows(
     predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], scheme: str
-) -> tuple[set[tuple], set[tuple]]:
+) -> tuple[set[Entity], set[Entity]]:
     """Returns the entities of predictions and references: (row, type, first, last)."""
     for row, (told, true) in enumerate(zip(predictions, references, strict=True)):
         if len(told) != len(true):
@@ -131,7 +134,7 @@ def _entities_of_rows(
     return found, held
 
 
-def _score(found: set[tuple], true: set[tuple]) -> dict[str, float]:
+def _score(found: set[Entity], true: set[Entity]) -> dict[str, float]:
     right = len(found & true)
     return {
         "f1": 2 * right / max(len(found) + len(true), 1),
