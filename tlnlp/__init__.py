@@ -1,4 +1,4 @@
-"""Transfer learning for NLP: recipes that fine-tune BERT and GPT checkpoints, and say whether transfer helped.
+"""Transfer learning for NLP: recipes that fine-tune BERT and GPT checkpoints, and test whether transfer helps.
 
 run = tlnlp.train("sst2", data=frame, columns={"text": "review", "label": "stars"})
 run.metrics, run.predictions, run.folder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tlnlp.inference.masked_words import FilledMask
     from tlnlp.inference.predictor import Predictor
 
-# Brings torch and transformers: it waits until it is called.
+# Imports torch and transformers, therefore only when it is first used.
 _calls = lazy_module("tlnlp.commands.python_calls")
 _samples = lazy_module("tlnlp.data.samples")
 
@@ -43,19 +43,22 @@ def train(
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
-    """Runs a recipe and returns what came of it.
+    """Runs a recipe: trains a model, evaluates it and saves it.
 
     Args:
-        recipe: the name of a recipe (`tlnlp recipes` lists them), the path of a recipe's file, a `Recipe` or a `Task`.
+        recipe: the name of a recipe (`tlnlp recipes` lists them), the path of a recipe file, a `Recipe` or a `Task`.
         data: "sample" (bundled, the default), "hub", a path, a list of dicts, a dict of columns, a pandas DataFrame, a
-            `datasets.Dataset`, or a mapping of split ("train", "validation", "test") to any of these.
-        columns: {role: column} where the columns have other names than the task's.
-        model: a bundled name, a folder, or a Hub id.
-        output_dir: where the run goes; runs/TASK/NAME if None.
-        resume: go on with a run that was stopped.
-        quiet: print nothing.
-        settings: every other flag of the command line by its name with underscores: `strategy="lora:r=8"`, `epochs=3`,
+            `datasets.Dataset`, or a mapping from split ("train", "validation", "test") to any of these.
+        columns: {role: column}, if the columns are not named as the task's roles.
+        model: a bundled name, a folder, or a Hub id; the recipe's default if None.
+        output_dir: the folder of the run; runs/TASK/NAME if None.
+        resume: whether to resume a run that was stopped.
+        quiet: whether to print nothing.
+        settings: any other flag of the command line, with underscores: `strategy="lora:r=8"`, `epochs=3`,
             `learning_rate=2e-5`, `seeds=5`, `precision="bf16"`.
+
+    Returns:
+        The finished run: its metrics, predictions and model.
 
     Raises:
         InputError: a `ValueError` that says what was expected, what was found, and what to change.
@@ -69,12 +72,12 @@ def train(
 def load(
     folder: str | Path, *, precision: Literal["fp32", "bf16", "fp16"] = "fp32", max_tokens: int = 4096
 ) -> Predictor:
-    """Loads a trained model, ready to predict.
+    """Loads a trained model for prediction.
 
     Args:
-        folder: of a run, or its folder `model`.
-        precision: what the network computes in.
-        max_tokens: budget of a batch, for memory; never for the result.
+        folder: the folder of a run, or the folder `model` in it.
+        precision: floating-point format of the network's computations.
+        max_tokens: maximum number of tokens per batch. It limits memory and does not affect the predictions.
 
     Raises:
         InputError: there is no such model.
@@ -96,17 +99,22 @@ def compare(
     quiet: bool = False,
     **settings: Any,
 ) -> Comparison:
-    """Runs a grid of strategies or checkpoints, numbers of train rows and seeds, and says what it can tell.
+    """Trains a grid of strategies or checkpoints, numbers of train rows and seeds, and compares their scores.
 
     Args:
-        recipe: the name of a recipe, or the path of a recipe's file: each run has a process of its own.
+        recipe: the name of a recipe, or the path of a recipe file (not an object: each run is a separate process).
         data, columns, settings: as in `train`.
-        strategies, models, rows, fractions, seeds: as `tlnlp compare --help` has them.
-        output_dir: where all goes; runs/compare/TASK-DATA if None. What is there already is not run again.
-        quiet: print nothing.
+        strategies, models, rows, fractions, seeds: the axes of the grid, see `tlnlp compare --help`.
+        output_dir: the folder of the comparison; runs/compare/TASK-DATA if None. Finished runs in it are not repeated.
+        quiet: whether to print nothing.
+
+    Returns:
+        The comparison: a table of scores with confidence intervals, and verdicts.
 
     Raises:
-        InputError: in words, before anything runs.
+        InputError: an argument or the data cannot be used (checked before the first run starts), or no run has a
+            result.
+        Interrupted: a `KeyboardInterrupt`; the same call resumes the comparison.
     """
     return _calls.compare(
         recipe, data, strategies=strategies, models=models, rows=rows, fractions=fractions, seeds=seeds,
@@ -117,31 +125,31 @@ def compare(
 def fill_mask(
     text: str, *, model: str | Path = "mini", top: int = 5, pieces: int = 2, words: Sequence[str] = ()
 ) -> list[FilledMask]:
-    """The likeliest words in the place of [MASK], each with its probability.
+    """Returns the most probable words for [MASK], with their probabilities.
 
     Args:
-        text: with [MASK] where a word is, whatever the checkpoint calls its mask; there may be several.
+        text: a text with one or more [MASK], even if the checkpoint has another mask token.
         model: a bundled name, a folder, or a Hub id.
-        top: answers given.
-        pieces: word pieces that a word may be made of, at most.
-        words: only these, each with its probability.
+        top: number of results.
+        pieces: maximum number of tokens per word.
+        words: score only these words.
 
     Raises:
-        InputError: the checkpoint has no masked-word head, or the text no mask.
+        InputError: the checkpoint has no masked-language-model head, or the text has no [MASK].
     """
     return _calls.fill_mask(text, model=model, top=top, pieces=pieces, words=words)
 
 
 def load_sample(name: str, split: str = "train", language: str | None = None) -> pd.DataFrame:
-    """The rows of a bundled sample, to look at and to try things on.
+    """Returns the rows of a bundled sample as a DataFrame.
 
     Args:
         name: "reviews", "entailment", "entities", ...
         split: "train" or "validation".
-        language: "de", "es", "fa", "fr" or "ru", where the sample has been translated; English if None.
+        language: "de", "es", "fa", "fr" or "ru", if the sample has been translated; English if None.
 
     Raises:
-        InputError: there is no such sample; it says which there are.
+        InputError: there is no such sample; the message lists those that exist.
     """
     return _samples.load_sample(name, split, language)
 

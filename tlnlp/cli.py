@@ -1,4 +1,4 @@
-"""The `tlnlp` command: one subcommand for each thing that is done with what a run left."""
+"""The `tlnlp` command, with its subcommands."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tlnlp.errors import InputError, did_you_mean, say_error
 from tlnlp.lazy import lazy_module
 from tlnlp.runs.versions import __version__
 
-# Name to what it does, and the module whose `main` does it: heavy imports wait until it is called.
+# {name: (description, module with its `main`)}. Heavy modules are imported when the command is called.
 COMMANDS = {
     "run": ("fine-tune a model: tlnlp run RECIPE, with any flag of the recipe", lazy_module("tlnlp.commands.run")),
     "recipes": ("list the recipes", lazy_module("tlnlp.commands.recipes")),
@@ -34,7 +34,8 @@ COMMANDS = {
 
 @end_quietly()
 def main(arguments: list[str] | None = None) -> int:
-    """Runs `tlnlp COMMAND ...`. Exit status 0, 2 for bad input, 130 where it was stopped, 141 where nobody reads on."""
+    """Runs `tlnlp COMMAND ...`. Returns the exit status: 0, 2 if the input is invalid, 130 if the run was stopped, 141
+    if the reader of standard output closed it."""
     arguments = sys.argv[1:] if arguments is None else arguments
     name, *rest = arguments or ["--help"]
     if name == "--version":

@@ -1,4 +1,4 @@
-"""Errors worded for the person who must fix them: what was expected, what was found, what to change."""
+"""Errors for the user: what was expected, what was found, and what to change."""
 
 import difflib
 import os
@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used; said in three parts, without a traceback.
+    """Invalid input: data, settings or files that cannot be used. Printed as three parts, without a traceback.
 
     Args:
-        expected: what would have been right.
-        found: what is there instead, with row and value where there is one.
-        change: what to do about it.
+        expected: what would be valid.
+        found: what was found instead, with the row and the value, if there is one.
+        change: how to fix it.
     """
 
     def __init__(self, *, expected: str, found: str, change: str) -> None:
@@ -23,19 +23,19 @@ class InputError(ValueError):
         return f"expected: {self.expected}\nfound:    {self.found}\nchange:   {self.change}"
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of a traceback, whose frames say nothing of what was given."""
+        """Returns what IPython prints instead of a traceback, whose frames would not help the user."""
         return [f"{type(self).__name__}: what was given cannot be used", *str(self).splitlines()]
 
 
 class Interrupted(KeyboardInterrupt):
-    """The run was asked to stop (Ctrl-C, SIGTERM); a checkpoint has been written, where there are updates.
+    """The run was stopped (Ctrl-C, SIGTERM), after writing a checkpoint if it trains by updates.
 
     Args:
-        done: optimiser updates in the checkpoint; or so many of the rows, where nothing is kept of so short a run; or
+        done: number of optimiser updates in the checkpoint; number of rows, for runs without checkpoints; or number of
             finished runs of a comparison.
-        whole: optimiser updates, or rows, of the whole run; or runs.
+        whole: total number of updates, rows or runs.
         unit: "update", "row" or "run".
-        advice: how to go on.
+        advice: how to resume.
     """
 
     def __init__(self, done: int, whole: int, unit: str = "update", advice: str = "") -> None:
@@ -46,17 +46,17 @@ class Interrupted(KeyboardInterrupt):
         return f"stopped after {self.unit} {self.done:,} of {self.whole:,}" + (f"; {self.advice}" * bool(self.advice))
 
     def _render_traceback_(self) -> list[str]:
-        """As that of `InputError`: where the run was stopped is not of interest."""
+        """Returns the message without a traceback, as `InputError` does."""
         return [f"{type(self).__name__}: {self}"]
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """' (did you mean sentence?)', or nothing where no known name is near."""
+    """Returns " (did you mean sentence?)", or an empty string if no known name is similar."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f" (did you mean {near[0]}?)" if near else ""
 
 
 def say_error(error: InputError) -> None:
-    """Prints an error for a person, once: of several processes only the first speaks."""
+    """Prints an error, on the first process only."""
     if os.environ.get("RANK", "0") == "0":
         print(error, file=sys.stderr)

@@ -1,5 +1,6 @@
-"""Modules and objects found by their import path: the package's own when they are first used, so that a recipe's --help
-need not wait for torch; a person's own strategy, metric or head when a setting or a saved model names it."""
+"""Lazy imports, and objects by import path. The package imports its own heavy modules when they are first used, so that
+a recipe's --help does not wait for torch; custom strategies, metrics and heads are imported when a setting or a saved
+model names them."""
 
 import contextlib
 import importlib
@@ -8,25 +9,26 @@ from typing import Any
 
 
 class _Lazy(ModuleType):
-    """Stands for a module until one of its attributes is asked for. Not in sys.modules, unlike the standard library's
-    LazyLoader: whoever walks over sys.modules (torch does) would load it half way through another import."""
+    """A proxy that imports its module at the first attribute access. Unlike the standard library's LazyLoader, it is
+    not in sys.modules: code that iterates over sys.modules (torch does) would load it in the middle of another
+    import."""
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(importlib.import_module(self.__name__), attribute)
 
 
 def lazy_module(name: str) -> ModuleType:
-    """Something that behaves as the module `name` does, and imports it at the first access."""
+    """Returns a proxy for the module `name`, which is imported at the first attribute access."""
     return _Lazy(name)
 
 
-# What was given in this process, by its path: an object of a notebook can be found nowhere else.
+# Objects passed in this process, by path: an object defined in a notebook cannot be imported.
 _GIVEN: dict[str, Any] = {}
 
 
 def path_of(thing: Any) -> str:
-    """The import path of a function, a class or a module, "package.module.name"; of any other object that of its
-    class. `find_object` gives it back, in this process even where it cannot be imported."""
+    """Returns the import path of a function, a class or a module, "package.module.name"; for any other object, that of
+    its class. `find_object` returns the object for this path, in this process even if it cannot be imported."""
     if isinstance(thing, ModuleType):
         path = thing.__name__
     else:
@@ -37,10 +39,10 @@ def path_of(thing: Any) -> str:
 
 
 def find_object(path: str) -> Any:
-    """What `path_of` named: given in this process, or imported.
+    """Returns the object with a path from `path_of`: one passed in this process, or an imported one.
 
     Raises:
-        ImportError: there is no such module, or nothing of that name in it.
+        ImportError: there is no such module, or it has no such attribute.
     """
     if path in _GIVEN:
         return _GIVEN[path]

@@ -1,4 +1,5 @@
-"""A recipe: a task, the settings that it starts from, and the command line of its file. No torch in here."""
+"""A recipe: a task, its default settings, and the command line of the recipe file. This module must not import
+torch."""
 
 from __future__ import annotations
 
@@ -22,7 +23,7 @@ from tlnlp.task import Task
 
 @dataclass(frozen=True)
 class Default:
-    """A default and the place it comes from: a paper's section, or the command that measured it."""
+    """A default value and its source: a section of a paper, or the command that measured it."""
 
     value: Any
     source: str
@@ -30,13 +31,13 @@ class Default:
 
 @dataclass(frozen=True)
 class Published:
-    """The published run that `--full` repeats.
+    """The published run that `--full` reproduces.
 
     Args:
         model: Hub id.
-        score: {metric: value} on the dev rows, on the metric's own scale (accuracy 0 to 1).
+        score: {metric: value} on the dev rows, on the metric's own scale (accuracy: 0 to 1).
         settings: hyperparameters of that run, by the names of `Settings`.
-        source: where model, score and settings stand.
+        source: where model, score and settings are published.
     """
 
     model: str
@@ -45,22 +46,24 @@ class Published:
     source: str
 
 
-# `--model new`: the network that the recipe declares, with random weights and a vocabulary learnt from the rows.
+# `--model new`: the network that the recipe declares, with random weights and a vocabulary trained on the rows.
 NEW = "new"
 
 
 @dataclass(frozen=True)
 class NewModel:
-    """A network to be pre-trained here: its architecture, and the vocabulary trained for it.
+    """A network to be pre-trained: its architecture and vocabulary.
 
     Args:
-        architecture: a model type that transformers knows ("modernbert").
-        config: keyword arguments of that architecture's configuration class.
+        architecture: a model type of transformers, such as "modernbert".
+        config: keyword arguments of the architecture's configuration class.
         vocab_size: size of the sentencepiece vocabulary.
-        lowercase: fold case before cutting into pieces.
-        vocab_size_is_maximum: fewer pieces will do, where the rows hold no more that can be learnt.
-        coverage: share of all characters in the rows that have pieces; the rarest are unknown. Many scripts want more.
-        character_map: {character: another one} before all else, where a script is typed in two ways.
+        lowercase: whether to lowercase before tokenising.
+        vocab_size_is_maximum: whether a smaller vocabulary is allowed, if the rows do not have enough distinct pieces.
+        coverage: fraction of the characters in the rows that the vocabulary covers; the rarest are unknown tokens.
+            Several scripts need a higher value.
+        character_map: {character: replacement}, applied before all else, for scripts in which a letter has two code
+            points.
     """
 
     architecture: str
@@ -74,7 +77,7 @@ class NewModel:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A task that can be run: `Recipe.main()` is the command line of the file that declares it."""
+    """A runnable task: `Recipe.main()` is the command line of the recipe file."""
 
     task: Task
     defaults: Mapping[str, Default] = field(default_factory=dict)
@@ -82,11 +85,11 @@ class Recipe:
     new_model: NewModel | None = None
 
     def settings(self, **changes: Any) -> Settings:
-        """This recipe's settings with `changes`; with `full=True` those of the published run, with `small_data=True`
-        what few rows want.
+        """Returns this recipe's settings with `changes`; with `full=True`, those of the published run; with
+        `small_data=True`, those for few rows.
 
         Raises:
-            InputError: `full` where nothing is published, or settings that cannot be.
+            InputError: `full` without a published run, or invalid settings.
         """
         defaults = {name: default.value for name, default in self.defaults.items()}
         if changes.get("full"):
@@ -102,23 +105,23 @@ class Recipe:
         return Settings(**(defaults | changes))
 
     def changed(self, settings: Settings) -> dict[str, Any]:
-        """The settings that differ from this recipe's own, the presets among them counted as its own."""
+        """Returns the settings that differ from this recipe's defaults (including those of the presets in use)."""
         return changed_settings(settings, self.settings(full=settings.full, small_data=settings.small_data))
 
     def parse(self, arguments: Sequence[str], description: str = "") -> Settings:
-        """The settings that a command line asks for, on top of this recipe's own (with --full: the published run's).
+        """Parses a command line on top of this recipe's defaults (with --full: the published run's settings).
 
         Raises:
-            InputError: a value that cannot be, or two flags that contradict each other.
-            SystemExit: `--help`, or a flag that does not exist (status 2).
+            InputError: an invalid value, or two flags that contradict each other.
+            SystemExit: `--help`, or an unknown flag (status 2).
         """
         file = _value_of("--config", arguments)
         told = {} if file is None else read_config(Path(file).expanduser(), self.task.name)
         presets = {"full": "--full" in arguments, "small_data": "--small-data" in arguments}
         asked = self.settings(**told | {name: on or told.get(name, False) for name, on in presets.items()})
-        # What a file has switched on, tyro spells --no-new-head: saying it again changes nothing.
+        # If the file turns a flag on, tyro only offers --no-FLAG: the repeated flag is dropped.
         on = {f"--{name.replace('_', '-')}" for name in told.keys() - presets.keys() if getattr(asked, name) is True}
-        # These two are off in the defaults: the settings that they stand for are there already.
+        # These two presets are off in the defaults, which contain their settings already.
         read = tyro.cli(
             UncheckedSettings,
             args=[each for each in arguments if each not in on],
@@ -129,18 +132,18 @@ class Recipe:
         return Settings(**vars(read))
 
     def main(self, arguments: list[str] | None = None, description: str | None = None) -> None:
-        """Reads the command line (`arguments`, or that of the process) and runs. Exit status 0, 2 for bad input,
-        130 where the run was stopped and can be resumed, 141 where nobody reads what it says.
+        """Parses the command line (`arguments`, or that of the process) and runs the recipe. Exit status 0, 2 if the
+        input is invalid, 130 if the run was stopped and can be resumed, 141 if the reader of standard output closed it.
 
         Args:
-            description: what `--help` begins with; the docstring of the calling file if None.
+            description: the start of `--help`; the docstring of the calling file if None.
         """
         arguments = sys.argv[1:] if arguments is None else arguments
         said = description or sys._getframe(1).f_globals.get("__doc__") or self.task.name
         sys.exit(lazy_module("tlnlp.commands.recipe_file").main(self, arguments, self._describe(said)))
 
     def _describe(self, said: str) -> str:
-        """The recipe file's docstring, then what its own defaults are and where they come from."""
+        """Returns the recipe file's docstring, followed by the recipe's defaults and their sources."""
         lines = [said.strip(), ""]
         for name, default in self.defaults.items():
             lines.append(f"--{name.replace('_', '-')} {default.value}: {default.source}")
@@ -150,12 +153,12 @@ class Recipe:
 
     @property
     def file(self) -> str:
-        """How the recipe was started, for the commands that a run prints."""
+        """The path of the script that started the recipe, for the commands that a run prints."""
         return Path(sys.argv[0]).as_posix()
 
 
 def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
-    """What stands behind a flag, `--config FILE` or `--config=FILE`; the last one counts."""
+    """Returns the value of a flag in `--config FILE` or `--config=FILE`; the last one wins."""
     found = None
     for each, after in zip(arguments, [*arguments[1:], ""], strict=False):
         found = after if each == flag else each.removeprefix(f"{flag}=") if each.startswith(f"{flag}=") else found
@@ -163,13 +166,13 @@ def _value_of(flag: str, arguments: Sequence[str]) -> str | None:
 
 
 def read_config(file: Path, task: str) -> dict[str, Any]:
-    """The settings that a YAML or JSON file names as the flags do; a run's result.json is such a file.
+    """Returns the settings in a YAML or JSON file, named as the flags; a run's result.json is such a file.
 
     Args:
-        task: whose settings are wanted: a result of another task is refused.
+        task: the task of the recipe: a result of another task raises an error.
 
     Raises:
-        InputError: no such file, no mapping in it, or a name that no flag has.
+        InputError: the file does not exist, is not a mapping, or contains an unknown setting.
     """
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))  # JSON is YAML
@@ -203,8 +206,8 @@ def read_config(file: Path, task: str) -> dict[str, Any]:
 
 
 def _as_declared(file: Path, name: str, value: Any) -> Any:
-    """The value in the type that `Settings` declares. What a file cannot say in YAML (paths, tuples, 2e-5, which YAML
-    reads as a text) is made of what it says."""
+    """Converts a value to the type that `Settings` declares. Types that YAML lacks (paths, tuples, and 2e-5, which YAML
+    reads as a string) are converted from strings and lists."""
     kind = get_type_hints(Settings)[name]
     kinds = get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
     plain = tuple(tuple if get_origin(each) is tuple else each for each in kinds)
@@ -225,17 +228,17 @@ def _as_declared(file: Path, name: str, value: Any) -> Any:
 
 
 def recipe_files() -> dict[str, Path]:
-    """{name: file} of the recipes that come with the package; in a checkout those of its folder `recipes`."""
+    """Returns {name: file} of the recipes in the package; in a checkout, of those in the folder `recipes`."""
     own = Path(__file__).parent / "recipes"
     folder = own if own.is_dir() else Path(__file__).parents[1] / "recipes"
     return {path.stem: path for path in sorted(folder.glob("*.py"))}
 
 
 def load_recipe(name: str | Path) -> Recipe:
-    """The recipe of that name, or the one that a file declares.
+    """Returns the recipe with this name, or the one that a file declares.
 
     Raises:
-        InputError: there is no such recipe or file, or no recipe in it.
+        InputError: there is no such recipe or file, or the file does not contain exactly one recipe.
     """
     known = recipe_files()
     path = known.get(str(name)) or Path(name).expanduser()
@@ -248,10 +251,10 @@ def load_recipe(name: str | Path) -> Recipe:
             change="the name or the path",
         )
     if (folder := str(path.parent.resolve())) not in sys.path:
-        sys.path.append(folder)  # for what a recipe imports from beside it; last, so that it shadows no library
+        sys.path.append(folder)  # for modules in the recipe's folder; last, so that they do not shadow libraries
     try:
         declared = runpy.run_path(str(path), run_name="recipe")
-    except Exception as error:  # whatever a file that is no recipe may raise
+    except Exception as error:  # a file that is not a recipe can raise anything
         raise _no_recipe(path, f"{type(error).__name__}: {error}") from error
     recipes = {id(value): value for value in declared.values() if isinstance(value, Recipe)}
     if len(recipes) != 1:

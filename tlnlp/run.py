@@ -1,4 +1,4 @@
-"""The whole program on one screen: check, open the folder, prepare, learn, report."""
+"""The steps of a run: check, open the folder, prepare, train, report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tlnlp.transfer.strategy_table import strategy_table
 
 
 def run_command(request: Request) -> int:
-    """Runs and prints how it went; returns the exit status of the process."""
+    """Runs a request and prints the result. Returns the exit status of the process."""
     quiet_libraries()
     settings, folder = request.settings, request.folder
     try:
@@ -46,7 +46,7 @@ def run_command(request: Request) -> int:
             screen.note(f"report: {folder / folders.REPORT}")
         if settings.push_to is not None and accelerator.is_main_process:
             screen.always(f"pushed: {push(result.model_folder, settings.push_to)}")
-        accelerator.end_training()  # parts the processes: nothing is shared after it
+        accelerator.end_training()  # ends the process group: no collective operation after it
     except InputError as error:
         say_error(error)
         return 2
@@ -57,7 +57,7 @@ def run_command(request: Request) -> int:
 
 
 def run_seeds(request: Request, accelerator: Accelerator, screen: RunConsole) -> RunResult:
-    """One run; or one for each of `--seeds`, each in its own folder, and their joined result."""
+    """Returns the result of one run, or the joined result of one run for each of `--seeds`, each in its own folder."""
     if request.settings.seeds == 1:
         result = run_once(request, accelerator, screen)
     else:
@@ -71,7 +71,7 @@ def run_seeds(request: Request, accelerator: Accelerator, screen: RunConsole) ->
 
 
 def run_once(request: Request, accelerator: Accelerator, screen: RunConsole) -> RunResult:
-    """One run of one seed; returns its result. A run that is already there and finished is not repeated."""
+    """Runs one seed and returns the result. A run that has already finished is not repeated."""
     began = time.time() if request.began is None else request.began
     folder = request.folder
     run = check_run(request)

@@ -1,4 +1,5 @@
-"""Every flag: its type, unit, default and the source of the default. The command line is made from this one class."""
+"""The settings: type, unit, default and source of the default for every flag. The command line is generated from this
+class."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import tyro
 
 from tlnlp.errors import InputError, did_you_mean
 
-# Arithmetic of a network.
+# Floating-point format of the network's computations.
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -20,7 +21,7 @@ def _flag(unit: str, text: str) -> Any:
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run may be told. The same flags in every recipe; each recipe brings its own defaults for some."""
+    """The settings of a run. All recipes have the same flags; a recipe can set other defaults."""
 
     model: Annotated[str, _flag("NAME|FOLDER|HUB_ID", "Checkpoint: bundled name, local folder, or Hub id.")] = "mini"
     data: Annotated[
@@ -181,32 +182,33 @@ class Settings:
 
     @property
     def chooses_on_dev(self) -> bool:
-        """Whether dev rows decide which weights are kept: the result must then be reported on others."""
+        """Whether weights are selected by their dev score: the result must then be reported on other rows."""
         return self.keep == "best" or self.patience is not None
 
     def columns_by_role(self) -> dict[str, str]:
-        """{role: column} from `--columns role=column ...`."""
+        """Returns {role: column} from `--columns role=column ...`."""
         return dict(each.split("=", 1) for each in self.columns)
 
     def truncation_by_role(self) -> dict[str, str]:
-        """{role: "end", "start" or "never"} from `--truncate role=side ...`."""
+        """Returns {role: "end", "start" or "never"} from `--truncate role=side ...`."""
         return dict(each.split("=", 1) for each in self.truncate)
 
 
 @dataclass(frozen=True)
 class UncheckedSettings(Settings):
-    """Settings while a command line is read: tyro would say what is wrong with them in words of its own."""
+    """Settings without validation, for parsing the command line: errors raised inside tyro would be reported in its own
+    format."""
 
     def __post_init__(self) -> None:
-        """Checked when they become `Settings`."""
+        """Does nothing: values are validated when they are converted to `Settings`."""
 
 
-# Fine-tuning on few rows fails for want of updates (Mosbach et al. 2021, sections 5 and 6). Their third remedy, Adam
-# with bias correction, is what runs always.
+# Fine-tuning on few rows fails mainly because of too few updates (Mosbach et al. 2021, sections 5 and 6). Their third
+# remedy, bias correction in Adam, is always on.
 SMALL_DATA: dict[str, Any] = {"epochs": 20, "warmup_fraction": 0.1, "schedule": "linear"}
-# Which part of a text goes where a row is too long.
+# The end from which a text is truncated.
 SIDES = ("end", "start", "never")
-# Flags that say where and how a run is kept, not what it is: they may change when a run is resumed.
+# Flags that decide where and how a run is saved, not its result: they may change when it is resumed.
 NOT_OF_THE_RUN = (
     *("output_dir", "frozen_dir", "resume", "overwrite", "save_every"),
     *("tracker", "push_to", "no_report", "quiet", "seeds", "config"),
@@ -233,7 +235,8 @@ _AT_LEAST = {
     "max_length": 4,
 }
 _ABOVE_ZERO = ("learning_rate", "max_grad_norm", "mask_fraction")
-# Ten: no published fine-tuning of a pre-trained network uses a peak rate above 1; above ten it is a slip of the key.
+# Ten: no published fine-tuning of a pre-trained network uses a peak learning rate above 1; a value above ten is a
+# typing error.
 _AT_MOST = {"learning_rate": 10, "warmup_fraction": 1, "mask_fraction": 0.9, "weight_decay": 1, "seed": 2**31 - 1}
 
 
@@ -305,7 +308,7 @@ def _refuse_contradictions(settings: Settings) -> None:
 
 
 def changed_settings(settings: Settings, defaults: Settings) -> dict[str, Any]:
-    """The settings that differ from `defaults`, without those that only say where a run is kept."""
+    """Returns the settings that differ from `defaults`, without those that do not affect the result."""
     return {
         each.name: getattr(settings, each.name)
         for each in fields(Settings)

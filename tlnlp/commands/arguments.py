@@ -1,4 +1,5 @@
-"""What each subcommand may be asked, one typed class each: its flags, its --help, its completion. No torch in here."""
+"""The arguments of each subcommand as a dataclass, which defines its flags, its --help and its shell completion. This
+module must not import torch."""
 
 from __future__ import annotations
 

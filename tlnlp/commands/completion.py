@@ -1,5 +1,5 @@
-"""`tlnlp completion`: a script by which a shell completes the command. tyro writes it, from the classes that the
-subcommands are read by; the script knows all and asks nobody: it starts neither tlnlp nor torch."""
+"""`tlnlp completion`: prints a script for shell completion. tyro generates it from the argument classes of the
+subcommands. The script is self-contained: it starts neither tlnlp nor torch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tlnlp.experiments.arguments import CompareArguments
 from tlnlp.recipe import load_recipe, recipe_files
 from tlnlp.settings import UncheckedSettings
 
-# What each subcommand is read by; `run` has one of its own for each recipe.
+# The argument class of each subcommand; `run` has one for each recipe.
 ARGUMENTS: dict[str, type] = {
     "recipes": RecipesArguments,
     "predict": PredictArguments,
@@ -42,7 +42,7 @@ ARGUMENTS: dict[str, type] = {
     "matrix": MatrixArguments,
     "completion": CompletionArguments,
 }
-# tyro's functions say nothing of files that are no flag's value. (Its bash function then gives one empty answer.)
+# tyro's functions do not complete positional files. (Its bash function then returns one empty completion.)
 FILES_IN_BASH = """
 _tlnlp() {{
   {function} "$@"
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
 
 
 def script_for(shell: str) -> str:
-    """The script for bash, zsh or fish."""
+    """Returns the script for bash, zsh or fish."""
     written = io.StringIO()
     with contextlib.redirect_stdout(written), contextlib.suppress(SystemExit):
         config = (tyro.conf.FlagCreatePairsOff,)
@@ -77,15 +77,16 @@ def script_for(shell: str) -> str:
 
 
 def _write_flags_once(script: str) -> str:
-    """Most flags are those of every recipe: written out for each, they are more than a command line may hold, by which
-    fish hands them on. A script of another form, by another tyro, stays as it is."""
+    """Deduplicates flags: most are shared by all recipes, and repeated for each they would exceed the maximum length of
+    the command line by which fish passes them on. A script in another format, from another version of tyro, is returned
+    unchanged."""
     flags: dict[str, str] = {}
     shorter = re.sub(r"\{'flags': [^{}]*\}", lambda each: flags.setdefault(each[0], f"FLAGS[{len(flags)}]"), script)
     return shorter.replace("COMPLETION_SPEC = ", f"FLAGS = [{', '.join(flags)}]\nCOMPLETION_SPEC = ", 1)
 
 
 def whole_command() -> Any:
-    """`tlnlp` with all its subcommands as one type, in tyro's terms."""
+    """Returns `tlnlp` with all its subcommands as one type for tyro."""
     recipes = {name: UncheckedSettings(**vars(load_recipe(name).settings())) for name in recipe_files()}
     flags_of_recipe = _one_of(
         Annotated[UncheckedSettings, tyro.conf.subcommand(name, default=default)] for name, default in recipes.items()

@@ -1,4 +1,4 @@
-"""The front door from Python: `tlnlp.train`, `compare`, `fill_mask` and so on do what the commands of that name do."""
+"""The Python API: `tlnlp.train`, `compare`, `fill_mask` and `load`, the equivalents of the commands."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _train(
 
 @contextmanager
 def flags_as_arguments() -> Iterator[None]:
-    """What is refused names arguments as Python has them, and not flags: `max_length`, `resume=True`."""
+    """Rewrites error messages to name Python arguments instead of flags: `max_length`, `resume=True`."""
     try:
         yield
     except InputError as error:
@@ -89,7 +89,8 @@ def flags_as_arguments() -> Iterator[None]:
 
 
 def as_arguments(text: str) -> str:
-    """'raise --max-length' becomes 'raise max_length', '--strategy from_scratch' 'strategy="from_scratch"'."""
+    """Replaces flags by arguments: "raise --max-length" becomes "raise max_length", "--strategy from_scratch" becomes
+    'strategy="from_scratch"'."""
     switches = {each.name for each in fields(Settings) if isinstance(each.default, bool)}
 
     def spell(found: re.Match[str]) -> str:
@@ -97,13 +98,13 @@ def as_arguments(text: str) -> str:
         return f"{name}=True" if name in switches else name
 
     text = re.sub(r"--columns (\w+)=(\w+)", r'columns={"\1": "\2"}', text)
-    # A name with a digit or an underscore is a value; a word may be one of the sentence.
+    # A word with a digit or an underscore is a value; any other may be part of the sentence.
     text = re.sub(r"--([a-z]+) ([a-z]+[\d_]\w*)", r'\1="\2"', text)
     return re.sub(r"(?<![\w-])--([a-z][a-z-]*)", spell, text)
 
 
 def recipe_of(recipe: str | Recipe | Task) -> Recipe:
-    """The recipe that is meant: by its name, as it is, or one around a task."""
+    """Returns a recipe from its name or path, itself, or a new one for a task."""
     if isinstance(recipe, Recipe):
         return recipe
     return Recipe(task=recipe) if isinstance(recipe, Task) else load_recipe(recipe)
@@ -117,10 +118,11 @@ def ask(
     output_dir: str | Path | None,
     **settings: Any,
 ) -> tuple[Settings, Any]:
-    """The settings of a call, and the tables of rows that are in memory.
+    """Returns the settings for the arguments of a call, and the tables of rows in memory (None if `data` is not in
+    memory).
 
     Raises:
-        InputError: a setting that there is not, or a value that cannot be.
+        InputError: an unknown setting, or an invalid value.
     """
     known = {each.name for each in fields(Settings)}
     if unknown := [name for name in settings if name not in known]:
@@ -144,7 +146,7 @@ def ask(
 
 
 def call_text(recipe: Recipe, settings: Settings, in_memory: bool) -> str:
-    """The Python call that repeats a run."""
+    """Returns the Python call that repeats a run."""
     changed = {**recipe.changed(settings)}
     columns = dict(each.split("=", 1) for each in changed.pop("columns", ()))
     data = "data" if in_memory else repr(changed.get("data", settings.data))
@@ -208,7 +210,7 @@ def _compare(
     asked, given = ask(declared, data, columns, None, None, **settings)
     default = Path("runs") / "compare" / f"{declared.task.name}-{Path(asked.data).stem}"
     folder = default if output_dir is None else Path(output_dir)
-    if given is not None:  # the runs have processes of their own
+    if given is not None:  # the runs are separate processes
         asked = replace(asked, data=str(write_tables(given, folder / "rows")))
     flags = [str(recipe), "--output-dir", str(folder), *flags_of(declared, asked)]
     for name, values in grid.items():
@@ -226,7 +228,7 @@ def _compare(
 
 
 def write_tables(tables: Mapping[str, Any], folder: Path) -> Path:
-    """Rows in memory as files, for processes that do not share it."""
+    """Writes rows in memory to files, for other processes. Returns the folder."""
     for split, table in tables.items():
         names = list(table.columns)
         lines = zip(*(table.values(name) for name in names), strict=True)
@@ -246,7 +248,7 @@ def _line(row: Mapping[str, Any], class_names: Mapping[str, Sequence[str] | None
 
 
 def flags_of(recipe: Recipe, settings: Settings) -> list[str]:
-    """The settings that differ from the recipe's own, as a command line has them."""
+    """Returns the settings that differ from the recipe's defaults, as command-line arguments."""
     flags: list[str] = []
     for name, value in recipe.changed(settings).items():
         flag = "--" + name.replace("_", "-")

@@ -1,6 +1,7 @@
-"""What the calls from Python give back: a run, a comparison; their numbers as tables, their curves as figures.
+"""The results of Python calls: a run or a comparison, with tables and figures.
 
-Tables are pandas DataFrames and figures are matplotlib's: a notebook shows both, and both can be worked on."""
+Tables are pandas DataFrames and figures are matplotlib figures; a notebook displays both.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +26,21 @@ from tlnlp.runs.languages import gap_between
 from tlnlp.runs.result import RunResult
 from tlnlp.task import Prediction
 
-# The columns of a table of mistakes that come after the texts.
+# The columns of a table of mistakes after the texts.
 JUDGED = ("label", "prediction", "score")
-# What a table of languages says of each beside its scores.
+# The columns of a table of languages after the scores.
 OF_LANGUAGES = ("majority", "script", "pieces_per_word", "unknown_fraction")
-# What a comparison's table shows of each point of its curves.
+# The columns of a comparison's table, for each point of its curves.
 SHOWN = ("rows", "mean", "low", "high", "scores", "trainable_parameters", "seconds", "peak_mib", "saved_bytes")
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run and what it left in its folder.
+    """A finished run and the files in its folder.
 
     Args:
-        folder: holds `model/`, `predictions.jsonl`, `result.json` and `report.html`.
-        result: the content of `result.json`; docs/result.md says what each field is.
+        folder: contains `model/`, `predictions.jsonl`, `result.json` and `report.html`.
+        result: the content of `result.json`; docs/result.md describes each field.
     """
 
     folder: Path
@@ -47,26 +48,28 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """{metric: value} on the dev rows (on test where dev was used to choose); of several seeds the mean."""
+        """{metric: value} on the dev rows, or on the test rows if dev was used for model selection; the mean over
+        seeds."""
         return dict(self.result.metrics)
 
     @cached_property
     def model(self) -> Predictor:
-        """The trained model, ready to predict; of several seeds that of the first."""
+        """The trained model, for prediction; that of the first seed if there are several."""
         return Predictor(self.result.model_folder)
 
     @cached_property
     def predictions(self) -> list[Prediction]:
-        """A prediction for each of the rows that the metrics are about; of several seeds those of the first."""
+        """The predictions for the evaluated rows; those of the first seed if there are several."""
         file = self.result.model_folder.parent / folders.PREDICTIONS
         lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
         return [Prediction.of(line) for line in lines]
 
     @property
     def mistakes(self) -> pd.DataFrame:
-        """The rows that are most wrong first, twenty at most: a column for each text, `label`, `prediction`, `score`.
+        """The wrong predictions with the largest errors, largest first, at most twenty: a column for each text,
+        `label`, `prediction`, `score`.
 
-        Of tags: `words`, `label` and `prediction`, each a list. Of several seeds those of the first.
+        For tags: `words`, `label` and `prediction`, each a list. If there are several seeds, those of the first.
         """
         rows = [{**each, **each.get("texts", {})} for each in self.result.mistakes]
         names = [name for name in (rows[0] if rows else ()) if name not in ("row", "texts", *JUDGED)]
@@ -74,21 +77,21 @@ class Run:
 
     @property
     def confusion_matrix(self) -> pd.DataFrame:
-        """Rows counted by their label (lines) and the prediction (columns); of tags words.
+        """Number of rows by label (rows of the table) and prediction (columns); number of words, for tags.
 
         Raises:
-            InputError: the predictions are no labels: numbers, texts, sets of labels.
+            InputError: the predictions are not labels, but numbers, texts or sets of labels.
         """
         labels, counts = count_confusions(self.predictions, self.result.task)
         return pd.DataFrame(counts, index=pd.Index(labels, name="label"), columns=pd.Index(labels, name="prediction"))
 
     @property
     def languages(self) -> pd.DataFrame:
-        """A line for each language, that learnt from first: rows, metrics, the gap to that one, the majority
-        baseline, pieces a word; of several seeds means.
+        """One row per language, the source language first: rows, metrics, the gap to the source language, the majority
+        baseline, tokens per word; means over seeds.
 
         Raises:
-            InputError: the run was not asked in other languages.
+            InputError: the run was not evaluated in other languages.
         """
         found = self.result.languages
         if not found:
@@ -104,12 +107,12 @@ class Run:
         )
 
     def plot_learning_curve(self) -> Picture | None:
-        """The train loss of the updates, and the dev score after each epoch: a matplotlib figure. None where nothing
-        was learnt by updates. Of several seeds that of the first."""
+        """Returns a matplotlib figure of the training loss by updates and the dev score after each epoch; None if the
+        model was not trained by updates. If there are several seeds, that of the first."""
         return plot_learning(self.result)
 
     def report(self) -> Report:
-        """Writes the page about the run and returns its file, which a notebook shows."""
+        """Writes the HTML report of the run and returns it; a notebook displays it."""
         save_page([self.folder], self.folder / folders.REPORT)
         return Report(self.folder / folders.REPORT)
 
@@ -120,10 +123,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A finished grid of runs and what it says.
+    """A finished comparison: a grid of runs with verdicts.
 
     Args:
-        folder: holds `compare.json`, `compare.md`, the picture and the runs.
+        folder: contains `compare.json`, `compare.md`, the plot and the runs.
         result: the content of `compare.json`.
     """
 
@@ -132,8 +135,8 @@ class Comparison:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A line for each checkpoint, strategy and number of train rows: mean score, the ends of its 95 % interval, the
-        score of each seed, and what a run costs."""
+        """One row per checkpoint, strategy and number of train rows: the mean score, the bounds of its 95 % confidence
+        interval, the score of each seed, and the cost of a run."""
         return pd.DataFrame([
             {"model": curve["model"], "strategy": curve["strategy"]} | {name: point[name] for name in SHOWN}
             for curve in self.result["curves"]
@@ -142,11 +145,11 @@ class Comparison:
 
     @property
     def verdicts(self) -> list[str]:
-        """What the runs can tell, in sentences."""
+        """The conclusions that the runs support, as sentences."""
         return [sentence for part in self.result["verdicts"].values() for sentence in part]
 
     def plot_learning_curves(self) -> Picture:
-        """Score by train rows, one curve for each strategy or checkpoint: a matplotlib figure."""
+        """Returns a matplotlib figure of the score by number of train rows, one curve per strategy or checkpoint."""
         return curve_plot.plot(self.result, tables.title(self.result))
 
     def __repr__(self) -> str:

@@ -63,13 +63,13 @@ def strata_of(rows: Rows) -> np.ndarray:
 
 @dataclass(frozen=True, order=True)
 class SplitKey:
-    """Which rows of a run: what they are for and, where there can be several of that kind, whose they are.
+    """The key of a split: its purpose and, if there can be several with the same purpose, its name.
 
     Args:
-        kind: "train", "dev" and "test"; "extra": a further split to report on; "target": dev rows of a further
-            language, predicted at the end; "more": train rows of a further language; "few": train rows of a target
+        kind: "train", "dev" and "test"; "extra": a further split to report on; "target": dev rows of another language,
+            predicted at the end of the run; "more": train rows of another language; "few": train rows of a target
             language, of which a few are drawn.
-        name: the name of the extra split, or the language; "" of train, dev and test.
+        name: the name of the extra split, or the language; "" for train, dev and test.
     """
 
     kind: Literal["train", "dev", "test", "extra", "target", "more", "few"]
@@ -77,12 +77,12 @@ class SplitKey:
 
     @property
     def is_trained_on(self) -> bool:
-        """Whether a model learns from these rows."""
+        """Whether the model is trained on these rows."""
         return self.kind in ("train", "more", "few")
 
     @property
     def language(self) -> str | None:
-        """The language in the key; None where it is the task's own."""
+        """The language in the key; None if it is the task's own."""
         return self.name if self.kind in ("target", "more", "few") else None
 
 

@@ -1,4 +1,5 @@
-"""The rows of a run: read, checked, cut and drawn, before any model is loaded."""
+"""Loads the splits of a run: reads and checks the rows, splits off dev rows and draws train rows, before any model is
+loaded."""
 
 from __future__ import annotations
 
@@ -27,21 +28,21 @@ if TYPE_CHECKING:
     from tlnlp.settings import Settings
     from tlnlp.task import Labels, Task
 
-# Share of the train rows that dev is cut from; more of a set that is small by nature, as translated ones are.
+# Fraction of the train rows to split off as dev rows; higher for translated samples, which are small.
 DEV_FRACTION, LANGUAGES_DEV_FRACTION = 0.1, 0.2
 SAMPLES = Path(__file__).parents[1] / "bundled" / "samples"
 
 
 def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | None = None) -> Splits:
-    """The checked rows that a run learns from, chooses on and is reported on.
+    """Returns the checked rows to train on, for model selection, and to evaluate on.
 
-    With `--keep best` the weights are chosen on `dev` and reported on `test`; otherwise `test` is None.
+    With `--keep best`, `dev` is used for model selection and `test` is the reported split; otherwise `test` is None.
 
     Args:
-        given: {split: table} of rows that are in memory, in place of what `--data` names.
+        given: {split: table} of rows in memory, used instead of `--data`.
 
     Raises:
-        InputError: whatever is wrong with the source, the columns, the texts or the answers.
+        InputError: the source, the columns, the texts or the labels are invalid.
     """
     roles = choose_roles(task, settings.columns_by_role())
     languages = choose_languages(task, settings, SAMPLES) if given is None else None
@@ -79,7 +80,7 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
 
 
 def _read_tables(task: Task, settings: Settings, languages: Languages | None) -> dict[SplitKey, Table]:
-    """The tables that there are; test only where weights are chosen."""
+    """Reads the tables that exist; test only if weights are selected on dev."""
     data = task.data if languages is None else data_of(task, languages.source)
     more = {SplitKey("extra", name): split for name, split in data.extra_splits.items()}
     if settings.chooses_on_dev:
@@ -108,7 +109,7 @@ def _read_tables(task: Task, settings: Settings, languages: Languages | None) ->
 
 
 def _pick_tables(task: Task, settings: Settings, given: Mapping[str, Table]) -> dict[SplitKey, Table]:
-    """As `_read_tables`, of tables that are there already."""
+    """Returns the same tables as `_read_tables`, from rows in memory."""
     data = task.data
     names = {TRAIN: [data.train, "train"], DEV: [data.dev, *DEV_NAMES]}
     names |= {SplitKey("extra", name): [split] for name, split in data.extra_splits.items()}
@@ -132,7 +133,7 @@ def _refuse_empty(tables: Mapping[SplitKey, Table]) -> None:
 
 
 def _choose(table: Table, roles: Mapping[str, str], task: Task, settings: Settings, key: SplitKey) -> dict[str, str]:
-    """{role: column} of one split."""
+    """Returns {role: column} for one split."""
     not_needed: tuple[str, ...] = () if key.is_trained_on else (WEIGHT,)
     if key.kind in ("test", "extra"):
         not_needed += ASKED
@@ -141,7 +142,7 @@ def _choose(table: Table, roles: Mapping[str, str], task: Task, settings: Settin
 
 
 def _leave_out_unlabelled(table: Table, columns: Mapping[str, str], task: Task, key: SplitKey) -> Table:
-    """The table without its rows that have no label, where that is how the set is."""
+    """Returns the table without unlabelled rows, if the dataset is declared as partly labelled."""
     if not data_of(task, key.language or task.language).partly_labelled or "label" not in columns:
         return table
     values = table.values(columns["label"])
@@ -157,10 +158,10 @@ def _find_labels(
     tables: Mapping[SplitKey, Table],
     columns: Mapping[SplitKey, Mapping[str, str]],
 ) -> Labels:
-    """The task's labels or, where it names none, those in the data; None where the answer is no label.
+    """Returns the task's labels or, if it declares none, those in the data; None if the task predicts no labels.
 
-    Labels are those of train. Tags are those of all splits: a rare one may stand in dev alone; but not those of further
-    languages, which must not change what is learnt.
+    Labels are taken from train only. Tags are taken from all splits, since a rare one may occur in dev only, except
+    from those of other languages, which must not affect training.
     """
     if "tags" in roles:
         known = [key for key in tables if "tags" in columns[key] and key.kind not in ("target", "few")]
@@ -172,7 +173,7 @@ def _find_labels(
 
 
 def _describe_labels(task: Task, rows: Mapping[SplitKey, Rows], labels: Labels) -> list[str]:
-    """Notes on the labels or tags of all splits, after the check that there is something to learn.
+    """Returns notes on the labels or tags of all splits.
 
     Raises:
         InputError: all train rows have the same label, or all words the same tag.
@@ -215,13 +216,13 @@ def _refuse_one_label(distinct: set[Any], train: Rows, labels: tuple[str, ...]) 
 
 
 def _name_answer(answer: Any, names: tuple[str, ...]) -> str:
-    """An index or a tuple of indices by its names."""
+    """Returns the names for an index or a tuple of indices."""
     indices = answer if isinstance(answer, tuple) else (answer,)
     return ", ".join(names[index] for index in indices) or "without any label"
 
 
 def _cut(rows: dict[SplitKey, Rows], settings: Settings, notes: list[str], fraction: float) -> dict[SplitKey, Rows]:
-    """Adds the splits that the source does not have: dev, and where weights are chosen rows to choose on."""
+    """Adds missing splits: dev, and rows for model selection if weights are selected on dev."""
     if DEV not in rows:
         rows = rows | dict(zip((TRAIN, DEV), _cut_off(rows[TRAIN], settings, FOR_DEV, fraction), strict=True))
         notes.append(f"dev: {len(rows[DEV]):,} rows cut from {rows[TRAIN].origin}, seed {settings.seed}")
@@ -238,7 +239,8 @@ def _cut(rows: dict[SplitKey, Rows], settings: Settings, notes: list[str], fract
 
 
 def _cut_off(rows: Rows, settings: Settings, purpose: int, fraction: float) -> tuple[Rows, Rows]:
-    """The rows that stay, and those that are cut off; the rows of one context together, on one side."""
+    """Splits rows in two: those that remain, and those that are split off. Rows with the same context are not
+    separated."""
     groups = _contexts(rows)
     strata = strata_of(rows)
     least = len(set(groups.tolist())) - 1 if groups is not None else len(strata) - len(set(strata.tolist()))
@@ -255,8 +257,8 @@ def _cut_off(rows: Rows, settings: Settings, purpose: int, fraction: float) -> t
 
 
 def _contexts(rows: Rows) -> np.ndarray | None:
-    """The number of each row's context [rows], or of its first text where most stand in several rows, as premises do;
-    None where rows share nothing."""
+    """Returns the index of each row's context [rows], or of its first text if most of these occur in several rows, as
+    premises do; None if rows share no text."""
     shared = rows.columns.get("context", rows.columns.get("text") if "text_pair" in rows.columns else None)
     if shared is None:
         return None
@@ -280,7 +282,8 @@ def _draw_train(train: Rows, settings: Settings, notes: list[str]) -> Rows:
 
 
 def _fingerprint(rows: dict[SplitKey, Rows]) -> str:
-    """16 hexadecimal digits over the values and label names of all splits, whatever files they came from."""
+    """Returns a digest (16 hexadecimal digits) of the values and label names of all splits, independent of their
+    files."""
     digest = hashlib.sha256()
     for key in sorted(rows):
         part = rows[key]

@@ -1,4 +1,4 @@
-"""Output that nobody reads any more, as in `tlnlp recipes | head -1`."""
+"""A standard output that its reader has closed, as in `tlnlp recipes | head -1`."""
 
 from __future__ import annotations
 
@@ -8,15 +8,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# 128 + SIGPIPE: what a shell says of any command that such a pipe ends.
+# 128 + SIGPIPE: the exit status that a shell reports for a command ended by SIGPIPE.
 STATUS = 141
 
 
 @contextmanager
 def end_quietly() -> Iterator[None]:
-    """Ends the process without a traceback where standard output has been closed by whoever read it. Goes around all
-    that a command does: what is still in Python's buffer is written here, and not as the process ends, where nothing
-    can be caught.
+    """Exits without a traceback if the reader of standard output has closed it. This must wrap the whole command: it
+    flushes Python's buffer, since an error while flushing at exit could not be caught.
 
     Raises:
         SystemExit: with STATUS.
@@ -28,8 +27,8 @@ def end_quietly() -> Iterator[None]:
             sys.stdout.flush()
     except BrokenPipeError:
         if not _is_closed(sys.stdout.fileno()):
-            raise  # of another pipe: to a worker, or to a tracker
-        # Python writes the rest of its buffer as it ends, and would say that it cannot.
+            raise  # from another pipe: to a worker, or to a tracker
+        # Python flushes its buffer at exit, and would report an error.
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
@@ -37,7 +36,7 @@ def end_quietly() -> Iterator[None]:
 
 
 def _is_closed(output: int) -> bool:
-    """Whether nobody reads from the other end."""
+    """Returns whether the other end of the pipe is closed."""
     poll = select.poll()
-    poll.register(output, 0)  # errors are reported unasked
+    poll.register(output, 0)  # errors are always reported
     return bool(poll.poll(0))

@@ -1,4 +1,4 @@
-"""What a notebook shows of a run under way: one bar in one output, rewritten in place. It needs no ipywidgets."""
+"""The progress bar in a notebook: one output that is updated in place. It does not need ipywidgets."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import time
 from html import escape
 from typing import Any
 
-# The bar is sent at most this often: each time it is a message to the browser.
+# Minimum time between two updates: each is a message to the browser.
 REFRESH_SECONDS = 0.5
 
 
 def in_notebook() -> bool:
-    """Whether this is the kernel of a notebook (Jupyter, VS Code, Colab): an IPython that something else displays."""
+    """Returns whether this process is the kernel of a notebook (Jupyter, VS Code, Colab)."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     return getattr(shell, "kernel", None) is not None
@@ -21,11 +21,11 @@ def in_notebook() -> bool:
 class NotebookBar:
     """A progress bar as an output of the cell.
 
-    The output has an id and is replaced, not added to: a notebook that is saved has the bar as it was last.
+    The output has an id and is updated in place: a saved notebook contains the last state of the bar.
 
     Args:
-        total: what there is to be done.
-        unit: of what, "rows".
+        total: number of units to process.
+        unit: name of the unit, such as "rows".
     """
 
     def __init__(self, total: int, unit: str) -> None:
@@ -35,20 +35,20 @@ class NotebookBar:
         self._handle: Any = None
 
     def show(self, done: int, description: str, left: str = "", *, now: bool = False) -> None:
-        """Puts the bar where it has come to.
+        """Updates the bar.
 
         Args:
-            done: of the total.
-            description: what is being done.
-            left: '5 min left'.
-            now: even where it was sent a moment ago.
+            done: number of units processed.
+            description: the current step.
+            left: the remaining time, such as "5 min left".
+            now: whether to update the output even if it was updated a moment ago.
         """
         self._done, self._description, self._left = done, description, left
         if not now and time.monotonic() - self._sent < REFRESH_SECONDS:
             return
         self._sent = time.monotonic()
         if self._handle is None:
-            # A kernel has it already; whoever has no notebook need not have IPython.
+            # Imported already in a kernel; not imported here, so that IPython is not required.
             self._handle = sys.modules["IPython"].display.display(self, display_id=True)
         else:
             self._handle.update(self)

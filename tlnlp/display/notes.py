@@ -1,4 +1,4 @@
-"""Notes of one kind as one line: a run in six languages has each of them six times."""
+"""Condenses similar notes into one line: a run in six languages has each note six times."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import re
 from collections.abc import Sequence
 
 NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?%?")
-# "ORIGIN: what is to be known of it", as data/ and heads/ write their notes.
+# "ORIGIN: text", the format of the notes in data/ and heads/.
 NOTE = re.compile(r"(?P<origin>[^\s:][^:]*): (?P<text>.+)", flags=re.DOTALL)
 
 
 def condense(notes: Sequence[str]) -> list[str]:
-    """Returns the notes with those that differ only in their origin and their numbers joined into one line.
+    """Returns the notes, with those that differ only in origin and numbers joined into one line.
 
-    "de.jsonl: 113 rows (94.2%) truncated to 16 tokens" and the same of two other files become "rows truncated to 16
-    tokens: de.jsonl 113 (94.2%), fr.jsonl 111 (92.5%), ru.jsonl 110 (91.7%)". A line stands where the first of its
-    notes stood.
+    "de.jsonl: 113 rows (94.2%) truncated to 16 tokens" and the same note for two other files become "rows truncated to
+    16 tokens: de.jsonl 113 (94.2%), fr.jsonl 111 (92.5%), ru.jsonl 110 (91.7%)". The joined line replaces the first of
+    its notes.
     """
     groups: dict[str, list[re.Match[str]]] = {}
     for note in notes:

@@ -1,1 +1,1 @@
-"""One run, put together: set-up, trainer, folder, result, model card. Knows no grid of runs."""
+"""One run: preparation, trainer, folder, result, model card. Independent of grids of runs."""

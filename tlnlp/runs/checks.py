@@ -1,4 +1,5 @@
-"""What a run refuses before weights are read: flags, checkpoint or strategy that do not fit task, rows or network."""
+"""Checks before any weights are loaded: flags, checkpoint or strategy that do not fit the task, the rows or the
+network."""
 
 from __future__ import annotations
 
@@ -29,16 +30,16 @@ from tlnlp.transfer.parse_strategy import StrategyChoice
 from tlnlp.transfer.phases import FeatureClassifierConfig
 from tlnlp.transfer.strategies import shallow
 
-# Networks whose first position is that after the padding token's number: RoBERTa's 514 positions hold 512 tokens.
+# Networks whose first position is after the padding token's index: RoBERTa's 514 positions hold 512 tokens.
 COUNTS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "mpnet")
 
 
 @dataclass(frozen=True)
 class CheckedRun:
-    """A run that nothing is known to stand in the way of. No weights have been read.
+    """A run that has passed all checks. No weights have been loaded.
 
     Args:
-        splits: its rows, labels numbered in the checkpoint's order.
+        splits: its rows, with labels in the checkpoint's order.
     """
 
     request: Request
@@ -47,7 +48,7 @@ class CheckedRun:
 
     @cached_property
     def identity(self) -> str:
-        """Digest of all that decides the result: the same identity, the same weights."""
+        """Digest of everything that determines the result: runs with the same identity produce the same weights."""
         request = self.request
         return identity_of(
             request.recipe.task.name, request.settings, self.splits.fingerprint, self.checkpoint.fingerprint
@@ -55,10 +56,10 @@ class CheckedRun:
 
 
 def check_run(request: Request) -> CheckedRun:
-    """Reads the rows, where they have not been read, and the checkpoint's configuration.
+    """Reads the rows, if they have not been read, and the checkpoint's configuration, and checks that they fit.
 
     Raises:
-        InputError: whatever is wrong with the rows, the flags, the checkpoint, or any of them beside the others.
+        InputError: the rows, the flags or the checkpoint are invalid or do not fit each other.
     """
     task = request.recipe.task
     check_metrics(task)
@@ -69,13 +70,13 @@ def check_run(request: Request) -> CheckedRun:
 
 
 def check_checkpoint(recipe: Recipe, settings: Settings, strategy: StrategyChoice, train: Rows) -> Checkpoint:
-    """The checkpoint that `--model` names, after all checks that need no weights.
+    """Returns the checkpoint for `--model`, after all checks that need no weights.
 
     Args:
-        train: the rows to learn from: their roles and labels are what flags and checkpoint must fit.
+        train: the train rows, whose roles and labels the flags and the checkpoint must fit.
 
     Raises:
-        InputError: what does not fit, in words.
+        InputError: the checkpoint, the flags or the strategy do not fit the task.
     """
     task, head, labels = recipe.task, recipe.task.head, train.labels or ()
     _refuse_unused_flags(task, settings, train)
@@ -131,7 +132,8 @@ def _refuse_adapter_of_new(strategy: StrategyChoice) -> None:
 
 
 def _check_shallow(task: Task, settings: Settings, strategy: StrategyChoice) -> None:
-    """Refuses `--strategy shallow` for tasks without such a classifier, and with flags that it would ignore."""
+    """Raises an error for `--strategy shallow` on tasks without such a classifier, or with flags that it would
+    ignore."""
     options = strategy.all_options
     if head_name(task) not in (*OF_ROWS, *OF_WORDS) or "endings" in task.columns.by_role():
         raise InputError(
@@ -166,7 +168,8 @@ def _check_shallow(task: Task, settings: Settings, strategy: StrategyChoice) -> 
 
 
 def _check_architecture(config: Any, head: Head, settings: Settings) -> None:
-    """Refuses a network that has no such head, or that reads in another direction than the head needs."""
+    """Raises an error for a network that has no such head, or that is bidirectional although the head needs a causal
+    one."""
     if type(config) not in getattr(transformers, head.auto_class)._model_mapping:
         raise InputError(
             expected=f"a checkpoint that {head.auto_class} supports",
@@ -191,15 +194,15 @@ def _check_architecture(config: Any, head: Head, settings: Settings) -> None:
 
 
 def check_length(config: Any, max_length: int, model: str, *, added: int = 0, strategy: str = "") -> None:
-    """Refuses rows that are longer than the network has positions for.
+    """Raises an error if rows may be longer than the network has positions for.
 
     Args:
         max_length: in tokens.
-        model: what `--model` says.
+        model: the value of `--model`.
         added: positions that a prompt or a prefix of `strategy` takes.
 
     Raises:
-        InputError: `--max-length` is above what the checkpoint can read.
+        InputError: `--max-length` is above what the checkpoint supports.
     """
     positions = getattr(config, "max_position_embeddings", None)
     if positions is None:
@@ -217,12 +220,12 @@ def check_length(config: Any, max_length: int, model: str, *, added: int = 0, st
 
 
 def _check_strategy(config: Any, head: Head, settings: Settings, strategy: StrategyChoice) -> None:
-    """Refuses what the strategy cannot do with such a network, whose weights are not read for it."""
+    """Raises an error if the strategy cannot be used with this network. No weights are loaded."""
     with torch.device("meta"):
         network = getattr(transformers, head.auto_class).from_config(config)
         try:
             groups = layer_groups(network)
-        except RuntimeError:  # torch's, where a network needs numbers to run: it is tried once it is loaded
+        except RuntimeError:  # from torch, if the network needs real values: it is checked after loading
             return
     first = strategy.plan(groups, settings)[0]
     if first.adapter is not None:
@@ -234,7 +237,7 @@ def _check_strategy(config: Any, head: Head, settings: Settings, strategy: Strat
 
 
 def _check_pooling(config: Any, fit: FeatureClassifierConfig) -> None:
-    """Refuses to read the first token where it sees no other."""
+    """Raises an error for pooling the first token of a causal network, where it attends to no other token."""
     both_ways = type(config) in transformers.AutoModelForMaskedLM._model_mapping
     if fit.pooling == "first" and not both_ways and type(config) in transformers.AutoModelForCausalLM._model_mapping:
         raise InputError(
@@ -245,10 +248,11 @@ def _check_pooling(config: Any, fit: FeatureClassifierConfig) -> None:
 
 
 def _match_labels(config: Any, head: Head, labels: Sequence[str], model: str) -> tuple[str, ...]:
-    """The label order to work in: the checkpoint's own where it already has a head for these names.
+    """Returns the labels in the order to use: the checkpoint's own if its head was trained on labels with these names.
 
-    A checkpoint that was fine-tuned for such a head knows its labels by name. The same names in another order are
-    taken over (the rows' labels follow); other names are refused, since a head would predict the wrong names.
+    A checkpoint that was fine-tuned with such a head has label names. If the names are the same in another order, its
+    order is used (the label indices of the rows are changed); other names raise an error, since the head would predict
+    the wrong names.
     """
     trained = any(kind.endswith(head.auto_class.removeprefix("AutoModel")) for kind in config.architectures or [])
     if not trained or not labels:
@@ -264,7 +268,7 @@ def _match_labels(config: Any, head: Head, labels: Sequence[str], model: str) ->
 
 
 def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:
-    """The splits with their label numbers in the order of `labels`, which a checkpoint may have set."""
+    """Returns the splits with their label indices in the order of `labels`, which the checkpoint may determine."""
     if labels == (splits.train.labels or ()):
         return splits
     note = f"labels in the checkpoint's order: {', '.join(labels)}"

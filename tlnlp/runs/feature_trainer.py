@@ -1,4 +1,5 @@
-"""A run without updates: the frozen network reads each train row once, then a classifier is fitted to what it read."""
+"""A run without updates: the frozen network computes the features of each train row once, and a classifier is fitted to
+them."""
 
 from __future__ import annotations
 
@@ -22,13 +23,16 @@ from tlnlp.training.plan import cut, shard_micro_batches
 from tlnlp.training.signals import stop_requests
 from tlnlp.transfer.linear_probe import Classifier, Kind, fit_classifier
 
-# Lines that processes exchange at once: what a GPU must hold of them.
+# Number of feature vectors that processes exchange at once: a GPU must hold all of them.
 LINES_AT_ONCE = 10_000
 
 
 class FeatureTrainer:
-    """A run of strategy `shallow` under way, set about at the time `began`, in seconds of `time.time()`. It is short:
-    nothing is kept until it ends, and a resume begins anew."""
+    """Trains with strategy `shallow`. Such a run is short: it writes no checkpoints, and a resumed run starts again.
+
+    Args:
+        began: when the run was started, in seconds of `time.time()`.
+    """
 
     def __init__(self, work: PreparedRun, screen: RunConsole, began: float) -> None:
         self.began = began
@@ -38,10 +42,11 @@ class FeatureTrainer:
         self.record = TrainingLog()
 
     def learn(self) -> tuple[TrainingLog, list[Prediction], dict[str, list[Prediction]]]:
-        """Fits, and answers the reported rows: what was noted, the answers, and those to `PreparedRun.extra_splits`.
+        """Fits the classifier and predicts the rows to report on. Returns the log, the predictions, and those for
+        `PreparedRun.extra_splits`.
 
         Raises:
-            Interrupted: it was asked to stop.
+            Interrupted: the run was stopped.
         """
         work, record = self.work, self.record
         record.startup_seconds = time.time() - self.began
@@ -51,7 +56,7 @@ class FeatureTrainer:
             began = time.perf_counter()
             features, targets, weights = self._read_train_rows(bar)
             bar.say("fitting")
-            # On one process: the others take over its numbers, and need no solver to agree to the last bit.
+            # Fitted on one process and broadcast, so that solvers need not agree to the last bit.
             classifier = run_on_main(self.accelerator, lambda: self._fit(features, targets, weights))
             self._take(classifier)
             record.train_seconds = time.perf_counter() - began
@@ -63,9 +68,10 @@ class FeatureTrainer:
             return record, answers, extra_splits
 
     def _read_train_rows(self, bar: ProgressBar) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One line for each row, of tags for each word: features [lines, layers, width], targets, weights [lines].
+        """Returns features [lines, layers, width], targets, and weights [lines], with one line per row; for tags, one
+        per word.
 
-        The cut into micro-batches does not depend on the number of processes; each computes its share of them.
+        The split into micro-batches does not depend on the number of processes; each process computes a share of them.
         """
         encoded, (targets, first_lines) = self.training.encoded, _lines(self.training.encoded)
         self.reader.eval()
@@ -93,8 +99,8 @@ class FeatureTrainer:
         return features, targets, np.ones(len(targets)) if scored else encoded.counts
 
     def _read(self, items: np.ndarray) -> np.ndarray:
-        """The features of `items`, line by line: of tags those of words' first pieces; where an item is several
-        sequences (both orders of a pair), their mean."""
+        """Returns the features of `items` in order: for tags, those of the first token of each word; if an item has
+        several sequences (both orders of a pair), their mean."""
         training = self.training
         batch = training.head.collate(training.encoded, items, training.tokenizer, np.random.default_rng(0))
         batch = {name: value.to(self.accelerator.device) for name, value in batch.items()}
@@ -116,7 +122,7 @@ class FeatureTrainer:
         record.places = sum(self.training.slots(each) for each in lengths)
 
     def _add_up(self, lines: np.ndarray) -> None:
-        """What the processes have found, on all of them: each line is zero on all but one."""
+        """Sums the features over processes, in place: each line is zero on all processes but one."""
         if self.accelerator.num_processes == 1:
             return
         for some in torch.from_numpy(lines).split(LINES_AT_ONCE):
@@ -151,7 +157,7 @@ class FeatureTrainer:
 
 
 def _lines(encoded: EncodedDataset) -> tuple[np.ndarray, np.ndarray]:
-    """What is to be learnt, line by line, and [items + 1] the first line of each item."""
+    """Returns the target of each line, and the index of each item's first line [items + 1]."""
     targets = encoded.targets
     assert targets is not None  # train rows have labels
     if isinstance(targets, Ragged):

@@ -1,4 +1,4 @@
-"""The folder of a run: one run in one folder, one process group at a time, told apart by what the run is."""
+"""The folder of a run: one run per folder, used by one process group at a time, identified by a digest of the run."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from tlnlp.training.files import LOCK, room_wanted, write_json
 
 RUN, RESULT, CHECKPOINTS, MODEL, PREDICTIONS = "run.json", "result.json", "checkpoints", "model", "predictions.jsonl"
 BEST = "best"  # in CHECKPOINTS
-FROZEN = "frozen"  # what frozen layers answered
-LANGUAGES = "languages"  # predictions in languages that were not learnt from: de.jsonl and so on
+FROZEN = "frozen"  # the outputs of frozen layers
+LANGUAGES = "languages"  # predictions in the target languages: de.jsonl and so on
 REPORT = "report.html"
-# What a run may have left in its folder; anything else is somebody's own file and is never deleted.
+# The files that a run may write to its folder; any other file belongs to the user and is never deleted.
 OWN_FILES = {RUN, RESULT, CHECKPOINTS, MODEL, PREDICTIONS, LANGUAGES, REPORT, LOCK, "tokenizer", "tracker", FROZEN}
 
 
 def identity_of(task: str, settings: Settings, data: str, model: str) -> str:
-    """Digest of all that decides a run's result: the same identity, the same weights."""
+    """Returns a digest of everything that determines a run's result: runs with the same identity produce the same
+    weights."""
     of_the_run = {name: value for name, value in asdict(settings).items() if name not in NOT_OF_THE_RUN}
     text = json.dumps([task, of_the_run, data, model], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def open_folder(folder: Path, identity: str, settings: Settings) -> dict[str, Any] | None:
-    """Makes `folder` this run's; returns the run's result where it is there and finished.
+    """Claims `folder` for this run. Returns the run's result if it has already finished.
 
     Raises:
-        InputError: it holds another run, an unfinished one without `--resume`, or files that no run wrote.
+        InputError: the folder contains another run, an unfinished one without `--resume`, or files that no run wrote.
     """
     present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    # Without the note of whose folder it is, nothing in it was left by a run, whatever its name.
+    # Without the file that identifies the run, no other file was written by a run, whatever its name.
     own = OWN_FILES if RUN in present else {LOCK}
     foreign = sorted(name for name in present - own if not name.startswith(".writing-"))
     if foreign:
@@ -70,8 +71,8 @@ def open_folder(folder: Path, identity: str, settings: Settings) -> dict[str, An
 
 
 def empty_folder(folder: Path) -> None:
-    """Deletes what a run left in `folder`, and nothing else."""
-    # Whose folder it is goes last: until then it can be emptied again.
+    """Deletes the files of a run in `folder`, and nothing else."""
+    # The file that identifies the run is deleted last: if interrupted, the folder can be emptied again.
     for name in sorted(OWN_FILES - {LOCK}, key=RUN.__eq__):
         path = folder / name
         if path.is_dir():
@@ -81,12 +82,12 @@ def empty_folder(folder: Path) -> None:
 
 
 def drop_checkpoints(folder: Path) -> None:
-    """Removes what only a resume would need: the run is finished."""
+    """Deletes the checkpoints: the run has finished."""
     shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
 def plain(settings: Settings) -> dict[str, Any]:
-    """Settings as JSON has them."""
+    """Returns the settings as JSON values."""
     return json.loads(json.dumps(asdict(settings), default=str))
 
 

@@ -1,6 +1,6 @@
-"""Zero-shot cross-lingual transfer: how good the predictions are in languages that were not learnt from.
+"""Zero-shot cross-lingual transfer: evaluation in languages that the model was not trained on.
 
-Targets are answered once nothing is left to be chosen: no weight and no choice of a checkpoint depends on them.
+Target languages are predicted at the end of the run: neither training nor model selection depends on them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tlnlp.evaluation.uncertainty import estimate_over, noise_of, row_variance
 from tlnlp.runs.setup import PreparedRun
 from tlnlp.task import Prediction
 
-# Texts looked at for script and pieces.
+# Number of texts from which script and tokenizer statistics are computed.
 SOME_ROWS = 2_000
 TOKEN_FACTS = ("pieces_per_word", "unknown_fraction", "long_fraction")
 
@@ -29,11 +29,11 @@ Predictions = list[Prediction]
 
 
 def predict_languages(work: PreparedRun, screen: RunConsole) -> dict[str, Predictions]:
-    """{language: an answer to each of its rows}, from the network as it will be saved."""
+    """Returns {language: predictions for its rows}, from the network as it will be saved."""
     if not work.target_languages:
         return {}
     if work.compact is not None:
-        work.compact.restore()  # the table was cut to pieces of the rows learnt from and chosen on
+        work.compact.restore()  # it had been pruned to the tokens of the train and dev rows
     training, found = work.training, {}
     with screen.bar(sum(len(encoded) for encoded, _ in work.target_languages.values()), 0) as bar:
         for language, (encoded, rows) in work.target_languages.items():
@@ -51,12 +51,12 @@ def describe_languages(
     further: Mapping[str, Predictions],
     history: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any] | None:
-    """{source, targets}: for each language its scores, what they vary by, and how the tokenizer copes with it.
+    """Returns {source, targets}: for each language its scores, their variance, and statistics of its tokenisation.
 
     Args:
-        predictions: to the reported rows, in the language learnt from.
-        further: to those of the other languages.
-        history: of the run; with `--show-oracle` it has each language's score after each epoch.
+        predictions: for the reported rows, in the source language.
+        further: for the rows of the other languages.
+        history: of the run; with `--show-oracle` it contains each language's score after each epoch.
     """
     if not work.target_languages:
         return None
@@ -98,15 +98,15 @@ def _describe(work: PreparedRun, language: str, predictions: Predictions, rows: 
 
 
 def describe_text(rows: Rows, tokenizer: Any, max_length: int) -> dict[str, Any]:
-    """Script, pieces a word (subword fertility: Rust et al. 2021, section 3.1), shares of unknown pieces and of rows
-    that are longer than fits, over the first `SOME_ROWS` rows."""
+    """Returns the script, tokens per word (subword fertility: Rust et al. 2021, section 3.1), and the fractions of
+    unknown tokens and of rows above the maximum length, for the first `SOME_ROWS` rows."""
     texts = [text_of(rows, row) for row in range(min(SOME_ROWS, len(rows)))]
     tokens = describe_tokens(texts, tokenizer, max_length)
     return {"script": find_script(texts)} | {name: tokens[name] for name in TOKEN_FACTS}
 
 
 def find_script(texts: Sequence[str]) -> str:
-    """The script that most letters are of, by its name in Unicode: "Latin", "Cyrillic", "Arabic", "Cjk"."""
+    """Returns the script of most letters, by its name in Unicode: "Latin", "Cyrillic", "Arabic", "Cjk"."""
     letters = Counter(character for text in texts for character in text if character.isalpha())
     scripts: Counter[str] = Counter()
     for letter, count in letters.items():
@@ -115,7 +115,7 @@ def find_script(texts: Sequence[str]) -> str:
 
 
 def _find_oracle(target: Mapping[str, Any], history: Sequence[Mapping[str, Any]], *, lower: bool) -> dict[str, Any]:
-    """The epoch that a choice by this language's own rows would have kept, and its score."""
+    """Returns the epoch that model selection on this language's own rows would have chosen, and its score."""
     scores = {entry["epoch"]: entry["languages"][target["language"]] for entry in history if "languages" in entry}
     if not scores:
         return {}
@@ -124,7 +124,7 @@ def _find_oracle(target: Mapping[str, Any], history: Sequence[Mapping[str, Any]]
 
 
 def join_languages(described: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The languages of several seeds' results in one: means, with all scores beside them."""
+    """Joins the languages of several seeds' results: means, with the score of each seed."""
     return {
         "metric": described[0]["metric"],
         "source": _join([each["source"] for each in described]),
@@ -152,14 +152,15 @@ def _join(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def score_of(part: Mapping[str, Any]) -> Estimate:
-    """A language's score with what it varies by: rows, and seeds where there are several."""
+    """Returns a language's score with its variance over rows and, if there are several, seeds."""
     values = part.get("scores", [next(iter(part["metrics"].values()))])
     return estimate_over(values, part["rows"], part["row_variance"])
 
 
 def gap_between(source: Mapping[str, Any], target: Mapping[str, Any]) -> Estimate:
-    """The transfer gap (Hu et al. 2020, section 5): by how much the score in the source language is higher. Its rows
-    are taken to be others than the target's, although translated ones vary together: rather too wide an interval."""
+    """Returns the transfer gap (Hu et al. 2020, section 5): the score in the source language minus that in the target
+    language. Rows of the two are treated as independent although translations vary together, so the interval is rather
+    too wide."""
     ours, theirs = score_of(source), score_of(target)
     pairs = zip(source.get("scores", [ours.value]), target.get("scores", [theirs.value]), strict=True)
     rows = min(source["rows"], target["rows"])
@@ -167,7 +168,8 @@ def gap_between(source: Mapping[str, Any], target: Mapping[str, Any]) -> Estimat
 
 
 def over_majority(part: Mapping[str, Any]) -> Estimate | None:
-    """By how much a language is answered better than by always giving what train rows have most often."""
+    """Returns the gain in a language over the majority baseline, which always predicts the most frequent label of the
+    train rows."""
     over = part["over_majority"]
     return (
         None if over is None else estimate_over(over.get("values", [over["value"]]), part["rows"], over["row_variance"])
@@ -175,13 +177,14 @@ def over_majority(part: Mapping[str, Any]) -> Estimate | None:
 
 
 def is_above_chance(part: Mapping[str, Any]) -> bool | None:
-    """Whether the score is above that of the most frequent answer by more than seeds and rows make it vary (95 %)."""
+    """Returns whether the score is above the majority baseline by more than its variation over seeds and rows (95
+    %)."""
     over = over_majority(part)
     return None if over is None else over.interval()[0] > 0
 
 
 def table_of(languages: Mapping[str, Any]) -> list[list[str]]:
-    """The languages as people read them, a header first; the source stands on top."""
+    """Returns the languages as a table for display: a header, the source language, and the targets."""
     source, targets = languages["source"], languages["targets"]
     shows_oracle = any("oracle" in each for each in targets)
     header = ["", "rows", languages["metric"], "±", "gap", "chance", "script", "pieces", "unknown", "long"]
@@ -208,7 +211,7 @@ def table_of(languages: Mapping[str, Any]) -> list[list[str]]:
 
 
 def remarks_on(languages: Mapping[str, Any]) -> list[str]:
-    """What the table does not say by itself."""
+    """Returns remarks that explain the table."""
     remarks = []
     lost = [each["language"] for each in languages["targets"] if is_above_chance(each) is False]
     if lost:

@@ -1,4 +1,4 @@
-"""The model card: all of it from the run's record, in the Hub's form."""
+"""The model card, generated from the run's result in the Hub's format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tlnlp.runs.languages import remarks_on, table_of
 from tlnlp.runs.result import RunResult
 from tlnlp.task import Task
 
-# What the Hub calls each kind of network.
+# The Hub's pipeline tag for each auto class.
 PIPELINES = {
     "AutoModelForSequenceClassification": "text-classification",
     "AutoModelForTokenClassification": "token-classification",
@@ -26,7 +26,7 @@ FINDINGS_SHOWN = 5
 
 
 def write_card(result: RunResult, task: Task, labels: Sequence[str]) -> str:
-    """The model card."""
+    """Returns the model card."""
     settings = result.settings
     return f"""---
 {_metadata(result, task)}
@@ -58,7 +58,7 @@ Versions: {", ".join(f"{name} {number}" for name, number in result.versions.item
 
 
 def _metadata(result: RunResult, task: Task) -> str:
-    """What the Hub reads: sorted into lists there, with the scores beside other models'."""
+    """Returns the metadata in the card's header, by which the Hub lists the model, with its evaluation results."""
     kind = PIPELINES[task.head.auto_class]
     is_on_hub = "/" in result.model and not Path(result.model).exists()
     data = task.data.hub if result.data == "hub" and task.data.hub else None
@@ -128,7 +128,7 @@ def _facts(result: RunResult, labels: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _limits(result: RunResult) -> list[str]:
-    """What a reader should know before trusting the numbers."""
+    """Returns what a reader should know before trusting the scores."""
     said = []
     name = result.headline[0]
     if (estimate := result.estimate()) is not None:
@@ -157,7 +157,7 @@ def _cost(result: RunResult) -> str:
 
 
 def _languages(result: RunResult) -> str:
-    """The table of languages, where there are several."""
+    """Returns the table of languages, if there are several."""
     if not result.languages:
         return ""
     header, *lines = table_of(result.languages)
@@ -173,7 +173,7 @@ def _table(lines: Sequence[Sequence[str]], header: Sequence[str] = ("", ""), *, 
 
 
 def _cell(text: str) -> str:
-    """A bar within a cell would end it."""
+    """Escapes vertical bars, which would end the cell."""
     return str(text).replace("|", "\\|").replace("\n", " ")
 
 

@@ -1,4 +1,4 @@
-"""A finished run is described and written: model, predictions, result."""
+"""Describes a finished run and writes its model, predictions and result."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def describe(
     extra_splits: Mapping[str, list[Prediction]],
     further: Mapping[str, list[Prediction]],
 ) -> RunResult:
-    """The result of a run.
+    """Returns the result of a run.
 
     Args:
-        predictions: for the rows that the result is about.
-        extra_splits, further: for further splits, and for rows in further languages, by name.
+        predictions: for the rows to report on.
+        extra_splits, further: for the extra splits, and for the rows in other languages, by name.
     """
     training, task, settings, run = work.training, work.training.task, work.training.settings, work.run
     rows, published, folder = work.eval_rows, run.request.recipe.published, run.request.folder
@@ -108,7 +108,7 @@ def describe(
 
 
 def learning_weights(groups: Sequence[Group], phases: Sequence[Phase]) -> int:
-    """Weights that learn in any of the phases."""
+    """Returns the number of weights that are trained in any of the phases."""
     whole = {name for phase in phases for name in phase.learning_rates if name not in phase.only_biases}
     whole |= {CLASSIFIER for phase in phases if phase.fit}
     biases = {name for phase in phases for name in phase.only_biases} - whole
@@ -116,21 +116,22 @@ def learning_weights(groups: Sequence[Group], phases: Sequence[Phase]) -> int:
 
 
 def _is_one_answer(predictions: list[Prediction]) -> bool:
-    """Whether the same is said to all rows; of tags and several labels: whether only one ever occurs."""
+    """Returns whether all predictions are the same; for tags and sets of labels, whether only one tag or label is
+    predicted."""
     said = [each.prediction for each in predictions]
     each = [part for whole in said for part in whole] if isinstance(said[0], list) else said
     return len(set(each)) <= 1
 
 
 def _peak_mib() -> float:
-    """The most memory that this process has held, of the CPU's, in MiB."""
+    """Returns the peak CPU memory of this process, in MiB."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (2**20 if sys.platform == "darwin" else 2**10)  # macOS counts bytes, Linux KiB
+    return most / (2**20 if sys.platform == "darwin" else 2**10)  # bytes on macOS, KiB on Linux
 
 
 def _tune_threshold(task: Task, predictions: list[Prediction], rows: Rows) -> dict[str, float] | None:
-    """Of questions that may have no answer: above which odds "there is none" is best on the dev rows. `predict` uses
-    it; the metrics reported do not, since it was found on the very rows that they are reported on."""
+    """Returns, for tasks with unanswerable questions, the threshold of the no-answer odds that is best on the dev rows.
+    `predict` applies it; the reported metrics do not, since it was tuned on the rows that they are reported on."""
     if not task.unanswerable:
         return None
     threshold, f1, exact = tune_threshold(predictions, rows, score_answer_or_none)
@@ -138,14 +139,14 @@ def _tune_threshold(task: Task, predictions: list[Prediction], rows: Rows) -> di
 
 
 def _rate(group: Group, phase: Phase) -> float | str | None:
-    """The peak rate at which a group learns; "fitted" of a classifier without updates; None: frozen."""
+    """Returns the peak learning rate of a group; "fitted" for a classifier without updates; None if it is frozen."""
     if phase.fit is not None and group.name == CLASSIFIER:
         return "fitted"
     return phase.learning_rates.get(group.name)
 
 
 def _vary(task: Task, score: float, predictions: list[Prediction], rows: Rows) -> float | None:
-    """The variance of the first metric over rows; None of plain text, whose sequences are no rows."""
+    """Returns the variance of the first metric over rows; None for plain text, whose sequences are not rows."""
     if len(predictions) != len(rows):
         return None
     return row_variance(task, score, noise_of(task, task.head.metric_inputs(predictions, rows, task), rows), rows)
@@ -162,8 +163,8 @@ def write(
     predictions: list[Prediction],
     further: Mapping[str, list[Prediction]],
 ) -> RunResult:
-    """Writes model, predictions and result, in this order: a result says that all else is there and was read back.
-    Returns the result with the model's size."""
+    """Writes model, predictions and result, in this order: if the result exists, everything else has been written and
+    the saved model has been verified. Returns the result with the model's size."""
     training, folder = work.training, work.run.request.folder
     if work.compact is not None:
         work.compact.restore()

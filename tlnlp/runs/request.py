@@ -1,4 +1,4 @@
-"""What a run was asked for: a recipe, its settings, the strategy that they name, and where all of it came from."""
+"""A request for a run: a recipe, its settings, the strategy, the output folder and the command."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from tlnlp.transfer.parse_strategy import StrategyChoice, find_strategy
 
 @dataclass(frozen=True)
 class Request:
-    """A run, or one for each seed, before anything but rows has been looked at.
+    """A run, or one for each seed, before anything but the rows has been read.
 
     Args:
-        strategy: what `settings.strategy` names, with its options.
-        folder: where the run goes.
-        command: the command line or the Python call that repeats it.
-        began: when it was asked for, in seconds of `time.time()`; None: when it starts.
-        tables: {split: table} of rows in memory, in place of `--data`.
-        splits: the rows, where they have been read already.
+        strategy: the strategy in `settings.strategy`, with its options.
+        folder: the output folder.
+        command: the command line or the Python call that repeats the run.
+        began: when it was requested, in seconds of `time.time()`; if None, the time when it starts.
+        tables: {split: table} of rows in memory, used instead of `--data`.
+        splits: the rows, if they have already been read.
     """
 
     recipe: Recipe
@@ -41,16 +41,16 @@ class Request:
 
     @classmethod
     def of(cls, recipe: Recipe, settings: Settings, command: str = "", began: float | None = None) -> Request:
-        """The request for a recipe with these settings.
+        """Returns the request for a recipe with these settings.
 
         Raises:
-            InputError: `--strategy` names none, or has options that it does not know.
+            InputError: `--strategy` is unknown, or has unknown options.
         """
         folder = settings.output_dir or default_folder(recipe, settings)
         return cls(recipe, settings, find_strategy(settings.strategy), folder, command, began)
 
     def of_seed(self, seed: int) -> Request:
-        """One of the runs of `--seeds`, in a folder of its own; cached activations are the same for all of them."""
+        """Returns the request for one of `--seeds`, in a subfolder; cached activations are shared by all seeds."""
         frozen = self.settings.frozen_dir or self.folder / FROZEN
         is_first = seed == 0
         return replace(
@@ -63,20 +63,20 @@ class Request:
 
 
 def this_command() -> str:
-    """The command that started this process, as a person would type it."""
+    """Returns the command that started this process, as typed in a shell."""
     return _command(sys.argv[1:])
 
 
 def resume_command() -> str:
-    """The command that resumes what this process was doing."""
-    # What was to be overwritten is gone by now; what there is, is to be gone on with.
+    """Returns the command that resumes the run of this process."""
+    # --overwrite has already taken effect; the new run must not be deleted.
     return _command([*(flag for flag in sys.argv[1:] if flag not in ("--overwrite", "--resume")), "--resume"])
 
 
 def _command(arguments: Sequence[str]) -> str:
     processes = os.environ.get("WORLD_SIZE", "1")
     start = ["python"]
-    if "ACCELERATE_MIXED_PRECISION" in os.environ:  # what `accelerate launch` sets in any case
+    if "ACCELERATE_MIXED_PRECISION" in os.environ:  # always set by `accelerate launch`
         start = ["accelerate", "launch", *(["--num_processes", processes] if processes != "1" else [])]
     elif processes != "1":
         start = ["torchrun", "--nproc_per_node", processes]
@@ -89,7 +89,8 @@ def _command(arguments: Sequence[str]) -> str:
 
 
 def default_folder(recipe: Recipe, settings: Settings) -> Path:
-    """runs/TASK/NAME, where the name says model, data, strategy and every flag that differs from the recipe's own."""
+    """Returns runs/TASK/NAME, where NAME contains the model, the data, the strategy and every flag that differs from
+    the recipe's defaults."""
     changed = recipe.changed(settings)
     for known in ("model", "data", "strategy", "columns"):
         changed.pop(known, None)

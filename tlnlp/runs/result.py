@@ -1,4 +1,4 @@
-"""The result of a run: what `result.json` holds, key by key (docs/result.md)."""
+"""The result of a run: the content of `result.json` (docs/result.md describes each key)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tlnlp.runs.languages import join_languages
 from tlnlp.runs.versions import versions_of
 from tlnlp.settings import NOT_OF_THE_RUN
 
-# What a result of several seeds says of each.
+# The fields that the result of several seeds contains for each seed.
 OF_EACH_SEED = (
     "seed", "metrics", "extra_splits", "languages", "seconds", "rows_per_second", "is_constant", "output",
 )  # fmt: skip
@@ -25,9 +25,9 @@ OF_EACH_SEED = (
 
 @dataclass(frozen=True)
 class RunResult:
-    """The result of a run or, with `runs`, of one for each of several seeds. docs/result.md says what each field is.
+    """The result of a run or, with `runs`, of one run for each of several seeds. docs/result.md describes each field.
 
-    Units are in the names or, of times, seconds.
+    Units are in the names; times are in seconds.
     """
 
     task: str
@@ -79,10 +79,10 @@ class RunResult:
 
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> RunResult:
-        """From the content of a `result.json`.
+        """Returns the result from the content of a `result.json`.
 
         Raises:
-            InputError: it lacks something, as that of an older version may.
+            InputError: a field is missing, as may be the case for older versions.
         """
         try:
             return cls(**{each.name: content[each.name] for each in fields(cls) if each.name in content})
@@ -94,24 +94,24 @@ class RunResult:
             ) from error
 
     def as_json(self) -> dict[str, Any]:
-        """What `result.json` holds; what only several seeds have is left out of one."""
+        """Returns the content of `result.json`; the fields for several seeds are omitted if there is one."""
         several = () if self.runs is not None else ("runs", "spread", "degenerate")
         return {name: value for name, value in asdict(self).items() if name not in several}
 
     @property
     def headline(self) -> tuple[str, float]:
-        """The first metric: its name and its value."""
+        """The name and the value of the first metric."""
         return next(iter(self.metrics.items()))
 
     @property
     def model_folder(self) -> Path:
-        """The folder of the saved model; of several seeds that of the first."""
+        """The folder of the saved model; that of the first seed if there are several."""
         seed = f"seed{self.seed[0]}" if isinstance(self.seed, list) else ""
         return Path(self.output) / seed / folders.MODEL
 
     def estimate(self) -> Estimate | None:
-        """The first metric, over the seeds where there are several, with what it varies by; None where that is not
-        known."""
+        """Returns the first metric, over seeds if there are several, with its variance; None if the variance is
+        unknown."""
         if self.row_variance is None:
             return None
         name, value = self.headline
@@ -120,7 +120,7 @@ class RunResult:
 
 
 def read_result(folder: Path) -> RunResult:
-    """The result in the folder of a run, which may have been moved.
+    """Returns the result in the folder of a run, which may have been moved.
 
     Raises:
         InputError: there is none.
@@ -137,7 +137,7 @@ def read_result(folder: Path) -> RunResult:
 
 
 def find_control(result: RunResult) -> RunResult | None:
-    """The result of the same run from random weights, where its folder stands beside this one's."""
+    """Returns the result of the same run from random weights, if its folder is next to this one's."""
 
     def but_strategy(settings: Mapping[str, Any]) -> dict[str, Any]:
         return {k: v for k, v in settings.items() if k not in (*NOT_OF_THE_RUN, "strategy", "new_head", "merge")}
@@ -155,7 +155,7 @@ def find_control(result: RunResult) -> RunResult | None:
 
 
 def join_seeds(runs: Sequence[RunResult], folder: Path) -> RunResult:
-    """One result for several seeds: means, the spread of each metric, and which runs are degenerate."""
+    """Returns one result for several seeds: means, the spread of each metric, and which runs are degenerate."""
     first = runs[0]
     scores = {name: [run.metrics[name] for run in runs] for name in first.metrics}
     variances = [run.row_variance for run in runs if run.row_variance is not None]

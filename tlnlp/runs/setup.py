@@ -1,4 +1,4 @@
-"""From settings to all that the loop needs: checkpoint, tokenizer, encoded rows, network, groups, optimiser."""
+"""Prepares a run: loads checkpoint and tokenizer, encodes the rows, and builds layer groups, phases and optimiser."""
 
 from __future__ import annotations
 
@@ -40,18 +40,19 @@ from tlnlp.transfer.phases import AdapterSpec, Phase
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """All that a run has in hand once it is prepared.
+    """A run that is ready to train.
 
     Args:
-        encoded_dev: encoded dev rows: scored after each epoch, and what weights are chosen on.
-        encoded_eval: what the result is about: dev, or test where dev was used to choose.
-        extra_splits: encoded rows and rows of further splits to report on, by name.
-        target_languages: the same of further languages, by language; nothing that learns or chooses looks at them.
-        language: that of all others.
-        compact: the piece table cut to the pieces that occur; to be restored before saving. None: it is whole.
+        encoded_dev: encoded dev rows: evaluated after each epoch, and used for model selection.
+        encoded_eval: the rows to report on: dev, or test if dev was used for model selection.
+        extra_splits: encoded rows and rows of the extra splits, by name.
+        target_languages: the same for other languages, by language; used neither for training nor for model selection.
+        language: the language of all other rows.
+        compact: the embedding table pruned to the tokens that occur, to be restored before saving; None if it is not
+            pruned.
         adapted: the adapter in the network, if there is one, and how it is saved.
-        packing: runs the layers without padding; None where they run padded.
-        facts: what there is to know of the rows (`describe_data`); None of plain text.
+        packing: runs the layers without padding; None if they run with padding.
+        facts: the profile of the rows (`describe_data`); None for plain text.
     """
 
     run: CheckedRun
@@ -74,7 +75,8 @@ class PreparedRun:
 
 
 def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
-    """Reads the tokenizer and the weights, encodes the rows, cuts the network into groups, plans the phases."""
+    """Loads the tokenizer and the weights, encodes the rows, splits the network into layer groups, and plans the
+    phases."""
     recipe, settings, strategy, folder = (
         run.request.recipe, run.request.settings, run.request.strategy, run.request.folder,
     )  # fmt: skip
@@ -100,19 +102,20 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     )  # fmt: skip
     ask_once = _ask(encoded, np.arange(1), task, tokenizer)
     groups = layer_groups(network, ask_once)
-    # Few rows make few updates: as many epochs as `--least-updates` asks for.
+    # Few rows make few updates: more epochs, to reach `--least-updates`.
     epochs = math.ceil((settings.least_updates or 0) / updates_per_epoch(len(encoded), settings.batch_size))
     phases = strategy.plan(groups, replace(settings, epochs=max(settings.epochs, epochs)))
     adapted = None
     if (adapter := phases[0].adapter) is not None:
-        # Before all that tries the network out: compact vocabulary, packing.
+        # Before everything that runs the network: embedding pruning, packing.
         adapted = _adapt(network, adapter, groups, settings, source, resized=len(tokenizer) > pieces)
         groups = layer_groups(network, ask_once, added=set(adapted.installed.parameters))
     if phases[0].fit is not None:
         network, groups = with_feature_classifier(network, groups, phases[0].fit, task)
     used = pieces_used(*(each.features["input_ids"].flat for each in everything), always=special)
-    # The table of a causal network is also what its language model says; a frozen one costs nothing.
-    # Pieces of other languages only must not be among those that learn, or what is learnt would depend on them.
+    # The embedding table of a causal network is also its output layer; a frozen one costs nothing. The pruned table has
+    # no tokens that occur in the target languages only, or training would depend on them; --show-oracle, which
+    # evaluates these during training, needs the full table.
     whole = task.head.causal or phases[0].fit is not None or settings.show_oracle
     compact = None if whole else PrunedEmbedding.install(network, used)
     network.to(accelerator.device)
@@ -148,7 +151,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         freeze=freeze,
         slots=packing.places if packing else padded_places,
     )
-    # Plain text is all but sure to repeat itself, and there is no score to spoil.
+    # Plain text almost certainly has duplicates, and no score that they could distort.
     is_answered = not {"label", "tags", "answers"}.isdisjoint(splits.train.columns)
     facts = describe_data(splits, tokenizer, settings.max_length) if is_answered else None
     found = facts["findings"] if facts else []
@@ -176,8 +179,8 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
 
 
 def _freeze(phase: Phase, work: PreparedRun, folder: Path) -> ActivationCache | None:
-    """What runs the layers once that `phase` freezes; None where they run each time: they are none, they would run but
-    once anyway, or what they read differs from epoch to epoch."""
+    """Returns the cache that runs the layers frozen in `phase` only once; None if they run each time: no layers are
+    frozen, the phase has one epoch, or the inputs differ between epochs."""
     training, compact = work.training, work.compact
     settings, task, tokenizer, encoded = training.settings, training.task, training.tokenizer, training.encoded
     count = frozen_layers([group.name for group in work.groups], phase.learning_rates)
@@ -201,10 +204,10 @@ def _freeze(phase: Phase, work: PreparedRun, folder: Path) -> ActivationCache | 
 def _adapt(
     network: Any, adapter: AdapterSpec, groups: list[Group], settings: Settings, source: Checkpoint, *, resized: bool
 ) -> AdapterFiles:
-    """Puts `adapter` into the network.
+    """Inserts `adapter` into the network.
 
     Args:
-        resized: whether tokens were added to the piece table, which is then saved with the head.
+        resized: whether tokens were added to the embedding table, which is then saved with the head.
     """
     installed = adapters.install(network, adapter, settings.seed)
     modules = adapters.modules_of(network, groups[-1].parameters)
@@ -216,12 +219,14 @@ def _adapt(
 
 
 def pack(network: Any, encoded: EncodedDataset, task: Task, tokenizer: Any) -> PaddingFree | None:
-    """Padding-free layers where the rows differ in length and the network allows it, seen on some of them."""
+    """Returns padding-free layers if sequence lengths differ and the network supports it, as tested on some of the
+    rows."""
     sequences = encoded.features["input_ids"].lengths
     if sequences.min() == sequences.max():
         return None
     items = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
-    # Of an item of several sequences the length says little: without padding among them nothing would be seen.
+    # The length of an item of several sequences does not show padding between them: the items with the shortest and the
+    # longest sequence are included.
     extremes = np.array([sequences.argmin(), sequences.argmax()])
     if encoded.sequence_offsets is not None:
         extremes = np.searchsorted(encoded.sequence_offsets, extremes, side="right") - 1
@@ -230,7 +235,7 @@ def pack(network: Any, encoded: EncodedDataset, task: Task, tokenizer: Any) -> P
 
 
 def _is_drawn_anew(encoded: EncodedDataset, task: Task, tokenizer: Any) -> bool:
-    """Whether what the network reads of an item differs from epoch to epoch (masked words)."""
+    """Returns whether the inputs of an item differ between epochs (masked words)."""
     some = np.arange(min(8, len(encoded)))
     one, other = (task.head.collate(encoded, some, tokenizer, np.random.default_rng(seed)) for seed in (0, 1))
     return not all(torch.equal(one[name], other[name]) for name in model_inputs(one))
@@ -241,7 +246,7 @@ def _on(batch: dict[str, Any], accelerator: Accelerator) -> dict[str, Any]:
 
 
 def _ask(encoded: EncodedDataset, items: np.ndarray, task: Task, tokenizer: Any) -> Callable[[Any], Any]:
-    """A function from the network to its logits on `items`."""
+    """Returns a function from the network to its logits for `items`."""
     batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
     return lambda network: task.head.logits(network, batch)
 
@@ -258,7 +263,7 @@ def _make_vocabulary(recipe: Recipe, rows: Rows, folder: Path) -> None:
 
 
 def sample_batch(work: PreparedRun) -> dict[str, Any]:
-    """A few rows as the network reads them: what a saved model is compared on."""
+    """Returns a batch of a few rows, to compare the saved model with the one in memory."""
     training = work.training
     items = np.arange(min(8, len(work.encoded_eval)))
     return training.head.collate(work.encoded_eval, items, training.tokenizer, np.random.default_rng(0))

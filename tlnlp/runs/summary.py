@@ -1,4 +1,4 @@
-"""What a person sees of a result: its table, and lines that use the model."""
+"""The summary of a result: its table, and code that uses the model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tlnlp.runs.model_card import PIPELINES
 from tlnlp.runs.result import RunResult, find_control
 from tlnlp.task import Task
 
-# What to give the pipelines that transformers has.
+# Example inputs of transformers' pipelines.
 EXAMPLES = {
     "text-classification": '"A film to see twice."',
     "token-classification": '"Anna Keller flew to Oslo."',
@@ -22,7 +22,7 @@ EXAMPLES = {
 
 
 def show(recipe: Recipe, result: RunResult, screen: RunConsole) -> None:
-    """The result's table and two lines that use the model."""
+    """Prints the result's table and two lines that use the model."""
     folder, model = Path(result.output), result.model_folder
     scores = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
     screen.result(f"{recipe.task.name}: {result.model}, strategy {result.strategy}", summary(result))
@@ -35,7 +35,7 @@ def show(recipe: Recipe, result: RunResult, screen: RunConsole) -> None:
 
 
 def summary(result: RunResult) -> list[tuple[str, str]]:
-    """What the result's table says, line by line."""
+    """Returns the lines of the result's table."""
     lines: list[tuple[str, str]] = []
     spread = result.spread or {}
     control = find_control(result) if result.strategy != "from_scratch" else None
@@ -60,7 +60,7 @@ def summary(result: RunResult) -> list[tuple[str, str]]:
 
 
 def _baselines(result: RunResult, control: RunResult | None, name: str) -> list[tuple[str, str]]:
-    """The scores that one of the result's metrics is to be compared with."""
+    """Returns the scores to compare one of the result's metrics with."""
     lines = []
     if name in result.majority:
         lines.append(("  majority class", f"{result.majority[name]:.4g}"))
@@ -70,7 +70,7 @@ def _baselines(result: RunResult, control: RunResult | None, name: str) -> list[
     elif result.strategy != "from_scratch":
         lines.append(("  same network from scratch", "not run yet: add --strategy from_scratch"))
     published = result.published
-    # Only the published rows can be compared with the published score.
+    # The published score is comparable on the published rows only.
     if published and result.data == "hub" and name in published["score"]:
         lines.append((f"  published ({published['model']})", f"{published['score'][name]:.4g}"))
     return lines
@@ -85,10 +85,11 @@ def _number(value: float, spread: dict[str, float] | None) -> str:
 
 
 def usage(task: Task, folder: Path, *, is_whole: bool) -> list[str]:
-    """Lines that use the model: transformers' pipeline for it where there is one, and our own command.
+    """Returns lines that use the model: transformers' pipeline if there is one for the task, otherwise our own command.
 
     Args:
-        is_whole: whether transformers finds the network there: not an adapter alone, nor a classifier beside it.
+        is_whole: whether transformers can load the network from the folder: not an adapter alone, nor a separate
+            classifier.
     """
     kind = PIPELINES[task.head.auto_class]
     if not is_whole or kind not in EXAMPLES or "extra_special_tokens" in task.head.tokenizer_options:

@@ -1,4 +1,4 @@
-"""Around the loop: progress, checkpoints, dev scores after each epoch, stopping and going on."""
+"""Runs the training loop: progress, checkpoints, evaluation after each epoch, stopping and resuming."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ from tlnlp.training import checkpoint
 from tlnlp.training.loop import Step, train
 from tlnlp.training.signals import stop_requests
 
-# A checkpoint this often where --save-every says nothing: what a crash may cost.
+# Time between checkpoints if --save-every is unset: the most training that a crash can lose.
 SAVE_SECONDS = 120.0
 CURVE_POINTS = 100
 
 
 @dataclass
 class TrainingLog:
-    """What is noted down on the way; all of it is in every checkpoint.
+    """The log of a training run; all of it is saved in every checkpoint.
 
     Args:
-        updates_done: of the plan; those that patience left out count as done.
-        updates_taken: those that were made.
-        rows_seen: rows learnt from, by all processes together.
-        tokens, places: of the micro-batches: what they held, and what they had room for.
-        loss_sum: of the updates of the epoch at hand.
-        curve: [updates made, mean loss of those since the point before], `CURVE_POINTS` of them at most.
-        curve_sum: of the updates since the last of these points.
-        history: for each epoch the mean loss and, where they were due, the dev scores.
+        updates_done: position in the planned updates; those skipped by early stopping count as done.
+        updates_taken: number of updates made.
+        rows_seen: number of rows trained on, over all processes.
+        tokens, places: number of tokens in the micro-batches, and number of positions including padding.
+        loss_sum: sum of the losses in the current epoch.
+        curve: [updates made, mean loss since the previous point], at most `CURVE_POINTS` points.
+        curve_sum: sum of the losses since the last point.
+        history: for each epoch the mean loss and, if evaluated, the dev scores.
         best: updates done and score of the best epoch so far.
-        stale_epochs: passes of the phase at hand since its best one.
-        phase_best: dev score of that one.
-        frozen_bytes: what was kept on disk of the answers of frozen layers.
-        resumed: how often the run was gone on with.
+        stale_epochs: epochs of the current phase since its best one.
+        phase_best: dev score of the best epoch of the current phase.
+        frozen_bytes: size of the cached outputs of frozen layers on disk.
+        resumed: how often the run was resumed.
     """
 
     updates_done: int = 0
@@ -67,12 +67,16 @@ class TrainingLog:
 
     @property
     def padding_fraction(self) -> float:
-        """Share of the places in the micro-batches that held no token."""
+        """Fraction of the positions in the micro-batches that are padding."""
         return 1 - self.tokens / max(1, self.places)
 
 
 class Trainer:
-    """A run under way in `folder`, which was set about at the time `began`, in seconds of `time.time()`."""
+    """Trains a prepared run.
+
+    Args:
+        began: when the run was started, in seconds of `time.time()`.
+    """
 
     def __init__(self, work: PreparedRun, screen: RunConsole, began: float) -> None:
         self.began = began
@@ -81,15 +85,16 @@ class Trainer:
         self.accelerator = self.training.accelerator
         self.record = TrainingLog()
         self._saved_at, self._saved_updates = time.monotonic(), -1
-        # Added up on the device, in order, so that a resumed run reports the same loss.
+        # Summed on the device, in order, so that a resumed run reports the same loss.
         self._loss_sum = torch.zeros((), dtype=torch.float32, device=self.accelerator.device)
         self._curve_sum = torch.zeros_like(self._loss_sum)
 
     def learn(self) -> tuple[TrainingLog, list[Prediction], dict[str, list[Prediction]]]:
-        """Trains to the end and predicts the rows to report on: what was noted, the answers, those to the extra splits.
+        """Trains to the end and predicts the rows to report on. Returns the log, the predictions, and those for the
+        extra splits.
 
         Raises:
-            Interrupted: it was asked to stop; a checkpoint is there.
+            Interrupted: the run was stopped; a checkpoint has been written.
         """
         work, record = self.work, self._restore() if self.settings.resume else self.record
         epochs = sum(phase.epochs for phase in self.training.phases)
@@ -121,7 +126,7 @@ class Trainer:
                         raise Interrupted(record.updates_done, step.updates)
             if self.settings.chooses_on_dev:
                 checkpoint.load_weights(self.folder / BEST, self.training.model)
-                self._run_all_layers()  # those that the last phase froze may be those of an earlier one now
+                self._run_all_layers()  # the best weights may be from an earlier phase: the cache is invalid
             bar.say("answering")
             answers = self._predict(work.encoded_eval, work.eval_rows, bar)
             extra_splits = {
@@ -131,8 +136,8 @@ class Trainer:
             return record, answers, extra_splits
 
     def _scorings(self, epochs: int) -> int:
-        """How often dev has been scored after so many epochs: where it has more rows than there are to learn from, not
-        after each, or scoring would take longer than learning. A choice on dev needs them all."""
+        """Returns how often dev has been evaluated after `epochs` epochs: if there are more dev rows than train rows,
+        not after each epoch, or evaluation would take longer than training. Model selection needs every epoch."""
         each = 1 if self.settings.chooses_on_dev else math.ceil(len(self.work.encoded_dev) / len(self.training.encoded))
         return epochs // each
 
@@ -143,7 +148,7 @@ class Trainer:
         self.training.frozen = None
 
     def _note_frozen(self) -> None:
-        """Of several phases the one that kept most."""
+        """Logs the size of the cache, the largest if there are several phases."""
         if self.training.frozen is not None:
             self.record.frozen_bytes = max(self.record.frozen_bytes, self.training.frozen.bytes)
 
@@ -175,7 +180,8 @@ class Trainer:
             self.accelerator.log({"loss": float(step.loss), "learning_rate": step.rate}, step=step.updates_done)
 
     def _end_epoch(self, step: Step, bar: ProgressBar) -> None:
-        """Notes the epoch's loss and its dev scores, where they are due: not after the last one, reported anyway."""
+        """Logs the epoch's loss and, if due, its dev scores. They are not due after the last epoch, which is evaluated
+        anyway."""
         self._note_frozen()
         entry: dict[str, Any] = {"epoch": step.epoch + 1, "updates": step.updates_done}
         entry["loss"] = float(self._loss_sum) / self.training.updates_per_epoch
@@ -189,7 +195,7 @@ class Trainer:
         if best_wanted:
             self._keep_best(entry)
         if self.settings.show_oracle:
-            # Noted down only: no choice reads it.
+            # Logged only: model selection does not use it.
             entry["languages"] = {name: self._score_language(name, bar) for name in self.work.target_languages}
         self.record.history.append(entry)
         self._mind_patience(step, entry, bar)
@@ -200,8 +206,8 @@ class Trainer:
         return next(iter(measure(self.training.task, self._predict(encoded, rows, bar), rows).values()))
 
     def _mind_patience(self, step: Step, entry: dict[str, Any], bar: ProgressBar) -> None:
-        """Ends the phase where its dev score has not risen for `--patience` epochs. Kept in the checkpoint, as all of
-        the record is: a resumed run stops where the other one would have."""
+        """Ends the phase if its dev score has not improved for `--patience` epochs. The counters are saved in the
+        checkpoint, so that a resumed run stops at the same epoch."""
         record, training, patience = self.record, self.training, self.settings.patience
         end = training.end_of_phase(step.updates_done)
         if patience is not None and step.updates_done < end:
@@ -214,7 +220,7 @@ class Trainer:
             training.stop_phase = True
             record.updates_done = end
             epochs_left = (end - step.updates_done) // training.updates_per_epoch
-            bar.advance(epochs_left * (len(training.encoded) + len(self.work.encoded_dev)))  # scored after each, here
+            bar.advance(epochs_left * (len(training.encoded) + len(self.work.encoded_dev)))  # each evaluated
             self.screen.note(f"{step.phase.name}: no better dev score for {patience} epochs, {epochs_left} left out")
         if record.updates_done == end:
             record.stale_epochs, record.phase_best = 0, None
@@ -233,7 +239,7 @@ class Trainer:
             training.model, encoded, rows, training.task, training.tokenizer, self.settings.max_tokens,
             self.accelerator, bar.advance, training.frozen,
         )  # fmt: skip
-        training.set_trainable()  # the epochs that follow learn on
+        training.set_trainable()  # prediction has set evaluation mode
         self.record.evaluate_seconds += time.perf_counter() - began
         return predictions
 
@@ -243,7 +249,7 @@ class Trainer:
         return time.monotonic() - self._saved_at >= SAVE_SECONDS
 
     def _save(self) -> None:
-        """Writes a checkpoint, on the main process alone: under data parallelism all hold the same."""
+        """Writes a checkpoint, on the main process only: under data parallelism all processes have the same state."""
         if self.accelerator.is_main_process and self.record.updates_done != self._saved_updates:
             self.record.loss_sum, self.record.curve_sum = float(self._loss_sum), float(self._curve_sum)
             scaler = self.accelerator.scaler
@@ -257,7 +263,7 @@ class Trainer:
         self._saved_at, self._saved_updates = time.monotonic(), self.record.updates_done
 
     def _restore(self) -> TrainingLog:
-        """The newest whole checkpoint put back, on every process; a fresh record where there is none."""
+        """Restores the newest complete checkpoint on every process. Returns its log, or a new one if there is none."""
         newest = checkpoint.load_newest(self.folder, self.identity)
         if newest is not None:
             path, state = newest

@@ -1,4 +1,4 @@
-"""The one place of our own version, and which versions a result was made with."""
+"""The version of tlnlp, and the versions that a result was made with."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __version__ = "0.1.0"
 
 
 def versions_of(*libraries: str) -> dict[str, str]:
-    """{library: its version}. Our own need not be installed: a plain checkout runs too."""
+    """Returns {library: version}. tlnlp need not be installed, since it also runs from a checkout."""
     return {name: __version__ if name == "tlnlp" else version(name) for name in libraries}

@@ -1,1 +1,1 @@
-"""Strategies: from ordered layer groups to phases; adapters. Blind to tasks, heads and rows."""
+"""Strategies: functions from ordered layer groups to phases, and adapters. Independent of tasks, heads and rows."""

@@ -1,4 +1,4 @@
-"""Strategies that add weights to a network that stays as it is, and learn these and the head."""
+"""Strategies that add weights to a frozen network, and train these and the head."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tlnlp.transfer.groups import ADAPTER, Group
 from tlnlp.transfer.option_checks import above_zero, at_least, raised
 from tlnlp.transfer.phases import AdapterSpec, Phase
 
-# Their names.
+# The names of these strategies.
 ADAPTERS = ("lora", "ia3", "prefix", "prompt", "adapter")
-# Those whose weights can be added to the network's own (`--merge`).
+# Those whose weights can be merged into the network's own (`--merge`).
 MERGEABLE = ("lora", "ia3")
 
 
@@ -28,16 +28,17 @@ def lora(
     factor: float = 10.0,
     head_factor: float = 10.0,
 ) -> list[Phase]:
-    """LoRA: each matrix of the layers gets a product of two thin ones beside it, which learns in its place (Hu et al.
-    2022, where it equals `full` with a hundredth of the weights; small networks lose by it). It can be merged.
+    """LoRA: trains a low-rank update of each matrix of the layers, which itself stays frozen (Hu et al. 2022, where it
+    equals `full` with a hundredth of the weights; small networks lose accuracy). It can be merged.
 
     Args:
-        r: rank of the product.
-        alpha: the product is scaled by alpha / r.
-        dropout: share of the product's inputs that are left out.
-        targets: all linear parts of the layers (Dettmers et al. 2023, QLoRA, section 4), or those of attention alone.
-        factor: the product's rate over `--learning-rate` (Hu et al.: 5e-4 where `full` takes 2e-5).
-        head_factor: the head's rate over `--learning-rate`.
+        r: rank of the update.
+        alpha: the update is scaled by alpha / r.
+        dropout: dropout probability of the update's inputs.
+        targets: all linear layers of the layers (Dettmers et al. 2023, QLoRA, section 4), or those of attention only.
+        factor: learning rate of the update, as a multiple of `--learning-rate` (Hu et al.: 5e-4 where `full` uses
+            2e-5).
+        head_factor: learning rate of the head, as a multiple of `--learning-rate`.
     """
     at_least("lora", "r", r, 1)
     above_zero("lora", "alpha", alpha)
@@ -52,12 +53,12 @@ def lora(
 
 
 def ia3(groups: Sequence[Group], settings: Settings, *, factor: float = 50.0, head_factor: float = 10.0) -> list[Phase]:
-    """IA3: keys, values and the inside of the feed-forward part are scaled, each by a vector that learns (Liu et al.
-    2022, section 3.3). The fewest weights that can be merged; for few rows, and many tasks on one network.
+    """IA3: trains vectors that scale the keys, the values and the intermediate states of the feed-forward block (Liu et
+    al. 2022, section 3.3). The fewest weights that can be merged; for few rows, and for many tasks on one network.
 
     Args:
-        factor: the vectors' rate over `--learning-rate` (Liu et al.: 3e-3).
-        head_factor: the head's rate over `--learning-rate`.
+        factor: learning rate of the vectors, as a multiple of `--learning-rate` (Liu et al.: 3e-3).
+        head_factor: learning rate of the head, as a multiple of `--learning-rate`.
     """
     return [_adapted("ia3", {}, groups, settings, factor, head_factor)]
 
@@ -70,13 +71,13 @@ def prefix(
     factor: float = 50.0,
     head_factor: float = 10.0,
 ) -> list[Phase]:
-    """Prefix tuning: in each layer attention also sees keys and values that learn and belong to no token (Li and Liang
-    2021; without their reparametrisation, as Liu et al. 2022, P-tuning v2). For networks that stay whole on a server.
+    """Prefix tuning: trains keys and values that are put before those of each row, in each layer (Li and Liang 2021;
+    without their reparametrisation, as in Liu et al. 2022, P-tuning v2). For networks that are served unchanged.
 
     Args:
-        tokens: length of the prefix; taken off the positions that rows may have.
-        factor: the prefix's rate over `--learning-rate` (P-tuning v2: 5e-3 to 1e-2).
-        head_factor: the head's rate over `--learning-rate`.
+        tokens: length of the prefix; it reduces the number of positions for rows.
+        factor: learning rate of the prefix, as a multiple of `--learning-rate` (P-tuning v2: 5e-3 to 1e-2).
+        head_factor: learning rate of the head, as a multiple of `--learning-rate`.
     """
     at_least("prefix", "tokens", tokens, 1)
     return [_adapted("prefix", {"tokens": tokens}, groups, settings, factor, head_factor)]
@@ -90,13 +91,13 @@ def prompt(
     factor: float = 50.0,
     head_factor: float = 10.0,
 ) -> list[Phase]:
-    """Prompt tuning: pieces that learn stand before each row's own (Lester et al. 2021). The fewest weights of all;
-    far behind the others below some billions of weights, by that paper's own figure 1.
+    """Prompt tuning: trains embeddings that are put before those of each row (Lester et al. 2021). The fewest weights
+    of all; far worse than the others below some billions of weights, according to figure 1 of that paper.
 
     Args:
-        tokens: length of the prompt; taken off the positions that rows may have (20 to 100 in section 3.2).
-        factor: the prompt's rate over `--learning-rate` (Lester et al.: 0.3 with Adafactor).
-        head_factor: the head's rate over `--learning-rate`.
+        tokens: length of the prompt; it reduces the number of positions for rows (20 to 100 in section 3.2).
+        factor: learning rate of the prompt, as a multiple of `--learning-rate` (Lester et al.: 0.3 with Adafactor).
+        head_factor: learning rate of the head, as a multiple of `--learning-rate`.
     """
     at_least("prompt", "tokens", tokens, 1)
     return [_adapted("prompt", {"tokens": tokens}, groups, settings, factor, head_factor)]
@@ -110,13 +111,15 @@ def adapter(
     factor: float = 10.0,
     head_factor: float = 10.0,
 ) -> list[Phase]:
-    """Bottleneck adapters: behind each layer a narrow network of two matrices, added to what goes through (Houlsby et
-    al. 2019; one for each layer, as Pfeiffer et al. 2021). Steady; slower than LoRA at prediction, and not merged.
+    """Bottleneck adapters: trains a narrow network of two matrices after each layer, with a residual connection
+    (Houlsby et al. 2019; one per layer, as in Pfeiffer et al. 2021). Stable; slower than LoRA at prediction, and cannot
+    be merged.
 
     Args:
         size: width of the bottleneck (8 to 256 in Houlsby et al., section 3.2; 48 in Pfeiffer et al.).
-        factor: their rate over `--learning-rate` (Pfeiffer et al.: 1e-4 where `full` takes 2e-5).
-        head_factor: the head's rate over `--learning-rate`.
+        factor: learning rate of the adapters, as a multiple of `--learning-rate` (Pfeiffer et al.: 1e-4 where `full`
+            uses 2e-5).
+        head_factor: learning rate of the head, as a multiple of `--learning-rate`.
     """
     at_least("adapter", "size", size, 1)
     return [_adapted("adapter", {"size": size}, groups, settings, factor, head_factor)]
@@ -130,7 +133,7 @@ def _adapted(
     factor: float,
     head_factor: float,
 ) -> Phase:
-    """The one phase in which an adapter and the head learn."""
+    """Returns the single phase, in which an adapter and the head are trained."""
     learning_rates = {
         ADAPTER: raised(kind, "factor", settings, factor),
         groups[-1].name: raised(kind, "head_factor", settings, head_factor),

@@ -1,8 +1,8 @@
-"""Adapters: few new weights in a network that stays as it is. LoRA, IA3, prefix and prompt are peft's; a bottleneck is
-ours, since peft has none.
+"""Adapters: few new weights in a frozen network. LoRA, IA3, prefix and prompt are peft's; the bottleneck is implemented
+here, since peft has none.
 
-They are put into the network where it stands: it keeps its transformers class, so that heads, packing and all else that
-hooks into it work as before. Where they go is found by structure, not by a table of architectures.
+They are inserted into the network in place: it keeps its transformers class, so that heads, packing and other hooks
+work unchanged. Their targets are detected from the network's structure, not from a table of architectures.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from tlnlp.transfer.groups import ADAPTER, layer_stack
 from tlnlp.transfer.phases import AdapterSpec
 from tlnlp.transfer.prompts import Prefix, Prompt, takes_prefix
 
-# Takes most of a second to import, and most strategies do without.
+# Takes most of a second to import, and most strategies do not need it.
 peft: Any = lazy_module("peft")
 
-# What peft calls an adapter where there is but one.
+# peft's name for a single adapter.
 PEFT_NAME = "default"
 
 
@@ -34,10 +34,10 @@ class InstalledAdapter:
     """An adapter in a network.
 
     Args:
-        adapter: what was asked for.
+        adapter: its specification.
         parameters: names of the new weights in `network.named_parameters()`.
-        config: what peft's own files say of it; None where peft has no such adapter.
-        tuner: peft's, where it has replaced parts of the network.
+        config: its peft configuration; None if peft has no such adapter.
+        tuner: peft's tuner, if it has replaced modules of the network.
     """
 
     adapter: AdapterSpec
@@ -46,7 +46,7 @@ class InstalledAdapter:
     tuner: Any | None = None
 
     def tensors(self, network: nn.Module) -> dict[str, torch.Tensor]:
-        """The new weights, by the names that peft's files have for them."""
+        """Returns the new weights, by their names in peft's files."""
         own = dict(network.named_parameters())
         if self.adapter.kind in ("prompt", "prefix"):
             (name,) = self.parameters
@@ -54,26 +54,26 @@ class InstalledAdapter:
         return {self.key_of(_without_name(name)): own[name] for name in self.parameters}
 
     def key_of(self, name: str) -> str:
-        """What peft's files call the network's own parameter `name`."""
+        """Returns the name of the network's parameter `name` in peft's files."""
         return f"base_model.{name}" if self.adapter.kind in ("prompt", "prefix") else f"base_model.model.{name}"
 
     def merge(self) -> None:
-        """Adds the new weights to the network's own and leaves nothing else of them. Only of `MERGEABLE` kinds."""
+        """Adds the new weights to the network's own and removes the adapter. Only for `MERGEABLE` kinds."""
         if self.tuner is None:
             raise ValueError(f"{self.adapter.kind} has no place in the network's own weights")
         self.tuner.merge_and_unload()
 
 
 def tokens_added(adapter: AdapterSpec) -> int:
-    """Positions that the adapter takes from the rows."""
+    """Returns the number of positions that the adapter takes from the rows."""
     return int(adapter.options.get("tokens", 0))
 
 
 def check(network: Any, adapter: AdapterSpec) -> None:
-    """Refuses an adapter for which the network has no place; its weights are not looked at.
+    """Raises an error for an adapter that the network does not support. Its weights are not needed.
 
     Raises:
-        InputError: what is missing, and what to take instead.
+        InputError: what is missing, and which strategies to use instead.
     """
     found = None
     if adapter.kind == "prefix" and not takes_prefix(network.base_model):
@@ -91,8 +91,8 @@ def check(network: Any, adapter: AdapterSpec) -> None:
 
 
 def install(network: Any, adapter: AdapterSpec, seed: int) -> InstalledAdapter:
-    """Puts the adapter into `network`, its weights drawn from `seed`. Answers stay as they were, but for a prompt and a
-    prefix, which cannot be there and say nothing.
+    """Inserts the adapter into `network`, with weights initialised from `seed`. Its outputs do not change, except with
+    a prompt or a prefix, which always affect them.
 
     Raises:
         InputError: see `check`.
@@ -102,7 +102,7 @@ def install(network: Any, adapter: AdapterSpec, seed: int) -> InstalledAdapter:
     torch.manual_seed(seed)
     config, tuner = _INSTALL[adapter.kind](network, adapter)
     added = tuple(name for name, parameter in network.named_parameters() if parameter not in before)
-    network.train(network.training)  # what is new, too
+    network.train(network.training)  # the mode of the new modules, too
     return InstalledAdapter(adapter, added, config, tuner)
 
 
@@ -115,7 +115,7 @@ def _install_lora(network: Any, adapter: AdapterSpec) -> tuple[Any, Any]:
         target_modules=targets,
         fan_in_fan_out=isinstance(network.get_submodule(targets[0]), Conv1D),
     )
-    return config, peft.LoraModel(network, copy.deepcopy(config), PEFT_NAME)  # which rewrites it
+    return config, peft.LoraModel(network, copy.deepcopy(config), PEFT_NAME)  # copied, since it is modified
 
 
 def _install_ia3(network: Any, adapter: AdapterSpec) -> tuple[Any, Any]:
@@ -143,7 +143,7 @@ def _install_prefix(network: Any, adapter: AdapterSpec) -> tuple[Any, None]:
 def _install_bottlenecks(network: Any, adapter: AdapterSpec) -> tuple[None, None]:
     for layer in layer_stack(network):
         bottleneck = Bottleneck(network.config.hidden_size, adapter.options["size"])
-        layer.add_module(ADAPTER, bottleneck)  # the last child: the first is still the attention block
+        layer.add_module(ADAPTER, bottleneck)  # as the last child: the first must remain the attention block
         layer.register_forward_hook(bottleneck.add_to)
     return None, None
 
@@ -158,34 +158,36 @@ _INSTALL: dict[str, Callable[[Any, AdapterSpec], tuple[Any, Any]]] = {
 
 
 class Bottleneck(nn.Module):
-    """Down to a narrow width and up again, beside what goes through (Houlsby et al. 2019, section 2.1). It stands
-    behind the whole layer, its last norm included, so that it suits any architecture."""
+    """A projection to a narrow width and back, with a residual connection (Houlsby et al. 2019, section 2.1). It is
+    applied to the output of the whole layer, including the last norm, so that it works for any architecture."""
 
     def __init__(self, width: int, size: int) -> None:
         super().__init__()
         self.down, self.up = nn.Linear(width, size), nn.Linear(size, width)
-        # Nearly nothing to begin with (section 2.1): here nothing at all.
+        # Initialised near the identity in section 2.1; here to the identity.
         nn.init.normal_(self.down.weight, std=0.02)
         for start in (self.down.bias, self.up.weight, self.up.bias):
             nn.init.zeros_(start)
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """[..., width], kept."""
+        """[..., width] -> [..., width]"""
         return states + self.up(nn.functional.gelu(self.down(states)))
 
     def add_to(self, layer: nn.Module, arguments: Any, output: Any) -> Any:
-        """The hook of a layer: its answer, which may stand first in a tuple, goes through."""
+        """A forward hook for a layer: applies the bottleneck to its output, or to the first element of an output
+        tuple."""
         return (self(output[0]), *output[1:]) if isinstance(output, tuple) else self(output)
 
 
-# --- where adapters go
+# --- targets of adapters
 
 
 def _linear_parts(network: nn.Module) -> Iterator[tuple[str, nn.Module, bool]]:
-    """Name, module and whether it belongs to attention, of each linear part of the layers, in order."""
+    """Yields the name, the module, and whether it belongs to attention, of each linear module of the layers, in
+    order."""
     stack = set(layer_stack(network))
     for layer_name, layer in [(name, module) for name, module in network.named_modules() if module in stack]:
-        # By the name of the class, which all of transformers keeps to: none says by its build what it is.
+        # By class name, a convention of all of transformers: attention cannot be detected from the structure.
         blocks = [name for name, part in layer.named_modules() if "attention" in type(part).__name__.lower()]
         for name, part in layer.named_modules():
             if isinstance(part, nn.Linear | Conv1D):
@@ -198,8 +200,9 @@ def _lora_targets(network: nn.Module, adapter: AdapterSpec) -> list[str]:
 
 
 def _ia3_targets(network: Any) -> tuple[list[str], list[str]]:
-    """Names of the parts that give keys and values, and of those that lead back from the feed-forward width. Where one
-    part gives queries, keys and values together (GPT-2, ModernBERT), all three are scaled, as in peft's own tables."""
+    """Returns the names of the modules that compute keys and values, and of those that project back from the
+    feed-forward width. If one module computes queries, keys and values (GPT-2, ModernBERT), all three are scaled, as in
+    peft's own tables."""
     parts = list(_linear_parts(network))
     attention = [name for name, _, attends in parts if attends and name.rpartition(".")[2][0] in "kv"]
     if not attention:
@@ -218,11 +221,12 @@ def _outputs(part: Any) -> int:
 
 
 def _without_name(name: str) -> str:
-    """`name` as peft writes it: "a.lora_A.default.weight" is "a.lora_A.weight" in a file."""
+    """Returns `name` as in peft's files: "a.lora_A.default.weight" is "a.lora_A.weight" in a file."""
     return ".".join(part for part in name.split(".") if part != PEFT_NAME)
 
 
 def modules_of(network: nn.Module, parameters: Sequence[str]) -> list[str]:
-    """The modules that hold `parameters`, none of them inside another: what peft saves whole."""
+    """Returns the modules that contain `parameters`, without submodules of one another: those that peft saves
+    completely."""
     owners = list(dict.fromkeys(name.rpartition(".")[0] for name in parameters))
     return [each for each in owners if not any(each.startswith(f"{other}.") for other in owners)]

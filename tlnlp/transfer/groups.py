@@ -1,4 +1,4 @@
-"""A network as an ordered list of layer groups: embeddings, layer 1 ... layer n, head. Found by structure."""
+"""Splits a network into ordered layer groups: embeddings, layer 1 ... layer n, head. Detected from its structure."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tlnlp.lazy import lazy_module
 if TYPE_CHECKING:
     import torch
     from torch import nn
-else:  # a strategy's name is checked before torch is there
+else:  # a strategy's name is checked before torch is imported
     torch, nn = lazy_module("torch"), lazy_module("torch.nn")
 
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters that learn together.
+    """Parameters that are trained together.
 
     Args:
         name: "embeddings", "layer 3", "head".
-        parameters: names in `model.named_parameters()`; a parameter that two places share stands in the first.
+        parameters: names in `model.named_parameters()`; a parameter shared by two modules is in the group of the first.
         size: number of weights.
         biases: those of `parameters` that are the bias of a linear layer or a norm.
-        bias_size: number of weights in these.
+        bias_size: number of weights in `biases`.
     """
 
     name: str
@@ -41,15 +41,15 @@ ADAPTER = "adapter"
 def layer_groups(
     model: nn.Module, ask: Callable[[nn.Module], object] | None = None, *, added: Set[str] = frozenset()
 ) -> list[Group]:
-    """The groups of `model` from input to output.
+    """Returns the groups of `model` from input to output.
 
     Args:
-        ask: runs the network once; on one row of two tokens if unset.
-        added: names of the parameters of an adapter: a group of their own before the head, wherever they stand.
+        ask: runs the network once; if None, it is run on one row of two tokens.
+        added: names of the parameters of an adapter: a group of their own before the head, wherever they are.
 
-    The layers are the longest ModuleList. What runs after the last of them is the head (a pooler and a last norm too:
-    they serve the answer); the rest are embeddings. What runs after is found by running: names and the order of
-    declaration differ from one architecture to the next.
+    The layers are the longest ModuleList. What runs after the last of them is the head, including a pooler and a final
+    norm, which serve the output; the rest are embeddings. This is detected by running the network: names and order of
+    declaration differ between architectures.
     """
     stack = layer_stack(model)
     groups: dict[str, list[str]] = {"embeddings": []}
@@ -72,7 +72,7 @@ def _group(name: str, members: Sequence[str], named: Mapping[str, nn.Parameter],
 
 
 def layer_stack(model: nn.Module) -> nn.ModuleList:
-    """The longest ModuleList of the network."""
+    """Returns the longest ModuleList of the network."""
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
     if not lists:
         raise ValueError(f"{type(model).__name__} has no list of layers")
@@ -82,13 +82,13 @@ def layer_stack(model: nn.Module) -> nn.ModuleList:
 def _ask_two_tokens(model: nn.Module) -> None:
     device = next(model.parameters()).device
     ids = torch.zeros(1, 2, dtype=torch.long, device=device)
-    # ModernBERT's choices ask for the mask; without weights GPT-2 cannot be given one.
+    # ModernBERT's multiple-choice class needs the mask; GPT-2 does not accept one on the meta device.
     masked = {"attention_mask": torch.ones_like(ids)} if "MultipleChoice" in type(model).__name__ else {}
     model(input_ids=ids, **masked)
 
 
 def _parameters_after(model: nn.Module, stack: nn.ModuleList, ask: Callable[[nn.Module], object]) -> set[nn.Parameter]:
-    """Parameters of the modules that are called once the last layer has answered, but by none called before."""
+    """Returns the parameters of the modules that are called after the last layer, but not before it."""
     before: set[nn.Parameter] = set()
     after: set[nn.Parameter] = set()
     state = {"last layer answered": False}

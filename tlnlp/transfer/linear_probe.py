@@ -1,5 +1,5 @@
-"""Classifiers on frozen features. Whatever the kind, what is learnt is one linear function of the layers that are read:
-a few matrices, which are kept as safetensors, run nowhere but in a product, and need no scikit-learn to answer."""
+"""Classifiers on frozen features. Each is a linear function of the selected layers: a few matrices, which are saved as
+safetensors and predict with one product, without scikit-learn."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from tlnlp.lazy import lazy_module
 from tlnlp.transfer.phases import FeatureClassifierConfig
 
-# Half a second that a run which fits nothing need not wait for.
+# Takes half a second to import; not imported unless a classifier is fitted.
 linear_model, svm = lazy_module("sklearn.linear_model"), lazy_module("sklearn.svm")
 
-# One label of several for each row, any number of labels, or a score.
+# One of several labels per row, any number of labels, or a score.
 Kind = Literal["one", "several", "score"]
 
 MOST_ITERATIONS = 1_000
-# Logit of a label that no train row has: its chance is 0 whatever the others say.
+# Logit of a label that no train row has: its probability is 0 whatever the other logits are.
 NEVER = -1e4
-# A feature that varies less than this share of the usual size of features is taken to vary by so much: what it says is
-# rounding, of which standardising would make a full-grown feature (the first token's vector below the first layer).
+# Minimum standard deviation of a feature, as a fraction of the typical size of features: smaller variation is rounding
+# error, which standardising would scale up to a full feature (the first token's vector below the first layer).
 LEAST_DEVIATION_FRACTION = 1e-3
-# Weight of the squared shares' logits in the mean loss: "smaller values allow the layer weights to vary" (Peters et al.
-# 2018, section 5.1). Without any, the share of a useless layer would go to zero for ever.
+# L2 penalty on the logits of the layer weights, relative to the mean loss: "smaller values allow the layer weights to
+# vary" (Peters et al. 2018, section 5.1). Without it, the weight of a useless layer would shrink without end.
 SHARES_DECAY = 1e-3
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """Logits are the sum of `weight` times the features, and `bias`.
+    """A linear classifier: logits are the sum of `weight` times the features, plus `bias`.
 
     Args:
         weight: [outputs, layers, width] float32
         bias: [outputs] float32
-        shares: [layers] of a learnt mix, which sum to 1; part of `weight` already.
+        shares: [layers] the weights of a learnt scalar mix, which sum to 1; already multiplied into `weight`.
     """
 
     weight: np.ndarray
@@ -59,16 +59,17 @@ def fit_classifier(
     fit: FeatureClassifierConfig,
     seed: int,
 ) -> Classifier:
-    """The classifier that `fit` names. Features are brought to mean 0 and deviation 1 beforehand, so that `strength`
-    means the same for every network and layer: as they come, the first token's vectors of all-MiniLM-L6-v2 are so much
-    alike that with a strength of 1 SST-2 stays at chance (0.51; 0.75 standardised). This is folded into the weights.
+    """Fits the classifier in `fit`. Features are standardised to mean 0 and deviation 1 first, so that `strength` means
+    the same for every network and layer: without it, the first token's vectors of all-MiniLM-L6-v2 are so similar that
+    with a strength of 1 SST-2 stays at chance (0.51; 0.75 standardised). The standardisation is folded into the
+    weights.
 
     Args:
         features: [rows, layers, width]
-        targets: [rows] label numbers; [rows, outputs] 0 or 1 for several labels; [rows] scores.
-        weights: [rows] how much each counts; a row of weight 2 is a row that is there twice.
-        outputs: labels; 1 for a score.
-        seed: of the linear SVM's solver; nothing else is drawn.
+        targets: [rows] label indices; [rows, outputs] 0 or 1 for several labels; [rows] scores.
+        weights: [rows] sample weights; a row of weight 2 counts as two rows.
+        outputs: number of labels; 1 for a score.
+        seed: of the linear SVM's solver; nothing else is random.
     """
     counts = weights > 0
     features, targets, weights = features[counts], targets[counts], weights[counts].astype(np.float64)
@@ -87,7 +88,7 @@ def fit_classifier(
 
 
 def _spread(features: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean and deviation of each feature: [layers, width] each, in float64."""
+    """Returns the weighted mean and standard deviation of each feature: [layers, width] each, in float64."""
     share = weights / weights.sum()
     middle = np.einsum("r,rlw->lw", share, features, dtype=np.float64)
     square = np.einsum("r,rlw->lw", share, np.square(features - middle))
@@ -110,7 +111,7 @@ def _fit_layer(
         return ridge.coef_.reshape(1, -1), np.atleast_1d(ridge.intercept_)
     if kind == "several":
         found = [_fit_labels(features, held, weights, 2, fit, seed) for held in targets.T.astype(np.int64)]
-        # Of two logits, "it does not hold" and "it holds", the difference is that of the one label.
+        # The logit of a label is the difference between the logits of "present" and "absent".
         return np.stack([m[1] - m[0] for m, _ in found]), np.stack([b[1] - b[0] for _, b in found])
     return _fit_labels(features, targets, weights, outputs, fit, seed)
 
@@ -118,7 +119,7 @@ def _fit_layer(
 def _fit_labels(
     features: np.ndarray, targets: np.ndarray, weights: np.ndarray, labels: int, fit: FeatureClassifierConfig, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[labels, width] and [labels]; a label that no row has gets `NEVER`."""
+    """Returns [labels, width] and [labels]; a label that no row has gets `NEVER`."""
     matrix, bias = np.zeros((labels, features.shape[1])), np.full(labels, NEVER)
     present = np.unique(targets)
     if len(present) == 1:
@@ -132,7 +133,7 @@ def _fit_labels(
     else:
         model = linear_model.LogisticRegression(C=fit.strength, max_iter=MOST_ITERATIONS)
     with warnings.catch_warnings():
-        # Of the last digits, after so many iterations.
+        # After that many iterations, only the last digits still change.
         warnings.filterwarnings("ignore", message=".*(converge|CONVERGENCE|ITERATIONS).*")
         model.fit(features, targets, weights)
     matrix[present], bias[present] = _of_each_label(model.coef_, model.intercept_)
@@ -140,7 +141,7 @@ def _fit_labels(
 
 
 def _of_each_label(matrix: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of two labels scikit-learn keeps one line, the log odds of the second; here each label has one."""
+    """Returns one row per label: for two labels, scikit-learn has one row, the log odds of the second."""
     halves = np.asarray([-0.5, 0.5])
     return (halves[:, None] * matrix, halves * bias) if len(matrix) == 1 else (matrix, bias)
 
@@ -148,7 +149,7 @@ def _of_each_label(matrix: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np
 def _centroids(
     features: np.ndarray, targets: np.ndarray, weights: np.ndarray, present: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The nearer a label's mean, the greater x c - c c / 2, which is linear in x (Rocchio)."""
+    """Nearest centroids as a linear function (Rocchio): the nearer x is to the mean c, the greater is x c - c c / 2."""
     means = [np.average(features[targets == label], axis=0, weights=weights[targets == label]) for label in present]
     centroids = np.stack(means)
     return centroids, -np.square(centroids).sum(1) / 2
@@ -157,16 +158,17 @@ def _centroids(
 def _fit_mix(
     features: np.ndarray, targets: np.ndarray, weights: np.ndarray, kind: Kind, outputs: int, strength: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The shares of the layers, learnt with a classifier of their weighted sum (Peters et al. 2018, equation 1, whose
-    scale is that of the classifier's weights): [outputs, width], [outputs], [layers].
+    """Fits the layer weights together with a classifier of the weighted sum of layers (Peters et al. 2018, equation 1,
+    whose scale is part of the classifier's weights): [outputs, width], [outputs], [layers].
 
-    The objective is scikit-learn's, with `SHARES_DECAY` beside it; it starts from equal shares and draws nothing.
+    The objective is that of scikit-learn plus `SHARES_DECAY`; it starts from equal layer weights, and nothing is
+    random.
     """
     states = torch.from_numpy(features).double()
     per_row = torch.from_numpy(weights)[:, None] / weights.sum()
     present = np.unique(targets) if kind == "one" else np.arange(outputs)
     answers = torch.from_numpy(np.searchsorted(present, targets) if kind == "one" else targets)
-    lines = 1 if len(present) == 2 and kind == "one" else len(present)  # of two labels one line says all
+    lines = 1 if len(present) == 2 and kind == "one" else len(present)  # two labels need one row
     matrix = torch.zeros(lines, states.shape[2], dtype=torch.float64, requires_grad=True)
     bias = torch.zeros(lines, dtype=torch.float64, requires_grad=True)
     share_logits = torch.zeros(states.shape[1], dtype=torch.float64, requires_grad=True)

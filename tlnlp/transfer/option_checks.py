@@ -1,4 +1,4 @@
-"""Options of strategies that cannot be are refused in words."""
+"""Checks of the options of strategies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from tlnlp.settings import Settings
 
 
 def raised(strategy: str, option: str, settings: Settings, factor: float) -> float:
-    """`--learning-rate` times `factor`."""
+    """Returns `--learning-rate` times `factor`."""
     above_zero(strategy, option, factor)
     return settings.learning_rate * factor
 

@@ -1,4 +1,4 @@
-"""`--strategy name:option=value,option=value`: the strategy, with its options in the types that it declares."""
+"""Parses `--strategy name:option=value,option=value` into the strategy and its options, with the declared types."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from tlnlp.transfer.strategies import STRATEGIES, Strategy, from_scratch
 
 @dataclass(frozen=True)
 class StrategyChoice:
-    """A strategy and the options that were given for it.
+    """A strategy and its options.
 
     Args:
-        text: what `--strategy` says.
+        text: the value of `--strategy`.
         name: the part of it before the options.
         function: from layer groups and settings to phases.
-        options: those that were given, in the types that the function declares.
+        options: those in `text`, with the types that the function declares.
     """
 
     text: str
     name: str
     function: Strategy
-    options: dict[str, Any] = field(hash=False)  # as `text` says
+    options: dict[str, Any] = field(hash=False)  # given by `text`
 
     @property
     def is_from_scratch(self) -> bool:
-        """Whether nothing of the checkpoint but its architecture is used: the control."""
+        """Whether only the architecture of the checkpoint is used: the baseline without transfer."""
         return self.function is from_scratch
 
     @property
     def all_options(self) -> dict[str, Any]:
-        """The options, those that were not given at their defaults."""
+        """All options, with defaults for those that were not given."""
         return {name: each.default for name, each in options_of(self.function).items()} | self.options
 
     def plan(self, groups: Sequence[Group], settings: Settings) -> list[Phase]:
-        """The phases for this network.
+        """Returns the phases for this network.
 
         Raises:
-            InputError: options that this network or these settings cannot have.
+            InputError: options that do not fit this network or these settings.
         """
         phases = self.function(groups, settings, **self.options)
         if "." in self.name:
@@ -57,10 +57,10 @@ class StrategyChoice:
 
 
 def find_strategy(text: str) -> StrategyChoice:
-    """The strategy that `text` names.
+    """Returns the strategy that `text` names, with its options.
 
     Raises:
-        InputError: there is none of that name, or it has no such option, or the value is of another type.
+        InputError: an unknown strategy or option, or a value of the wrong type.
     """
     name = text.partition(":")[0]
     if "." in name:
@@ -75,7 +75,7 @@ def find_strategy(text: str) -> StrategyChoice:
 
 
 def _check_phases(path: str, phases: Any, groups: Sequence[str]) -> None:
-    """Refuses what an own strategy must not return."""
+    """Raises an error if a custom strategy returns anything but phases for these groups."""
     found = ""
     if not isinstance(phases, list) or not phases or not all(isinstance(phase, Phase) for phase in phases):
         found = f"{phases!r}"[:80]
@@ -90,7 +90,7 @@ def _check_phases(path: str, phases: Any, groups: Sequence[str]) -> None:
 
 
 def _own_strategy(path: str) -> Strategy:
-    """A person's own function from groups and settings to phases, by its import path."""
+    """Returns a custom strategy by its import path: a function from groups and settings to phases."""
     try:
         strategy = find_object(path)
     except ImportError as error:
@@ -126,7 +126,7 @@ def _read_options(text: str, strategy: Strategy) -> StrategyChoice:
 
 
 def options_of(strategy: Strategy) -> dict[str, inspect.Parameter]:
-    """The options of `strategy`: its keyword arguments, with type and default."""
+    """Returns the options of `strategy`: its keyword-only arguments, with type and default."""
     hints = typing.get_type_hints(strategy)
     return {
         name: parameter.replace(annotation=hints[name])
@@ -136,7 +136,8 @@ def options_of(strategy: Strategy) -> dict[str, inspect.Parameter]:
 
 
 def _read(strategy: str, option: str, value: str, kind: Any) -> Any:
-    """`value` as the type that the option declares: a number, one of some words, or either; None is never given."""
+    """Converts `value` to the type that the option declares: a number, one of several words, or either; None cannot be
+    given."""
     kinds = typing.get_args(kind) if typing.get_origin(kind) in (types.UnionType, typing.Union) else (kind,)
     choices = [
         choice for each in kinds if typing.get_origin(each) is typing.Literal for choice in typing.get_args(each)

@@ -1,4 +1,5 @@
-"""A stretch of training: what learns, for how long, how fast; what is added to the network, or fitted beside it."""
+"""A phase of training: what is trained, for how long and at which learning rates; what is added to the network, or
+fitted on its features."""
 
 from __future__ import annotations
 
@@ -6,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# The group of the numbers that a classifier beside the network has.
+# The group of the weights of a classifier on the network's features.
 CLASSIFIER = "classifier"
 
 
 @dataclass(frozen=True)
 class AdapterSpec:
-    """New weights beside frozen ones.
+    """The specification of an adapter: new weights in a frozen network.
 
     Args:
         kind: "lora", "ia3", "prefix", "prompt" or "adapter".
@@ -25,11 +26,12 @@ class AdapterSpec:
 
 @dataclass(frozen=True)
 class FeatureClassifierConfig:
-    """A classifier that is fitted to the features of a frozen network, in place of updates.
+    """A classifier that is fitted to the features of a frozen network, instead of updates.
 
     Args:
-        layers: those that it reads: 0 is what enters the first layer, the last one what the network's own head reads.
-        mixed: the layers are weighed, and their weights learnt with the classifier.
+        layers: the layers to use: 0 is the input of the first layer, the last one is the input of the network's own
+            head.
+        mixed: whether to use a weighted mean of the layers, whose weights are learnt with the classifier.
         classifier: "logistic_regression", "linear_svm" or "nearest_centroid".
         pooling: how the vectors of a row's tokens become one: "mean", "first" or "last".
         strength: C, the inverse of the regularisation.
@@ -44,16 +46,16 @@ class FeatureClassifierConfig:
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training in which the same groups learn.
+    """A phase of training, in which the same groups are trained.
 
     Args:
         name: for the table and the progress bar.
         epochs: passes over the train rows.
-        learning_rates: group name to peak learning rate. A group that is not named stays as it is, in evaluation mode.
-        reinitialize: groups whose weights are drawn at random before the phase begins.
-        only_biases: groups of which nothing but the biases learns.
-        adapter: what is added to the network, the same in all phases of a run; its group is called `ADAPTER`.
-        fit: a classifier to fit instead of learning by updates: no epochs, no rates; its group is `CLASSIFIER`.
+        learning_rates: {group name: peak learning rate}. Other groups are frozen, in evaluation mode.
+        reinitialize: groups whose weights are re-initialised before the phase starts.
+        only_biases: groups of which only the biases are trained.
+        adapter: the adapter to add to the network, the same in all phases of a run; its group is called `ADAPTER`.
+        fit: a classifier to fit instead of updates: no epochs, no learning rates; its group is `CLASSIFIER`.
     """
 
     name: str

@@ -1,5 +1,5 @@
-"""Prompt and prefix: weights of peft that stand before the tokens of each row, put there by hooks on the network's
-body, so that every head sees its own rectangle of tokens and knows nothing of them."""
+"""Prompt and prefix: peft's weights, put before the tokens of each row by hooks on the network's body, so that heads do
+not need to know about them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from transformers import DynamicCache
 
 from tlnlp.lazy import lazy_module
 
-# Takes most of a second to import, and most strategies do without.
+# Takes most of a second to import, and most strategies do not need it.
 peft: Any = lazy_module("peft")
 
 
 class Prompt(nn.Module):
-    """Pieces that learn before the pieces of each row (Lester et al. 2021).
+    """Trainable embeddings before the embeddings of each row (Lester et al. 2021).
 
-    Rows keep their places: what the body answers at the prompt is cut off behind it. What reads the first place inside
-    the body (BERT's pooler) reads the prompt's first, as in peft; it is new or learns with the head in either case.
-    The prompt begins as pieces drawn from the table, the better start of that paper's section 3.2.
+    Rows keep their positions in the output: the hook removes the outputs at the prompt. A module inside the body that
+    reads the first position (BERT's pooler) reads the prompt's first, as in peft; it is new or trained with the head in
+    either case. The prompt is initialised with embeddings sampled from the table, the better initialisation in section
+    3.2 of that paper.
     """
 
     def __init__(self, network: Any, tokens: int) -> None:
@@ -56,9 +57,9 @@ class Prompt(nn.Module):
 
 
 class Prefix(nn.Module):
-    """Keys and values that learn before those of each row, in each layer (Li and Liang 2021, section 4).
+    """Trainable keys and values before those of each row, in each layer (Li and Liang 2021, section 4).
 
-    They begin small: drawn as peft draws them they would outweigh the row's own.
+    They are initialised with small values: with peft's initialisation they would outweigh the row's own.
     """
 
     def __init__(self, network: Any, tokens: int) -> None:
@@ -96,12 +97,12 @@ class Prefix(nn.Module):
 
 
 def takes_prefix(body: nn.Module) -> bool:
-    """Whether the layers of `body` can be given keys and values."""
+    """Returns whether the layers of `body` accept cached keys and values."""
     return _name_of_cache(_inputs_of(body)) is not None
 
 
 def _name_of_cache(inputs: Sequence[str]) -> str | None:
-    """What a network calls the keys and values that it is given: transformers 5.24 renamed them."""
+    """Returns the name of the network's argument for cached keys and values, which transformers 5.24 renamed."""
     return next((name for name in ("cache", "past_key_values") if name in inputs), None)
 
 

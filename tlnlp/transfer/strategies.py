@@ -1,10 +1,10 @@
-"""What learns, for how long, and how fast: each strategy is a function from layer groups to phases.
+"""What is trained, for how long, and at which learning rates: each strategy is a function from layer groups to phases.
 
-A new strategy is a new function in `STRATEGIES`; it knows neither model nor task, and can be tested without either. Its
-keyword arguments are what `--strategy name:option=value` may set (`tlnlp.transfer.parse_strategy`).
+A new strategy is a new function in `STRATEGIES`; it depends on neither model nor task, and can be tested without
+either. Its keyword-only arguments are the options in `--strategy name:option=value` (`tlnlp.transfer.parse_strategy`).
 
-`--learning-rate` is the rate of a whole pre-trained network. Where only few and new weights learn, they want more: such
-strategies multiply it by `factor`.
+`--learning-rate` is the learning rate for a whole pre-trained network. Few or new weights need a higher one: strategies
+that train only these multiply it by `factor`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from tlnlp.transfer.groups import Group
 from tlnlp.transfer.option_checks import at_least, raised
 from tlnlp.transfer.phases import FeatureClassifierConfig, Phase
 
-# `strength` of `shallow`, in features of deviation 1. Tried: 0.01, 0.1, 1. On reviews 0.01 is the best of them (a point
-# more accuracy than 0.1 on all-MiniLM-L6-v2, none on the bundled network), for tags 0.1 (F1 of 0.45, 0.40 with 0.01).
+# Default `strength` of `shallow`, for features of deviation 1. Tried: 0.01, 0.1, 1. On reviews 0.01 is the best (a
+# point more accuracy than 0.1 on all-MiniLM-L6-v2, no more on the bundled network), for tags 0.1 (F1 of 0.45; 0.40 with
+# 0.01).
 STRENGTH = 0.1
 
 
@@ -28,12 +29,14 @@ Strategy = Callable[..., list[Phase]]
 
 
 def full(groups: Sequence[Group], settings: Settings) -> list[Phase]:
-    """Fine-tuning: all groups learn, at one rate (Devlin et al. 2019, section 3.2). The default where rows abound."""
+    """Fine-tuning: trains all groups at one learning rate (Devlin et al. 2019, section 3.2). The default, if there are
+    many rows."""
     return [Phase("all layers", settings.epochs, {group.name: settings.learning_rate for group in groups})]
 
 
 def from_scratch(groups: Sequence[Group], settings: Settings) -> list[Phase]:
-    """The control: the same network, random weights. What transfer adds is the distance to this."""
+    """The baseline without transfer: the same network from random weights. The gain over it is the effect of
+    transfer."""
     (phase,) = full(groups, settings)
     return [
         Phase("all layers, from random weights", phase.epochs, phase.learning_rates, [group.name for group in groups])
@@ -41,22 +44,22 @@ def from_scratch(groups: Sequence[Group], settings: Settings) -> list[Phase]:
 
 
 def head_only(groups: Sequence[Group], settings: Settings, *, factor: float = 10.0) -> list[Phase]:
-    """Feature extraction: the pre-trained layers stay as they are, a new head learns to read them (Peters et al. 2019,
-    "To tune or not to tune?"). Cheap; best where the task is near the pre-training.
+    """Feature extraction: trains a new head on frozen pre-trained layers (Peters et al. 2019, "To tune or not to
+    tune?"). Cheap; best if the task is similar to the pre-training.
 
     Args:
-        factor: the head's rate over `--learning-rate`.
+        factor: learning rate of the head, as a multiple of `--learning-rate`.
     """
     rate = raised("head_only", "factor", settings, factor)
     return [Phase("head", settings.epochs, {groups[-1].name: rate})]
 
 
 def top_layers(groups: Sequence[Group], settings: Settings, *, k: int = 2) -> list[Phase]:
-    """The last layers and the head learn, the lower ones stay (Lee et al. 2019, "What would Elsa do?": a quarter of the
-    layers brings 90 % of the score). Saves time and memory.
+    """Trains the last layers and the head, and freezes the lower layers (Lee et al. 2019, "What would Elsa do?":
+    training a quarter of the layers reaches 90 % of the score). Saves time and memory.
 
     Args:
-        k: how many layers, counted from the top.
+        k: number of layers, counted from the top.
     """
     learning = [*_layers_from_top("top_layers", groups, k), groups[-1]]
     name = f"last {k} layers and head" if k > 1 else "last layer and head"
@@ -71,13 +74,13 @@ def head_then_full(
     factor: float = 10.0,
     full_factor: float = 1.0,
 ) -> list[Phase]:
-    """The new head first, then everything at a small rate: a random head sends large and senseless gradients into
-    layers that know something (Kumar et al. 2022, LP-FT; better where dev rows are unlike the train rows).
+    """Trains the new head first, then everything at a low learning rate: a random head sends large, uninformative
+    gradients into the pre-trained layers (Kumar et al. 2022, LP-FT; better if dev rows are unlike the train rows).
 
     Args:
-        head_epochs: passes in which the head alone learns; as many as `--epochs` if unset.
-        factor: the head's rate in them, over `--learning-rate`.
-        full_factor: the rate of all layers afterwards, over `--learning-rate`.
+        head_epochs: epochs in which only the head is trained; as many as `--epochs` if unset.
+        factor: learning rate of the head in these epochs, as a multiple of `--learning-rate`.
+        full_factor: learning rate of all layers afterwards, as a multiple of `--learning-rate`.
     """
     at_least("head_then_full", "head_epochs", head_epochs, 1)
     head_rate = raised("head_then_full", "factor", settings, factor)
@@ -91,13 +94,13 @@ def head_then_full(
 def gradual_unfreezing(
     groups: Sequence[Group], settings: Settings, *, layers: int = 1, phase_epochs: int = 1, decay: float = 1.0
 ) -> list[Phase]:
-    """The head, then one more layer in each phase, from the top; then all for `--epochs` (Howard and Ruder 2018,
-    ULMFiT, section 3.3). Against forgetting, where rows are few.
+    """Trains the head, then unfreezes one more layer in each phase, from the top; finally trains all for `--epochs`
+    (Howard and Ruder 2018, ULMFiT, section 3.3). Reduces forgetting, if there are few rows.
 
     Args:
-        layers: unfrozen in each phase.
-        phase_epochs: passes of each phase but the last.
-        decay: rate of a group over that of the group above it (in ULMFiT 1 / 2.6).
+        layers: number of layers to unfreeze in each phase.
+        phase_epochs: epochs of each phase except the last.
+        decay: learning rate of a group relative to the group above it (in ULMFiT 1 / 2.6).
     """
     at_least("gradual_unfreezing", "layers", layers, 1)
     at_least("gradual_unfreezing", "phase_epochs", phase_epochs, 1)
@@ -111,21 +114,22 @@ def gradual_unfreezing(
 
 
 def layer_decay(groups: Sequence[Group], settings: Settings, *, decay: float = 0.8) -> list[Phase]:
-    """Discriminative rates: the lower a layer, the more general what it knows, the slower it learns (Howard and Ruder
-    2018, section 3.2, with 1 / 2.6; Clark et al. 2020, ELECTRA, appendix B, with 0.8). Steadier where rows are few.
+    """Discriminative learning rates: lower layers, which are more general, have lower learning rates (Howard and Ruder
+    2018, section 3.2, with 1 / 2.6; Clark et al. 2020, ELECTRA, appendix B, with 0.8). More stable if there are few
+    rows.
 
     Args:
-        decay: rate of a group over that of the group above it; the head has `--learning-rate`.
+        decay: learning rate of a group relative to the group above it; the head has `--learning-rate`.
     """
     return [Phase("all layers", settings.epochs, _decayed("layer_decay", groups, settings, decay))]
 
 
 def bias_only(groups: Sequence[Group], settings: Settings, *, factor: float = 10.0) -> list[Phase]:
-    """BitFit: the biases and the head learn, a thousandth of the weights (Ben Zaken et al. 2022). For few rows, or many
-    tasks on one network.
+    """BitFit: trains the biases and the head, a thousandth of the weights (Ben Zaken et al. 2022). For few rows, or
+    many tasks on one network.
 
     Args:
-        factor: their rate over `--learning-rate` (in the paper 1e-4 to 1e-3).
+        factor: their learning rate, as a multiple of `--learning-rate` (in the paper 1e-4 to 1e-3).
     """
     *body, head = groups
     with_biases = [group.name for group in body if group.biases]
@@ -140,11 +144,11 @@ def bias_only(groups: Sequence[Group], settings: Settings, *, factor: float = 10
 
 
 def reinit_top(groups: Sequence[Group], settings: Settings, *, k: int = 1) -> list[Phase]:
-    """The top layers are drawn anew before fine-tuning: they are the most bound to what the pre-training asked (Zhang
-    et al. 2021, "Revisiting few-sample BERT fine-tuning", section 5). Steadier where rows are few.
+    """Re-initialises the top layers before fine-tuning: they are the most specific to the pre-training task (Zhang et
+    al. 2021, "Revisiting few-sample BERT fine-tuning", section 5). More stable if there are few rows.
 
     Args:
-        k: how many layers, counted from the top; the head is drawn anew with them.
+        k: number of layers, counted from the top; the head is re-initialised with them.
     """
     redrawn = [group.name for group in (*_layers_from_top("reinit_top", groups, k), groups[-1])]
     (phase,) = full(groups, settings)
@@ -160,19 +164,20 @@ def shallow(
     pooling: Literal["mean", "first", "last"] = "mean",
     strength: float = STRENGTH,
 ) -> list[Phase]:
-    """A scikit-learn classifier on the features of the frozen network, which reads each row once (feature extraction:
-    Devlin et al. 2019, section 5.3; Peters et al. 2019). Seconds, no rate to choose, nothing drawn: the first thing to
-    try, and the probe that says what each layer knows.
+    """A scikit-learn classifier on the features of the frozen network, which are computed once per row (feature
+    extraction: Devlin et al. 2019, section 5.3; Peters et al. 2019). It takes seconds, has no learning rate and no
+    randomness: the first strategy to try, and a probe of each layer.
 
     Accuracy on SST-2 with 1,024 train rows and all-MiniLM-L6-v2: layer 0 0.724, 2 0.745, 4 0.775, 5 0.779, the last (6)
-    0.773, their mix 0.767; of layer 5 the first token 0.749, a linear SVM 0.740, the nearest centroid 0.760.
+    0.773, their mix 0.767; with layer 5, the first token 0.749, a linear SVM 0.740, the nearest centroid 0.760.
 
     Args:
-        layer: the layer that is read, 0 (what enters the first one) to the last, which is read if unset; `mix`: all of
-            them, in shares that are learnt with the classifier (Peters et al. 2018, ELMo, equation 1).
-        classifier: ridge regression takes the place of logistic regression where a score is asked for.
-        pooling: how the vectors of a row's tokens become one; of tags it is always a word's first piece.
-        strength: C of scikit-learn, the inverse of the regularisation.
+        layer: the layer to use, from 0 (the input of the first one) to the last, which is the default; `mix`: a
+            weighted mean of all layers, whose weights are learnt with the classifier (Peters et al. 2018, ELMo,
+            equation 1).
+        classifier: the classifier for labels; ridge regression is used for scores.
+        pooling: how the vectors of a row's tokens become one; for tags, the first token of each word is always used.
+        strength: C in scikit-learn, the inverse of the regularisation.
     """
     last = len(groups) - 2
     if isinstance(layer, int) and not 0 <= layer <= last:
@@ -190,7 +195,7 @@ def shallow(
 
 
 def _check_classifier(layer: int | str | None, classifier: str, pooling: str, strength: float) -> None:
-    """Refuses options that say nothing together."""
+    """Raises an error for options that cannot be combined."""
     if not strength > 0:
         raise InputError(
             expected="--strategy shallow:strength=C with C above 0", found=f"strength={strength:g}", change="strength"
@@ -236,7 +241,7 @@ def _layers_from_top(strategy: str, groups: Sequence[Group], k: int) -> Sequence
 
 
 def _decayed(strategy: str, groups: Sequence[Group], settings: Settings, decay: float) -> dict[str, float]:
-    """Each group's rate: that of the group above it, times `decay`."""
+    """Returns each group's learning rate: that of the group above it, times `decay`."""
     if not 0 < decay <= 1:
         raise InputError(
             expected=f"--strategy {strategy}:decay=D with D above 0 and at most 1",

@@ -1,4 +1,5 @@
-"""The table that opens a run: how many weights each layer group has, and at which peak rate it learns in each phase."""
+"""The table printed at the start of a run: the number of weights of each layer group, and its peak learning rate in
+each phase."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from tlnlp.transfer.phases import CLASSIFIER, Phase
 
 
 def strategy_table(name: str, groups: Sequence[Group], phases: Sequence[Phase]) -> Table:
-    """One line for each layer group, neighbours that learn alike together; one column for each phase."""
+    """Returns a table with one row per layer group (similar neighbours are joined) and one column per phase."""
     table = Table(title=f"strategy {name}", title_justify="left", box=None, pad_edge=False)
     table.add_column("layer group")
     table.add_column("weights", justify="right")
@@ -27,7 +28,7 @@ def strategy_table(name: str, groups: Sequence[Group], phases: Sequence[Phase]) 
 
 
 def _alike(groups: Sequence[Group], phases: Sequence[Phase]) -> list[list[Group]]:
-    """Neighbouring layers of one size that learn alike, put together so that deep networks fit on a screen."""
+    """Groups neighbouring layers of the same size and learning rates, so that deep networks fit on a screen."""
     runs: list[list[Group]] = []
     for group in groups:
         kind = (group.name.split()[0], group.size, [phase.learning_rates.get(group.name) for phase in phases])
