@@ -30,7 +30,7 @@ BLIND = {
     "tlnlp.display": ("tlnlp.settings", "tlnlp.task", "tlnlp.transfer", "tlnlp.training"),
     "tlnlp.data": ("tlnlp.recipe", "tlnlp.heads", "tlnlp.models"),
     "tlnlp.heads": ("tlnlp.recipe", "tlnlp.models", "tlnlp.transfer", "tlnlp.training"),
-    "tlnlp.transfer": ("tlnlp.task", "tlnlp.recipe", "tlnlp.data", "tlnlp.heads", "tlnlp.models"),
+    "tlnlp.transfer": ("tlnlp.settings", "tlnlp.task", "tlnlp.recipe", "tlnlp.data", "tlnlp.heads", "tlnlp.models"),
     "tlnlp.training": ("tlnlp.recipe", "tlnlp.data", "tlnlp.heads.sentence", "tlnlp.heads.masked_lm",
                        "tlnlp.transfer.strategies", "tlnlp.acceleration", "tlnlp.models", "tlnlp.evaluation"),
     "tlnlp.training.plan": ("tlnlp.task", "tlnlp.heads", "tlnlp.transfer", "tlnlp.settings"),

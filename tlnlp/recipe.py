@@ -108,6 +108,16 @@ class Recipe:
         """Returns the settings that differ from this recipe's defaults (including those of the presets in use)."""
         return changed_settings(settings, self.settings(full=settings.full, small_data=settings.small_data))
 
+    def default_folder(self, settings: Settings) -> Path:
+        """Returns runs/TASK/NAME, where NAME contains the model, the data, the strategy and every flag that differs
+        from the recipe's defaults."""
+        changed = self.changed(settings)
+        for known in ("model", "data", "strategy", "columns"):
+            changed.pop(known, None)
+        words = [Path(settings.model).name, Path(settings.data).name.split(".")[0], settings.strategy.replace(":", "-")]
+        words += [f"{name}={value}" for name, value in changed.items()]
+        return Path("runs") / self.task.name / "-".join(words)
+
     def parse(self, arguments: Sequence[str], description: str = "") -> Settings:
         """Parses a command line on top of this recipe's defaults (with --full: the published run's settings).
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import psutil
 
-from tlnlp.data import load_splits
 from tlnlp.display.closed_pipe import end_quietly
 from tlnlp.errors import InputError, say_error
 from tlnlp.lazy import lazy_module
@@ -24,8 +22,7 @@ def main(recipe: Recipe, arguments: Sequence[str], description: str) -> int:
         try:
             settings = recipe.parse(arguments, description)
             # The run has waited for the imports, too.
-            request = Request.of(recipe, settings, this_command(), psutil.Process().create_time())
-            request = replace(request, splits=load_splits(recipe.task, settings))
+            request = Request.of(recipe, settings, this_command(), psutil.Process().create_time()).with_rows()
         except InputError as error:
             say_error(error)
             return 2

@@ -11,7 +11,6 @@ from typing import Any
 import torch
 import transformers
 
-from tlnlp.data import load_splits
 from tlnlp.data.rows import Rows, Splits
 from tlnlp.errors import InputError, did_you_mean
 from tlnlp.evaluation.scoring import check_metrics, try_metrics
@@ -27,7 +26,7 @@ from tlnlp.transfer import adapters
 from tlnlp.transfer.adapter_strategies import ADAPTERS, MERGEABLE
 from tlnlp.transfer.groups import layer_groups
 from tlnlp.transfer.parse_strategy import StrategyChoice
-from tlnlp.transfer.phases import FeatureClassifierConfig
+from tlnlp.transfer.phases import FeatureClassifierConfig, Hyperparameters
 from tlnlp.transfer.strategies import shallow
 
 # Networks whose first position is after the padding token's index: RoBERTa's 514 positions hold 512 tokens.
@@ -63,7 +62,8 @@ def check_run(request: Request) -> CheckedRun:
     """
     task = request.recipe.task
     check_metrics(task)
-    splits = request.splits or load_splits(task, request.settings, request.tables)
+    splits = request.with_rows().splits
+    assert splits is not None
     try_metrics(task, splits.train, splits.dev)
     found = check_checkpoint(request.recipe, request.settings, request.strategy, splits.train)
     return CheckedRun(request, follow_labels(splits, found.labels), found)
@@ -227,7 +227,7 @@ def _check_strategy(config: Any, head: Head, settings: Settings, strategy: Strat
             groups = layer_groups(network)
         except RuntimeError:  # from torch, if the network needs real values: it is checked after loading
             return
-    first = strategy.plan(groups, settings)[0]
+    first = strategy.plan(groups, Hyperparameters(settings.epochs, settings.learning_rate))[0]
     if first.adapter is not None:
         adapters.check(network, first.adapter)
         added = adapters.tokens_added(first.adapter)

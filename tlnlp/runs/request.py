@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tlnlp.data.rows import Splits
+from tlnlp.data import Splits, load_splits
 from tlnlp.data.table import Table
 from tlnlp.recipe import Recipe
 from tlnlp.runs.folder import FROZEN
@@ -46,8 +46,18 @@ class Request:
         Raises:
             InputError: `--strategy` is unknown, or has unknown options.
         """
-        folder = settings.output_dir or default_folder(recipe, settings)
+        folder = settings.output_dir or recipe.default_folder(settings)
         return cls(recipe, settings, find_strategy(settings.strategy), folder, command, began)
+
+    def with_rows(self) -> Request:
+        """Returns the request with its rows, read from `tables` or `--data`.
+
+        Raises:
+            InputError: the rows cannot be used.
+        """
+        if self.splits is not None:
+            return self
+        return replace(self, splits=load_splits(self.recipe.task, self.settings, self.tables))
 
     def of_seed(self, seed: int) -> Request:
         """Returns the request for one of `--seeds`, in a subfolder; cached activations are shared by all seeds."""
@@ -86,14 +96,3 @@ def _command(arguments: Sequence[str]) -> str:
     if program.name == "tlnlp":
         return shlex.join(["tlnlp", *arguments])
     return shlex.join([*start, program.as_posix(), *arguments])
-
-
-def default_folder(recipe: Recipe, settings: Settings) -> Path:
-    """Returns runs/TASK/NAME, where NAME contains the model, the data, the strategy and every flag that differs from
-    the recipe's defaults."""
-    changed = recipe.changed(settings)
-    for known in ("model", "data", "strategy", "columns"):
-        changed.pop(known, None)
-    words = [Path(settings.model).name, Path(settings.data).name.split(".")[0], settings.strategy.replace(":", "-")]
-    words += [f"{name}={value}" for name, value in changed.items()]
-    return Path("runs") / recipe.task.name / "-".join(words)

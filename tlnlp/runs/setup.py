@@ -35,7 +35,7 @@ from tlnlp.training.optimizer import build_optimizer
 from tlnlp.training.plan import padded_places, updates_per_epoch
 from tlnlp.transfer import adapters
 from tlnlp.transfer.groups import Group, layer_groups
-from tlnlp.transfer.phases import AdapterSpec, Phase
+from tlnlp.transfer.phases import AdapterSpec, Hyperparameters, Phase
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     groups = layer_groups(network, ask_once)
     # Few rows make few updates: more epochs, to reach `--least-updates`.
     epochs = math.ceil((settings.least_updates or 0) / updates_per_epoch(len(encoded), settings.batch_size))
-    phases = strategy.plan(groups, replace(settings, epochs=max(settings.epochs, epochs)))
+    phases = strategy.plan(groups, Hyperparameters(max(settings.epochs, epochs), settings.learning_rate))
     adapted = None
     if (adapter := phases[0].adapter) is not None:
         # Before everything that runs the network: embedding pruning, packing.

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from tlnlp.errors import InputError
-from tlnlp.settings import Settings
 from tlnlp.transfer.groups import ADAPTER, Group
 from tlnlp.transfer.option_checks import above_zero, at_least, raised
-from tlnlp.transfer.phases import AdapterSpec, Phase
+from tlnlp.transfer.phases import AdapterSpec, Hyperparameters, Phase
 
 # The names of these strategies.
 ADAPTERS = ("lora", "ia3", "prefix", "prompt", "adapter")
@@ -19,7 +18,7 @@ MERGEABLE = ("lora", "ia3")
 
 def lora(
     groups: Sequence[Group],
-    settings: Settings,
+    settings: Hyperparameters,
     *,
     r: int = 8,
     alpha: float = 16.0,
@@ -52,7 +51,9 @@ def lora(
     return [_adapted("lora", options, groups, settings, factor, head_factor)]
 
 
-def ia3(groups: Sequence[Group], settings: Settings, *, factor: float = 50.0, head_factor: float = 10.0) -> list[Phase]:
+def ia3(
+    groups: Sequence[Group], settings: Hyperparameters, *, factor: float = 50.0, head_factor: float = 10.0
+) -> list[Phase]:
     """IA3: trains vectors that scale the keys, the values and the intermediate states of the feed-forward block (Liu et
     al. 2022, section 3.3). The fewest weights that can be merged; for few rows, and for many tasks on one network.
 
@@ -65,7 +66,7 @@ def ia3(groups: Sequence[Group], settings: Settings, *, factor: float = 50.0, he
 
 def prefix(
     groups: Sequence[Group],
-    settings: Settings,
+    settings: Hyperparameters,
     *,
     tokens: int = 16,
     factor: float = 50.0,
@@ -85,7 +86,7 @@ def prefix(
 
 def prompt(
     groups: Sequence[Group],
-    settings: Settings,
+    settings: Hyperparameters,
     *,
     tokens: int = 20,
     factor: float = 50.0,
@@ -105,7 +106,7 @@ def prompt(
 
 def adapter(
     groups: Sequence[Group],
-    settings: Settings,
+    settings: Hyperparameters,
     *,
     size: int = 64,
     factor: float = 10.0,
@@ -129,7 +130,7 @@ def _adapted(
     kind: str,
     options: Mapping[str, Any],
     groups: Sequence[Group],
-    settings: Settings,
+    settings: Hyperparameters,
     factor: float,
     head_factor: float,
 ) -> Phase:

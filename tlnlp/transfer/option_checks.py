@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from tlnlp.errors import InputError
-from tlnlp.settings import Settings
+from tlnlp.transfer.phases import Hyperparameters
 
 
-def raised(strategy: str, option: str, settings: Settings, factor: float) -> float:
+def raised(strategy: str, option: str, settings: Hyperparameters, factor: float) -> float:
     """Returns `--learning-rate` times `factor`."""
     above_zero(strategy, option, factor)
     return settings.learning_rate * factor

@@ -12,9 +12,8 @@ from typing import Any
 
 from tlnlp.errors import InputError, did_you_mean
 from tlnlp.lazy import find_object
-from tlnlp.settings import Settings
 from tlnlp.transfer.groups import Group
-from tlnlp.transfer.phases import Phase
+from tlnlp.transfer.phases import Hyperparameters, Phase
 from tlnlp.transfer.strategies import STRATEGIES, Strategy, from_scratch
 
 
@@ -44,7 +43,7 @@ class StrategyChoice:
         """All options, with defaults for those that were not given."""
         return {name: each.default for name, each in options_of(self.function).items()} | self.options
 
-    def plan(self, groups: Sequence[Group], settings: Settings) -> list[Phase]:
+    def plan(self, groups: Sequence[Group], settings: Hyperparameters) -> list[Phase]:
         """Returns the phases for this network.
 
         Raises:

@@ -12,6 +12,19 @@ CLASSIFIER = "classifier"
 
 
 @dataclass(frozen=True)
+class Hyperparameters:
+    """The hyperparameters that a strategy plans with.
+
+    Args:
+        epochs: passes over the train rows, of `--epochs` (more if `--least-updates` needs them).
+        learning_rate: peak learning rate of `--learning-rate`.
+    """
+
+    epochs: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
 class AdapterSpec:
     """The specification of an adapter: new weights in a frozen network.
 

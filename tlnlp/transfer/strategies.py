@@ -13,11 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Literal
 
 from tlnlp.errors import InputError
-from tlnlp.settings import Settings
 from tlnlp.transfer.adapter_strategies import adapter, ia3, lora, prefix, prompt
 from tlnlp.transfer.groups import Group
 from tlnlp.transfer.option_checks import at_least, raised
-from tlnlp.transfer.phases import FeatureClassifierConfig, Phase
+from tlnlp.transfer.phases import FeatureClassifierConfig, Hyperparameters, Phase
 
 # Default `strength` of `shallow`, for features of deviation 1. Tried: 0.01, 0.1, 1. On reviews 0.01 is the best (a
 # point more accuracy than 0.1 on all-MiniLM-L6-v2, no more on the bundled network), for tags 0.1 (F1 of 0.45; 0.40 with
@@ -28,13 +27,13 @@ STRENGTH = 0.1
 Strategy = Callable[..., list[Phase]]
 
 
-def full(groups: Sequence[Group], settings: Settings) -> list[Phase]:
+def full(groups: Sequence[Group], settings: Hyperparameters) -> list[Phase]:
     """Fine-tuning: trains all groups at one learning rate (Devlin et al. 2019, section 3.2). The default, if there are
     many rows."""
     return [Phase("all layers", settings.epochs, {group.name: settings.learning_rate for group in groups})]
 
 
-def from_scratch(groups: Sequence[Group], settings: Settings) -> list[Phase]:
+def from_scratch(groups: Sequence[Group], settings: Hyperparameters) -> list[Phase]:
     """The baseline without transfer: the same network from random weights. The gain over it is the effect of
     transfer."""
     (phase,) = full(groups, settings)
@@ -43,7 +42,7 @@ def from_scratch(groups: Sequence[Group], settings: Settings) -> list[Phase]:
     ]
 
 
-def head_only(groups: Sequence[Group], settings: Settings, *, factor: float = 10.0) -> list[Phase]:
+def head_only(groups: Sequence[Group], settings: Hyperparameters, *, factor: float = 10.0) -> list[Phase]:
     """Feature extraction: trains a new head on frozen pre-trained layers (Peters et al. 2019, "To tune or not to
     tune?"). Cheap; best if the task is similar to the pre-training.
 
@@ -54,7 +53,7 @@ def head_only(groups: Sequence[Group], settings: Settings, *, factor: float = 10
     return [Phase("head", settings.epochs, {groups[-1].name: rate})]
 
 
-def top_layers(groups: Sequence[Group], settings: Settings, *, k: int = 2) -> list[Phase]:
+def top_layers(groups: Sequence[Group], settings: Hyperparameters, *, k: int = 2) -> list[Phase]:
     """Trains the last layers and the head, and freezes the lower layers (Lee et al. 2019, "What would Elsa do?":
     training a quarter of the layers reaches 90 % of the score). Saves time and memory.
 
@@ -68,7 +67,7 @@ def top_layers(groups: Sequence[Group], settings: Settings, *, k: int = 2) -> li
 
 def head_then_full(
     groups: Sequence[Group],
-    settings: Settings,
+    settings: Hyperparameters,
     *,
     head_epochs: int | None = None,
     factor: float = 10.0,
@@ -92,7 +91,7 @@ def head_then_full(
 
 
 def gradual_unfreezing(
-    groups: Sequence[Group], settings: Settings, *, layers: int = 1, phase_epochs: int = 1, decay: float = 1.0
+    groups: Sequence[Group], settings: Hyperparameters, *, layers: int = 1, phase_epochs: int = 1, decay: float = 1.0
 ) -> list[Phase]:
     """Trains the head, then unfreezes one more layer in each phase, from the top; finally trains all for `--epochs`
     (Howard and Ruder 2018, ULMFiT, section 3.3). Reduces forgetting, if there are few rows.
@@ -113,7 +112,7 @@ def gradual_unfreezing(
     return [*phases, Phase("all layers", settings.epochs, learning_rates)]
 
 
-def layer_decay(groups: Sequence[Group], settings: Settings, *, decay: float = 0.8) -> list[Phase]:
+def layer_decay(groups: Sequence[Group], settings: Hyperparameters, *, decay: float = 0.8) -> list[Phase]:
     """Discriminative learning rates: lower layers, which are more general, have lower learning rates (Howard and Ruder
     2018, section 3.2, with 1 / 2.6; Clark et al. 2020, ELECTRA, appendix B, with 0.8). More stable if there are few
     rows.
@@ -124,7 +123,7 @@ def layer_decay(groups: Sequence[Group], settings: Settings, *, decay: float = 0
     return [Phase("all layers", settings.epochs, _decayed("layer_decay", groups, settings, decay))]
 
 
-def bias_only(groups: Sequence[Group], settings: Settings, *, factor: float = 10.0) -> list[Phase]:
+def bias_only(groups: Sequence[Group], settings: Hyperparameters, *, factor: float = 10.0) -> list[Phase]:
     """BitFit: trains the biases and the head, a thousandth of the weights (Ben Zaken et al. 2022). For few rows, or
     many tasks on one network.
 
@@ -143,7 +142,7 @@ def bias_only(groups: Sequence[Group], settings: Settings, *, factor: float = 10
     return [Phase("biases and head", settings.epochs, dict.fromkeys([*with_biases, head.name], rate), (), with_biases)]
 
 
-def reinit_top(groups: Sequence[Group], settings: Settings, *, k: int = 1) -> list[Phase]:
+def reinit_top(groups: Sequence[Group], settings: Hyperparameters, *, k: int = 1) -> list[Phase]:
     """Re-initialises the top layers before fine-tuning: they are the most specific to the pre-training task (Zhang et
     al. 2021, "Revisiting few-sample BERT fine-tuning", section 5). More stable if there are few rows.
 
@@ -157,7 +156,7 @@ def reinit_top(groups: Sequence[Group], settings: Settings, *, k: int = 1) -> li
 
 def shallow(
     groups: Sequence[Group],
-    settings: Settings,
+    settings: Hyperparameters,
     *,
     layer: int | Literal["mix"] | None = None,
     classifier: Literal["logistic_regression", "linear_svm", "nearest_centroid"] = "logistic_regression",
@@ -240,7 +239,7 @@ def _layers_from_top(strategy: str, groups: Sequence[Group], k: int) -> Sequence
     return layers[-k:]
 
 
-def _decayed(strategy: str, groups: Sequence[Group], settings: Settings, decay: float) -> dict[str, float]:
+def _decayed(strategy: str, groups: Sequence[Group], settings: Hyperparameters, decay: float) -> dict[str, float]:
     """Returns each group's learning rate: that of the group above it, times `decay`."""
     if not 0 < decay <= 1:
         raise InputError(
