@@ -23,7 +23,7 @@ def lazy_module(name: str) -> ModuleType:
 
 
 # Objects passed in this process, by path: an object defined in a notebook cannot be imported.
-_GIVEN: dict[str, Any] = {}
+_PASSED: dict[str, Any] = {}
 
 
 def path_of(thing: Any) -> str:
@@ -34,7 +34,7 @@ def path_of(thing: Any) -> str:
     else:
         named = thing if hasattr(thing, "__qualname__") else type(thing)
         path = f"{named.__module__}.{named.__qualname__}"
-    _GIVEN[path] = thing
+    _PASSED[path] = thing
     return path
 
 
@@ -44,8 +44,8 @@ def find_object(path: str) -> Any:
     Raises:
         ImportError: there is no such module, or it has no such attribute.
     """
-    if path in _GIVEN:
-        return _GIVEN[path]
+    if path in _PASSED:
+        return _PASSED[path]
     with contextlib.suppress(ModuleNotFoundError):
         return importlib.import_module(path)
     module, _, name = path.rpartition(".")

@@ -212,10 +212,10 @@ def read_config(file: Path, task: str) -> dict[str, Any]:
             found=f"{file}: {unknown[0]}{did_you_mean(unknown[0], known)}",
             change="the name",
         )
-    return {name: _as_declared(file, name, value) for name, value in settings.items()}
+    return {name: _convert(file, name, value) for name, value in settings.items()}
 
 
-def _as_declared(file: Path, name: str, value: Any) -> Any:
+def _convert(file: Path, name: str, value: Any) -> Any:
     """Converts a value to the type that `Settings` declares. Types that YAML lacks (paths, tuples, and 2e-5, which YAML
     reads as a string) are converted from strings and lists."""
     kind = get_type_hints(Settings)[name]

@@ -177,8 +177,8 @@ class Settings:
     ] = None
 
     def __post_init__(self) -> None:
-        _refuse_absurd_numbers(self)
-        _refuse_contradictions(self)
+        _check_ranges(self)
+        _check_conflicts(self)
 
     @property
     def chooses_on_dev(self) -> bool:
@@ -240,25 +240,25 @@ _ABOVE_ZERO = ("learning_rate", "max_grad_norm", "mask_fraction")
 _AT_MOST = {"learning_rate": 10, "warmup_fraction": 1, "mask_fraction": 0.9, "weight_decay": 1, "seed": 2**31 - 1}
 
 
-def _refuse_absurd_numbers(settings: Settings) -> None:
+def _check_ranges(settings: Settings) -> None:
     for name, least in _AT_LEAST.items():
         value = getattr(settings, name)
         if value is not None and not value >= least:
-            raise _absurd(name, f"at least {least}", value)
+            raise _out_of_range(name, f"at least {least}", value)
     for name in _ABOVE_ZERO:
         if not getattr(settings, name) > 0:
-            raise _absurd(name, "a number above 0", getattr(settings, name))
+            raise _out_of_range(name, "a number above 0", getattr(settings, name))
     for name, most in _AT_MOST.items():
         if not getattr(settings, name) <= most:
-            raise _absurd(name, f"at most {most}", getattr(settings, name))
+            raise _out_of_range(name, f"at most {most}", getattr(settings, name))
 
 
-def _absurd(name: str, expected: str, value: object) -> InputError:
+def _out_of_range(name: str, expected: str, value: object) -> InputError:
     flag = "--" + name.replace("_", "-")
     return InputError(expected=f"{flag}: {expected}", found=f"{value}", change=f"the value of {flag}")
 
 
-def _refuse_contradictions(settings: Settings) -> None:
+def _check_conflicts(settings: Settings) -> None:
     if settings.max_tokens < settings.max_length:
         raise InputError(
             expected="a token budget in which the longest row fits",

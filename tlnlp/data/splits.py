@@ -46,10 +46,10 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
     """
     roles = choose_roles(task, settings.columns_by_role())
     languages = choose_languages(task, settings, SAMPLES) if given is None else None
-    tables = _read_tables(task, settings, languages) if given is None else _pick_tables(task, settings, given)
-    _refuse_empty(tables)
-    columns = {key: _choose(table, roles, task, settings, key) for key, table in tables.items()}
-    tables = {key: _leave_out_unlabelled(table, columns[key], task, key) for key, table in tables.items()}
+    tables = _read_tables(task, settings, languages) if given is None else _select_tables(task, settings, given)
+    _check_not_empty(tables)
+    columns = {key: _choose_columns(table, roles, task, settings, key) for key, table in tables.items()}
+    tables = {key: _drop_unlabelled(table, columns[key], task, key) for key, table in tables.items()}
     notes = [note for table in tables.values() for note in table.notes]
     notes.append(describe_columns(tables[TRAIN], columns[TRAIN]))
     labels = _find_labels(task, roles, tables, columns)
@@ -66,7 +66,7 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
         rows[key], said = read_rows(table, columns[key], reading, train=key.is_trained_on)
         notes.extend(said)
     notes.extend(_describe_labels(task, rows, labels))
-    rows = _cut(rows, settings, notes, LANGUAGES_DEV_FRACTION if languages else DEV_FRACTION)
+    rows = _make_missing_splits(rows, settings, notes, LANGUAGES_DEV_FRACTION if languages else DEV_FRACTION)
     rows[TRAIN] = _draw_train(rows[TRAIN], settings, notes)
     if languages is not None:
         rows = settle(rows, languages, settings, tables, notes)
@@ -108,7 +108,7 @@ def _read_tables(task: Task, settings: Settings, languages: Languages | None) ->
     return tables
 
 
-def _pick_tables(task: Task, settings: Settings, given: Mapping[str, Table]) -> dict[SplitKey, Table]:
+def _select_tables(task: Task, settings: Settings, given: Mapping[str, Table]) -> dict[SplitKey, Table]:
     """Returns the same tables as `_read_tables`, from rows in memory."""
     data = task.data
     names = {TRAIN: [data.train, "train"], DEV: [data.dev, *DEV_NAMES]}
@@ -126,13 +126,15 @@ def _pick_tables(task: Task, settings: Settings, given: Mapping[str, Table]) -> 
     return tables
 
 
-def _refuse_empty(tables: Mapping[SplitKey, Table]) -> None:
+def _check_not_empty(tables: Mapping[SplitKey, Table]) -> None:
     for table in tables.values():
         if not len(table):
             raise InputError(expected="rows", found=f"{table.origin}: no rows", change="give a split with rows in it")
 
 
-def _choose(table: Table, roles: Mapping[str, str], task: Task, settings: Settings, key: SplitKey) -> dict[str, str]:
+def _choose_columns(
+    table: Table, roles: Mapping[str, str], task: Task, settings: Settings, key: SplitKey
+) -> dict[str, str]:
     """Returns {role: column} for one split."""
     not_needed: tuple[str, ...] = () if key.is_trained_on else (WEIGHT,)
     if key.kind in ("test", "extra"):
@@ -141,7 +143,7 @@ def _choose(table: Table, roles: Mapping[str, str], task: Task, settings: Settin
     return choose_columns(table, roles, settings.columns_by_role(), original, not_needed=(PROMPT, *not_needed))
 
 
-def _leave_out_unlabelled(table: Table, columns: Mapping[str, str], task: Task, key: SplitKey) -> Table:
+def _drop_unlabelled(table: Table, columns: Mapping[str, str], task: Task, key: SplitKey) -> Table:
     """Returns the table without unlabelled rows, if the dataset is declared as partly labelled."""
     if not data_of(task, key.language or task.language).partly_labelled or "label" not in columns:
         return table
@@ -183,7 +185,7 @@ def _describe_labels(task: Task, rows: Mapping[SplitKey, Rows], labels: Labels) 
         return []
     if "tags" in train.columns:
         return _describe_tags(task, rows, labels)
-    _refuse_one_label(set(train.columns["label"]), train, labels)
+    _check_two_labels(set(train.columns["label"]), train, labels)
     if task.labels is not None:
         return []
     return [f"labels found in {train.origin}: {count_names(train.columns['label'], labels)}"]
@@ -192,7 +194,7 @@ def _describe_labels(task: Task, rows: Mapping[SplitKey, Rows], labels: Labels) 
 def _describe_tags(task: Task, rows: Mapping[SplitKey, Rows], labels: tuple[str, ...]) -> list[str]:
     train = rows[TRAIN]
     there = {tag for tags in train.columns["tags"] for tag in tags}
-    _refuse_one_label(there, train, labels)
+    _check_two_labels(there, train, labels)
     notes = []
     if task.labels is None:
         notes.append(f"tags found: {', '.join(labels)}")
@@ -205,9 +207,9 @@ def _describe_tags(task: Task, rows: Mapping[SplitKey, Rows], labels: tuple[str,
     return notes
 
 
-def _refuse_one_label(distinct: set[Any], train: Rows, labels: tuple[str, ...]) -> None:
+def _check_two_labels(distinct: set[Any], train: Rows, labels: tuple[str, ...]) -> None:
     if len(distinct) < 2:
-        only = _name_answer(next(iter(distinct)), labels)
+        only = _label_names(next(iter(distinct)), labels)
         raise InputError(
             expected=f"at least two different labels to learn from: {describe(labels)}",
             found=f"{train.origin}: {len(train):,} rows, all of them {only}",
@@ -215,20 +217,22 @@ def _refuse_one_label(distinct: set[Any], train: Rows, labels: tuple[str, ...]) 
         )
 
 
-def _name_answer(answer: Any, names: tuple[str, ...]) -> str:
+def _label_names(answer: Any, names: tuple[str, ...]) -> str:
     """Returns the names for an index or a tuple of indices."""
     indices = answer if isinstance(answer, tuple) else (answer,)
     return ", ".join(names[index] for index in indices) or "without any label"
 
 
-def _cut(rows: dict[SplitKey, Rows], settings: Settings, notes: list[str], fraction: float) -> dict[SplitKey, Rows]:
+def _make_missing_splits(
+    rows: dict[SplitKey, Rows], settings: Settings, notes: list[str], fraction: float
+) -> dict[SplitKey, Rows]:
     """Adds missing splits: dev, and rows for model selection if weights are selected on dev."""
     if DEV not in rows:
-        rows = rows | dict(zip((TRAIN, DEV), _cut_off(rows[TRAIN], settings, FOR_DEV, fraction), strict=True))
+        rows = rows | dict(zip((TRAIN, DEV), _split_off(rows[TRAIN], settings, FOR_DEV, fraction), strict=True))
         notes.append(f"dev: {len(rows[DEV]):,} rows cut from {rows[TRAIN].origin}, seed {settings.seed}")
     if settings.chooses_on_dev:
         if TEST not in rows:
-            train, chosen_on = _cut_off(rows[TRAIN], settings, FOR_CHOICE, DEV_FRACTION)
+            train, chosen_on = _split_off(rows[TRAIN], settings, FOR_CHOICE, DEV_FRACTION)
             notes.append(
                 f"no labelled test split: weights are chosen on {len(chosen_on):,} rows cut from {train.origin}"
                 f" (seed {settings.seed}) and reported on the {len(rows[DEV]):,} dev rows"
@@ -238,7 +242,7 @@ def _cut(rows: dict[SplitKey, Rows], settings: Settings, notes: list[str], fract
     return rows
 
 
-def _cut_off(rows: Rows, settings: Settings, purpose: int, fraction: float) -> tuple[Rows, Rows]:
+def _split_off(rows: Rows, settings: Settings, purpose: int, fraction: float) -> tuple[Rows, Rows]:
     """Splits rows in two: those that remain, and those that are split off. Rows with the same context are not
     separated."""
     groups = _contexts(rows)

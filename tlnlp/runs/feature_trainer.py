@@ -90,9 +90,9 @@ class FeatureTrainer:
                     bar.advance(len(items))
                 if stop_asked():
                     raise Interrupted(sum(map(len, micro_batches[: number + 1])), len(encoded), "row")
-        self._note(micro_batches)
-        self._add_up(features)
-        self._add_up(seen)
+        self._log_counts(micro_batches)
+        self._sum_over_processes(features)
+        self._sum_over_processes(seen)
         if not (seen == 1).all():
             raise RuntimeError("a train row that was not read exactly once")
         scored = isinstance(encoded.targets, Ragged)
@@ -114,14 +114,14 @@ class FeatureTrainer:
             features = features.reshape(len(items), each, *features.shape[1:]).mean(1)
         return features
 
-    def _note(self, micro_batches: list[np.ndarray]) -> None:
+    def _log_counts(self, micro_batches: list[np.ndarray]) -> None:
         record, encoded = self.record, self.training.encoded
         lengths = [encoded.sequence_lengths(items) for items in micro_batches]
         record.rows_seen = len(encoded)
         record.tokens = sum(int(each.sum()) for each in lengths)
         record.places = sum(self.training.slots(each) for each in lengths)
 
-    def _add_up(self, lines: np.ndarray) -> None:
+    def _sum_over_processes(self, lines: np.ndarray) -> None:
         """Sums the features over processes, in place: each line is zero on all processes but one."""
         if self.accelerator.num_processes == 1:
             return

@@ -60,7 +60,7 @@ def describe(
         adapter=adapter,
         seed=settings.seed,
         metrics=metrics,
-        row_variance=_vary(task, next(iter(metrics.values())), predictions, rows),
+        row_variance=_variance(task, next(iter(metrics.values())), predictions, rows),
         extra_splits={
             name: {"metrics": measure(task, each, work.extra_splits[name][1]), "rows": len(work.extra_splits[name][1])}
             for name, each in extra_splits.items()
@@ -69,7 +69,7 @@ def describe(
         calibration=_calibrate(task, predictions, rows),
         majority=measure(task, task.head.majority_baseline(work.train_rows, rows, task), rows),
         published=None if published is None else {**vars(published), "settings": dict(published.settings)},
-        is_constant=_is_one_answer(predictions),
+        is_constant=_is_constant(predictions),
         rows={"train": len(work.train_rows), "dev": len(rows)},
         groups=[
             {"name": each.name, "weights": each.size, "rates": [_rate(each, phase) for phase in training.phases]}
@@ -115,7 +115,7 @@ def learning_weights(groups: Sequence[Group], phases: Sequence[Phase]) -> int:
     return sum(g.size if g.name in whole else g.bias_size if g.name in biases else 0 for g in groups)
 
 
-def _is_one_answer(predictions: list[Prediction]) -> bool:
+def _is_constant(predictions: list[Prediction]) -> bool:
     """Returns whether all predictions are the same; for tags and sets of labels, whether only one tag or label is
     predicted."""
     said = [each.prediction for each in predictions]
@@ -145,7 +145,7 @@ def _rate(group: Group, phase: Phase) -> float | str | None:
     return phase.learning_rates.get(group.name)
 
 
-def _vary(task: Task, score: float, predictions: list[Prediction], rows: Rows) -> float | None:
+def _variance(task: Task, score: float, predictions: list[Prediction], rows: Rows) -> float | None:
     """Returns the variance of the first metric over rows; None for plain text, whose sequences are not rows."""
     if len(predictions) != len(rows):
         return None

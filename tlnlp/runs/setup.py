@@ -100,16 +100,16 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         replace(source, place=place), task, tokenizer, seed=settings.seed, new_head=settings.new_head,
         new_weights=strategy.is_from_scratch or source.place == NEW,
     )  # fmt: skip
-    ask_once = _ask(encoded, np.arange(1), task, tokenizer)
-    groups = layer_groups(network, ask_once)
+    run_once = _logits_on(encoded, np.arange(1), task, tokenizer)
+    groups = layer_groups(network, run_once)
     # Few rows make few updates: more epochs, to reach `--least-updates`.
     epochs = math.ceil((settings.least_updates or 0) / updates_per_epoch(len(encoded), settings.batch_size))
     phases = strategy.plan(groups, Hyperparameters(max(settings.epochs, epochs), settings.learning_rate))
     adapted = None
     if (adapter := phases[0].adapter) is not None:
         # Before everything that runs the network: embedding pruning, packing.
-        adapted = _adapt(network, adapter, groups, settings, source, resized=len(tokenizer) > pieces)
-        groups = layer_groups(network, ask_once, added=set(adapted.installed.parameters))
+        adapted = _install_adapter(network, adapter, groups, settings, source, resized=len(tokenizer) > pieces)
+        groups = layer_groups(network, run_once, added=set(adapted.installed.parameters))
     if phases[0].fit is not None:
         network, groups = with_feature_classifier(network, groups, phases[0].fit, task)
     used = pieces_used(*(each.features["input_ids"].flat for each in everything), always=special)
@@ -184,7 +184,7 @@ def _freeze(phase: Phase, work: PreparedRun, folder: Path) -> ActivationCache | 
     training, compact = work.training, work.compact
     settings, task, tokenizer, encoded = training.settings, training.task, training.tokenizer, training.encoded
     count = frozen_layers([group.name for group in work.groups], phase.learning_rates)
-    if settings.recompute_frozen or phase.epochs == 1 or count == 0 or _is_drawn_anew(encoded, task, tokenizer):
+    if settings.recompute_frozen or phase.epochs == 1 or count == 0 or _is_random(encoded, task, tokenizer):
         return None
     return ActivationCache.install(
         training.model,
@@ -193,7 +193,7 @@ def _freeze(phase: Phase, work: PreparedRun, folder: Path) -> ActivationCache | 
         folder=settings.frozen_dir or folder / FROZEN,
         packing=work.packing,
         collate=lambda encoded, items: task.head.collate(encoded, items, tokenizer, np.random.default_rng(0)),
-        ask=lambda batch: task.head.loss(training.model, _on(batch, training.accelerator), task),
+        ask=lambda batch: task.head.loss(training.model, _to_device(batch, training.accelerator), task),
         accelerator=training.accelerator,
         max_tokens=settings.max_tokens,
         whole={} if compact is None else {compact.parameter: compact.whole},
@@ -201,7 +201,7 @@ def _freeze(phase: Phase, work: PreparedRun, folder: Path) -> ActivationCache | 
     )
 
 
-def _adapt(
+def _install_adapter(
     network: Any, adapter: AdapterSpec, groups: list[Group], settings: Settings, source: Checkpoint, *, resized: bool
 ) -> AdapterFiles:
     """Inserts `adapter` into the network.
@@ -231,21 +231,21 @@ def pack(network: Any, encoded: EncodedDataset, task: Task, tokenizer: Any) -> P
     if encoded.sequence_offsets is not None:
         extremes = np.searchsorted(encoded.sequence_offsets, extremes, side="right") - 1
     items = np.union1d(items, extremes)
-    return PaddingFree.install(network, _ask(encoded, items, task, tokenizer))
+    return PaddingFree.install(network, _logits_on(encoded, items, task, tokenizer))
 
 
-def _is_drawn_anew(encoded: EncodedDataset, task: Task, tokenizer: Any) -> bool:
+def _is_random(encoded: EncodedDataset, task: Task, tokenizer: Any) -> bool:
     """Returns whether the inputs of an item differ between epochs (masked words)."""
     some = np.arange(min(8, len(encoded)))
     one, other = (task.head.collate(encoded, some, tokenizer, np.random.default_rng(seed)) for seed in (0, 1))
     return not all(torch.equal(one[name], other[name]) for name in model_inputs(one))
 
 
-def _on(batch: dict[str, Any], accelerator: Accelerator) -> dict[str, Any]:
+def _to_device(batch: dict[str, Any], accelerator: Accelerator) -> dict[str, Any]:
     return {name: value.to(accelerator.device) for name, value in batch.items()}
 
 
-def _ask(encoded: EncodedDataset, items: np.ndarray, task: Task, tokenizer: Any) -> Callable[[Any], Any]:
+def _logits_on(encoded: EncodedDataset, items: np.ndarray, task: Task, tokenizer: Any) -> Callable[[Any], Any]:
     """Returns a function from the network to its logits for `items`."""
     batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
     return lambda network: task.head.logits(network, batch)

@@ -100,14 +100,14 @@ class Trainer:
         epochs = sum(phase.epochs for phase in self.training.phases)
         rows = (
             epochs * len(self.training.encoded)
-            + self._scorings(epochs - 1) * len(work.encoded_dev)
+            + self._evaluations(epochs - 1) * len(work.encoded_dev)
             + len(work.encoded_eval)
         )
         rows += sum(len(encoded) for encoded, _ in work.extra_splits.values())
         if self.settings.show_oracle:
             rows += epochs * sum(len(encoded) for encoded, _ in work.target_languages.values())
         epochs_done = record.updates_done / self.training.updates_per_epoch
-        rows_done = int(epochs_done * len(self.training.encoded)) + self._scorings(int(epochs_done)) * len(
+        rows_done = int(epochs_done * len(self.training.encoded)) + self._evaluations(int(epochs_done)) * len(
             work.encoded_dev
         )
         record.startup_seconds = time.time() - self.began
@@ -116,7 +116,7 @@ class Trainer:
             with stop_requests(self.accelerator) as stop_asked:
                 steps = train(self.training, record.updates_done)
                 while (step := self._next(steps)) is not None:
-                    self._note(step, bar)
+                    self._log_step(step, bar)
                     if step.ends_epoch:
                         self._end_epoch(step, bar)
                     stopping = stop_asked()
@@ -135,19 +135,19 @@ class Trainer:
             self._run_all_layers()
             return record, answers, extra_splits
 
-    def _scorings(self, epochs: int) -> int:
+    def _evaluations(self, epochs: int) -> int:
         """Returns how often dev has been evaluated after `epochs` epochs: if there are more dev rows than train rows,
         not after each epoch, or evaluation would take longer than training. Model selection needs every epoch."""
         each = 1 if self.settings.chooses_on_dev else math.ceil(len(self.work.encoded_dev) / len(self.training.encoded))
         return epochs // each
 
     def _run_all_layers(self) -> None:
-        self._note_frozen()
+        self._log_frozen_bytes()
         if self.training.frozen is not None:
             self.training.frozen.remove()
         self.training.frozen = None
 
-    def _note_frozen(self) -> None:
+    def _log_frozen_bytes(self) -> None:
         """Logs the size of the cache, the largest if there are several phases."""
         if self.training.frozen is not None:
             self.record.frozen_bytes = max(self.record.frozen_bytes, self.training.frozen.bytes)
@@ -158,7 +158,7 @@ class Trainer:
         self.record.train_seconds += time.perf_counter() - began
         return step
 
-    def _note(self, step: Step, bar: ProgressBar) -> None:
+    def _log_step(self, step: Step, bar: ProgressBar) -> None:
         record = self.record
         lengths = [self.training.encoded.sequence_lengths(items) for items in step.update.micro_batches]
         rows = len(step.update.items)
@@ -182,12 +182,12 @@ class Trainer:
     def _end_epoch(self, step: Step, bar: ProgressBar) -> None:
         """Logs the epoch's loss and, if due, its dev scores. They are not due after the last epoch, which is evaluated
         anyway."""
-        self._note_frozen()
+        self._log_frozen_bytes()
         entry: dict[str, Any] = {"epoch": step.epoch + 1, "updates": step.updates_done}
         entry["loss"] = float(self._loss_sum) / self.training.updates_per_epoch
         self._loss_sum.zero_()
         best_wanted = self.settings.chooses_on_dev
-        due = self._scorings(step.epoch + 1) > self._scorings(step.epoch)
+        due = self._evaluations(step.epoch + 1) > self._evaluations(step.epoch)
         if due and (step.updates_done < step.updates or best_wanted):
             bar.say("scoring dev")
             answers = self._predict(self.work.encoded_dev, self.work.dev_rows, bar)
@@ -198,14 +198,14 @@ class Trainer:
             # Logged only: model selection does not use it.
             entry["languages"] = {name: self._score_language(name, bar) for name in self.work.target_languages}
         self.record.history.append(entry)
-        self._mind_patience(step, entry, bar)
+        self._check_patience(step, entry, bar)
 
     def _score_language(self, language: str, bar: ProgressBar) -> float:
         bar.say(f"scoring {language}")
         encoded, rows = self.work.target_languages[language]
         return next(iter(measure(self.training.task, self._predict(encoded, rows, bar), rows).values()))
 
-    def _mind_patience(self, step: Step, entry: dict[str, Any], bar: ProgressBar) -> None:
+    def _check_patience(self, step: Step, entry: dict[str, Any], bar: ProgressBar) -> None:
         """Ends the phase if its dev score has not improved for `--patience` epochs. The counters are saved in the
         checkpoint, so that a resumed run stops at the same epoch."""
         record, training, patience = self.record, self.training, self.settings.patience

@@ -51,7 +51,7 @@ class InstalledAdapter:
         if self.adapter.kind in ("prompt", "prefix"):
             (name,) = self.parameters
             return {"prompt_embeddings": own[name]}
-        return {self.key_of(_without_name(name)): own[name] for name in self.parameters}
+        return {self.key_of(_without_adapter_name(name)): own[name] for name in self.parameters}
 
     def key_of(self, name: str) -> str:
         """Returns the name of the network's parameter `name` in peft's files."""
@@ -220,7 +220,7 @@ def _outputs(part: Any) -> int:
     return part.weight.shape[1] if isinstance(part, Conv1D) else part.out_features
 
 
-def _without_name(name: str) -> str:
+def _without_adapter_name(name: str) -> str:
     """Returns `name` as in peft's files: "a.lora_A.default.weight" is "a.lora_A.weight" in a file."""
     return ".".join(part for part in name.split(".") if part != PEFT_NAME)
 

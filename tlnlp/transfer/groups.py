@@ -56,7 +56,7 @@ def layer_groups(
     groups |= {f"layer {number}": [] for number in range(1, len(stack) + 1)}
     groups |= {ADAPTER: [], "head": []}
     layer_of = {p: f"layer {i}" for i, layer in enumerate(stack, start=1) for p in layer.parameters()}
-    after = _parameters_after(model, stack, ask or _ask_two_tokens)
+    after = _parameters_after(model, stack, ask or _run_on_two_tokens)
     bias_parameters = {module._parameters.get("bias") for module in model.modules()}
     named = dict(model.named_parameters())
     for name, parameter in named.items():
@@ -79,7 +79,7 @@ def layer_stack(model: nn.Module) -> nn.ModuleList:
     return max(lists, key=len)
 
 
-def _ask_two_tokens(model: nn.Module) -> None:
+def _run_on_two_tokens(model: nn.Module) -> None:
     device = next(model.parameters()).device
     ids = torch.zeros(1, 2, dtype=torch.long, device=device)
     # ModernBERT's multiple-choice class needs the mask; GPT-2 does not accept one on the meta device.

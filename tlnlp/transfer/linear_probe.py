@@ -73,7 +73,7 @@ def fit_classifier(
     """
     counts = weights > 0
     features, targets, weights = features[counts], targets[counts], weights[counts].astype(np.float64)
-    middle, deviation = _spread(features, weights)
+    middle, deviation = _mean_and_deviation(features, weights)
     standard = (features - middle) / deviation
     shares = None
     if fit.mixed:
@@ -87,7 +87,7 @@ def fit_classifier(
     return Classifier(weight.astype(np.float32), bias.astype(np.float32), shares)
 
 
-def _spread(features: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _mean_and_deviation(features: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the weighted mean and standard deviation of each feature: [layers, width] each, in float64."""
     share = weights / weights.sum()
     middle = np.einsum("r,rlw->lw", share, features, dtype=np.float64)
@@ -136,11 +136,11 @@ def _fit_labels(
         # After that many iterations, only the last digits still change.
         warnings.filterwarnings("ignore", message=".*(converge|CONVERGENCE|ITERATIONS).*")
         model.fit(features, targets, weights)
-    matrix[present], bias[present] = _of_each_label(model.coef_, model.intercept_)
+    matrix[present], bias[present] = _one_row_per_label(model.coef_, model.intercept_)
     return matrix, bias
 
 
-def _of_each_label(matrix: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _one_row_per_label(matrix: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns one row per label: for two labels, scikit-learn has one row, the log odds of the second."""
     halves = np.asarray([-0.5, 0.5])
     return (halves[:, None] * matrix, halves * bias) if len(matrix) == 1 else (matrix, bias)
@@ -191,7 +191,7 @@ def _fit_mix(
     if kind != "one":
         return *found, shares
     whole, all_biases = np.zeros((outputs, states.shape[2])), np.full(outputs, NEVER)
-    whole[present], all_biases[present] = _of_each_label(*found) if len(present) > 1 else (0.0, 0.0)
+    whole[present], all_biases[present] = _one_row_per_label(*found) if len(present) > 1 else (0.0, 0.0)
     return whole, all_biases, shares
 
 

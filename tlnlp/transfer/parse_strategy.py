@@ -63,7 +63,7 @@ def find_strategy(text: str) -> StrategyChoice:
     """
     name = text.partition(":")[0]
     if "." in name:
-        return _read_options(text, _own_strategy(name))
+        return _read_options(text, _import_strategy(name))
     if name not in STRATEGIES:
         raise InputError(
             expected=f"--strategy {' | '.join(STRATEGIES)}",
@@ -88,7 +88,7 @@ def _check_phases(path: str, phases: Any, groups: Sequence[str]) -> None:
         )
 
 
-def _own_strategy(path: str) -> Strategy:
+def _import_strategy(path: str) -> Strategy:
     """Returns a custom strategy by its import path: a function from groups and settings to phases."""
     try:
         strategy = find_object(path)

@@ -38,10 +38,10 @@ class Prompt(nn.Module):
             **_shape(network.config),
         )
         self.encoder = peft.PromptEmbedding(self.config, table)
-        network.base_model.register_forward_pre_hook(self._put, with_kwargs=True)
-        network.base_model.register_forward_hook(self._cut)
+        network.base_model.register_forward_pre_hook(self._prepend, with_kwargs=True)
+        network.base_model.register_forward_hook(self._remove_prompt)
 
-    def _put(self, body: Any, arguments: Any, named: dict[str, Any]) -> Any:
+    def _prepend(self, body: Any, arguments: Any, named: dict[str, Any]) -> Any:
         named = {**dict(zip(self.inputs, arguments, strict=False)), **named}
         pieces = body.get_input_embeddings()(named.pop("input_ids"))  # [rows, longest, width]
         prompt = self.encoder.embedding.weight.to(pieces.dtype).expand(len(pieces), -1, -1)
@@ -51,7 +51,7 @@ class Prompt(nn.Module):
                 named[name] = nn.functional.pad(named[name], (self.tokens, 0), value=value)
         return (), named
 
-    def _cut(self, body: Any, arguments: Any, output: Any) -> Any:
+    def _remove_prompt(self, body: Any, arguments: Any, output: Any) -> Any:
         output["last_hidden_state"] = output["last_hidden_state"][:, self.tokens :]
         return output
 
@@ -79,9 +79,9 @@ class Prefix(nn.Module):
         )
         self.encoder = peft.PrefixEncoder(self.config)
         nn.init.normal_(self.encoder.embedding.weight, std=0.02)
-        network.base_model.register_forward_pre_hook(self._put, with_kwargs=True)
+        network.base_model.register_forward_pre_hook(self._prepend, with_kwargs=True)
 
-    def _put(self, body: Any, arguments: Any, named: dict[str, Any]) -> Any:
+    def _prepend(self, body: Any, arguments: Any, named: dict[str, Any]) -> Any:
         named = {**dict(zip(self.inputs, arguments, strict=False)), **named}
         rows = len(named["input_ids"])
         # [tokens, layers x 2, heads, width of a head] -> [layers x 2, heads, tokens, width of a head]

@@ -20,14 +20,14 @@ def strategy_table(name: str, groups: Sequence[Group], phases: Sequence[Phase]) 
     for phase in phases:
         epochs = f" ({count_epochs(phase.epochs)})" if phase.fit is None else ""
         table.add_column(phase.name + epochs, justify="right")
-    for run in _alike(groups, phases):
+    for run in _join_similar(groups, phases):
         name = run[0].name if len(run) == 1 else f"{run[0].name} to {run[-1].name.split()[-1]}"
         size = f"{run[0].size:,}" if len(run) == 1 else f"{len(run)} x {run[0].size:,}"
         table.add_row(name, size, *[_rate(phase, run[0].name) for phase in phases])
     return table
 
 
-def _alike(groups: Sequence[Group], phases: Sequence[Phase]) -> list[list[Group]]:
+def _join_similar(groups: Sequence[Group], phases: Sequence[Phase]) -> list[list[Group]]:
     """Groups neighbouring layers of the same size and learning rates, so that deep networks fit on a screen."""
     runs: list[list[Group]] = []
     for group in groups:
