@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 import transformers
 from tokenizers import ByteLevelBPETokenizer
 
-from tests.recipe_runs import ROOT
+from tests.recipe_runs import ROOT, Ended, run_recipe
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.models.vocabulary import train_vocabulary
 
@@ -23,11 +25,46 @@ PIECES = 300
 TRAIN_ROWS, DEV_ROWS = 41, 13  # primes: no batch size divides them, so that every epoch ends with a smaller update
 
 TARGET_ROWS = 11  # of each further language
+# A recipe of each shape of answer.
+WITH_A_PAGE = ("sst2", "stsb", "copa", "conll2003", "squad_v2", "xnli")
 
 
-def pytest_configure() -> None:
+# Properties are tried on so few examples in `make test`, and on so many where the long tests run too.
+EXAMPLES, MANY_EXAMPLES = 15, 100
+
+
+def pytest_configure(config: pytest.Config) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
     quiet_libraries()
+    examples = EXAMPLES if config.option.markexpr == "not long" else MANY_EXAMPLES
+    hypothesis.settings.register_profile("tests", max_examples=examples, deadline=None)
+    hypothesis.settings.load_profile("tests")
+
+
+# Modules whose functions start processes, and what in them does not.
+STARTING, NOT_STARTING = ("tests.recipe_runs", "tests.offline", "tests.experiments.command"), ("begin", "load_recipe")
+
+
+def _starts_processes(module: Any) -> bool:
+    """Whether a module of tests has anything of `STARTING` that starts a process, or has one's answer."""
+    return any(
+        getattr(value, "__module__", None) in STARTING and name not in NOT_STARTING
+        for name, value in vars(module).items()
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[Any]) -> None:
+    """Tests that start processes are one group, for a single worker, with a single server to fork from and each short
+    run made once; of the others, those of a file."""
+    for item in items:
+        group = "processes" if _starts_processes(item.module) else item.module.__name__
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish() -> None:
+    """Libraries and tests stay: the garbage collector need not go through them again and again."""
+    gc.freeze()
 
 
 def _sample(split: str) -> list[dict[str, Any]]:
@@ -89,6 +126,31 @@ def rows_for(reviews: Path, corpus: Path) -> Callable[[str], dict[str, Any]]:
     return settings
 
 
+@pytest.fixture(scope="session")
+def short_run(tmp_path_factory: pytest.TempPathFactory, vocabulary: Any, gpt2: Path) -> Callable[[str], Ended]:
+    """A recipe's name to one epoch of it on some rows of its sample, with a tiny network; a page for `WITH_A_PAGE`.
+
+    The run is made once for all tests, which leave it as it is.
+    """
+    networks = {"": tmp_path_factory.mktemp("roomy_bert"), "gpt": tmp_path_factory.mktemp("roomy_gpt2")}
+    vocabulary.save_pretrained(networks[""])
+    transformers.AutoTokenizer.from_pretrained(gpt2).save_pretrained(networks["gpt"])
+    _save(networks[""], tiny_bert(max_position_embeddings=512))
+    _save(networks["gpt"], transformers.AutoConfig.from_pretrained(gpt2, n_positions=512))
+    made: dict[str, Ended] = {}
+
+    def run(recipe: str) -> Ended:
+        if recipe not in made:
+            network = networks["gpt" if recipe.startswith("gpt_") else ""]
+            flags = ("--model", network, "--epochs", 1, "--train-rows", 48)
+            folder = tmp_path_factory.mktemp(recipe) / "run"
+            made[recipe] = run_recipe(recipe, *flags, folder=folder, report=recipe in WITH_A_PAGE)
+        assert made[recipe].status == 0, made[recipe].output
+        return made[recipe]
+
+    return run
+
+
 def _save(folder: Path, config: Any, seed: int = 0) -> Path:
     kind = transformers.AutoModelForCausalLM if config.model_type == "gpt2" else transformers.AutoModelForMaskedLM
     torch.manual_seed(seed)
@@ -103,15 +165,20 @@ def vocabulary(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return train_vocabulary(texts, folder, vocab_size=PIECES, lowercase=True)
 
 
+def tiny_bert(**more: Any) -> Any:
+    """The configuration of two small layers."""
+    return transformers.BertConfig(
+        vocab_size=PIECES, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        pad_token_id=0, **more,
+    )  # fmt: skip
+
+
 @pytest.fixture(scope="session")
 def bert(tmp_path_factory: pytest.TempPathFactory, vocabulary: Any) -> Path:
     """BERT's architecture, post-norm with a pooler, with its dropout of 0.1."""
     folder = tmp_path_factory.mktemp("bert")
     vocabulary.save_pretrained(folder)
-    config = transformers.BertConfig(
-        vocab_size=PIECES, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=128, pad_token_id=0,
-    )  # fmt: skip
+    config = tiny_bert(max_position_embeddings=128)
     assert config.hidden_dropout_prob == config.attention_probs_dropout_prob == 0.1
     return _save(folder, config)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.recipe_runs import ROOT
+from tests.recipe_runs import ROOT, load_recipe, start_function
 
 # Python runs this before anything else. What is asked for is refused and noted: libraries swallow refusals.
 SITECUSTOMIZE = """
@@ -61,3 +62,21 @@ def run_offline(folder: Path, *command: object, answer: str = "") -> Offline:
         check=False,
     )
     return Offline(ended.returncode, ended.stdout, ended.stderr, notes.read_text())
+
+
+def run_offline_forked(folder: Path, recipe: str, *flags: object, answer: str = "") -> Offline:
+    """`run_offline` of a recipe in a process that is forked, and so has its libraries already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    notes, out, err = (folder / name for name in ("asked_for.txt", "out.txt", "err.txt"))
+    notes.write_text("")
+    # Nobody says that the Hub is not to be asked.
+    told = {"ASKED_FOR": str(notes), "COLUMNS": "100", "HF_HUB_OFFLINE": "", "HF_ENDPOINT": "https://huggingface.co"}
+    running = start_function(_act_offline, recipe, [*map(str, flags)], str(out), str(err), answer, environment=told)
+    return Offline(running.wait().status or 0, out.read_text(), err.read_text(), notes.read_text())
+
+
+def _act_offline(recipe: str, flags: list[str], out: str, err: str, answer: str) -> None:
+    exec(SITECUSTOMIZE)
+    sys.stdin = io.StringIO(answer)
+    with open(out, "w") as sys.stdout, open(err, "w") as sys.stderr:
+        load_recipe(recipe).main(flags)

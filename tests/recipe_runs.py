@@ -5,8 +5,10 @@ A process is forked from a server that has torch and transformers in it already:
 
 from __future__ import annotations
 
+import importlib
 import json
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import resource
 import runpy
@@ -19,6 +21,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import huggingface_hub.constants
 
 from tlnlp.data import load_splits
 from tlnlp.experiments.workers import PRELOADED
@@ -33,7 +37,12 @@ CHECKPOINTS = "checkpoints"
 PATIENCE_SECONDS = 180.0
 
 _server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(PRELOADED)
+
+
+def start_server() -> None:
+    """Starts what processes are forked from, if it is not there yet."""
+    _server.set_forkserver_preload([*PRELOADED, "tests.preloaded"])
+    multiprocessing.forkserver.ensure_running()
 
 
 def load_recipe(name: str) -> Recipe:
@@ -151,10 +160,20 @@ def run_recipe(recipe: str, *flags: object, folder: Path, **how: Any) -> Ended:
     return start_recipe(recipe, *flags, folder=folder, **how).wait()
 
 
-def run_function(act: Callable[..., None], *arguments: Any, processes: int) -> None:
-    """Runs `act(*arguments)` in so many processes that share one training; all must end well."""
+def start_function(
+    act: Callable[..., None], *arguments: Any, processes: int = 1, environment: Mapping[str, str] | None = None
+) -> Running:
+    """Starts `act(*arguments)` in so many processes that share one training."""
     running = Running([], Path())
-    running.processes = _start(act, arguments, processes, running.log, {})
+    running.processes = _start(act, arguments, processes, running.log, environment or {})
+    return running
+
+
+def run_function(
+    act: Callable[..., None], *arguments: Any, processes: int, environment: Mapping[str, str] | None = None
+) -> None:
+    """`start_function`, until it is over; all processes must end well."""
+    running = start_function(act, *arguments, processes=processes, environment=environment)
     output = running.wait().output
     assert [each.exitcode for each in running.processes] == [0] * processes, output
 
@@ -162,6 +181,7 @@ def run_function(act: Callable[..., None], *arguments: Any, processes: int) -> N
 def _start(
     act: Callable[..., None], arguments: Sequence[Any], processes: int, log: Path, environment: Mapping[str, str]
 ) -> list[Any]:
+    start_server()
     port = _free_port()
     started = []
     for rank in range(processes):
@@ -177,6 +197,8 @@ def _start(
 
 def _begin(act: Callable[..., None], arguments: Sequence[Any], environment: Mapping[str, str], log: str) -> None:
     os.environ.update(environment)
+    if "HF_ENDPOINT" in environment:  # which the library read when it was imported
+        importlib.reload(huggingface_hub.constants)
     descriptor = os.open(log, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(descriptor, stream)

@@ -53,9 +53,14 @@ MODULES = {_name(path): path for path in sorted((ROOT / "tlnlp").rglob("*.py"))}
 
 
 @cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
 def _imports(module: str, *, annotations: bool) -> frozenset[str]:
     """The modules of the library that `module` imports; with `annotations` also those for annotations only."""
-    tree = ast.parse(MODULES[module].read_text())
+    tree = _tree(MODULES[module])
     left_out = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING" and not annotations:
@@ -130,13 +135,17 @@ def test_what_is_said_to_be_blind_is_there(blind: str) -> None:
     assert all(unseen in MODULES for unseen in BLIND[blind])
 
 
-@pytest.mark.parametrize(
-    "module", ["tlnlp", "tlnlp.recipe", "tlnlp.settings", "tlnlp.heads", "tlnlp.evaluation.metrics"]
-)
-def test_what_only_declares_imports_no_heavy_library(module: str) -> None:
-    code = f"import sys, {module}; print([name for name in {HEAVY} if name in sys.modules])"
+def test_what_only_declares_imports_no_heavy_library() -> None:
+    """One process imports them all, and says after each what has come with it."""
+    modules = ("tlnlp", "tlnlp.recipe", "tlnlp.settings", "tlnlp.heads", "tlnlp.evaluation.metrics")
+    code = "import sys\n" + "".join(
+        f"import {module}; print({module!r}, [name for name in {HEAVY} if name in sys.modules])\n" for module in modules
+    )
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ended.stdout.strip() == "[]"
+    assert ended.stdout.splitlines() == [f"{module} []" for module in modules]
+
+
+packages_by_module = cache(packages_distributions)
 
 
 def _declared(*groups: str) -> set[str]:
@@ -152,13 +161,13 @@ def _declared(*groups: str) -> set[str]:
 )
 def test_every_library_that_is_imported_is_one_that_is_asked_for(folder: str, groups: tuple[str, ...]) -> None:
     """What another library happens to bring is not there for everybody."""
-    brought_by, declared = packages_distributions(), _declared(*groups)
+    brought_by, declared = packages_by_module(), _declared(*groups)
     files = sorted((ROOT / folder).rglob("*.py"))
     assert files
     for path in files:
         if folder == "tlnlp" and "demo" in path.parts:
             continue  # its own case
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(_tree(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
             for root in {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - OWN:

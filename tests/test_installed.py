@@ -63,20 +63,27 @@ def away(unpacked: Path, place: Path, command: Sequence[str], **environment: str
     return subprocess.run(command, cwd=place, env=clean, capture_output=True, text=True, check=False)
 
 
-def test_a_recipe_runs_by_its_name_and_its_result_repeats_it(unpacked: Path, tmp_path: Path) -> None:
+def test_a_recipe_runs_by_its_name(unpacked: Path, tmp_path: Path) -> None:
     tlnlp = [sys.executable, "-m", "tlnlp"]
     first = away(unpacked, tmp_path, [*tlnlp, "run", "sst2", *QUICK, "--output-dir", "first"])
     assert first.returncode == 0, first.stderr
     result = json.loads((tmp_path / "first" / "result.json").read_text())
     assert result["command"].startswith("python -m tlnlp run sst2 --train-rows 40")
+    where = away(unpacked, tmp_path, [sys.executable, "-c", "import tlnlp; print(tlnlp.__file__)"])
+    assert where.stdout.startswith(str(unpacked))
+
+
+@pytest.mark.long
+def test_a_result_repeats_its_run(unpacked: Path, tmp_path: Path) -> None:
+    tlnlp = [sys.executable, "-m", "tlnlp"]
+    first = away(unpacked, tmp_path, [*tlnlp, "run", "sst2", *QUICK, "--output-dir", "first"])
+    assert first.returncode == 0, first.stderr
     again = away(
         unpacked, tmp_path, [*tlnlp, "run", "sst2", "--config", "first/result.json", "--output-dir", "again", "--quiet"]
     )
     assert again.returncode == 0, again.stderr
     weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("first", "again")]
     assert weights[0] == weights[1]
-    where = away(unpacked, tmp_path, [sys.executable, "-c", "import tlnlp; print(tlnlp.__file__)"])
-    assert where.stdout.startswith(str(unpacked))
 
 
 def test_the_command_lists_recipes_and_says_its_version(unpacked: Path, tmp_path: Path) -> None:

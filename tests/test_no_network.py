@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.offline import Offline, run_offline
+from tests.offline import Offline, run_offline, run_offline_forked
 from tests.recipe_runs import load_recipe
 from tlnlp.data import load_splits
 
@@ -46,7 +46,7 @@ def plant(folder: Path, checkpoint: Path, **config: Any) -> Path:
 def run_sst2(folder: Path, model: Path, reviews: Path) -> Offline:
     """A whole run on `model`, with "yes" typed in at whatever is asked."""
     flags = ("--model", model, "--data", reviews, "--epochs", 1, "--max-length", 48, "--output-dir", folder / "out")
-    return run_offline(folder, "recipes/sst2.py", *flags, answer="y\n" * 20)
+    return run_offline_forked(folder, "sst2", *flags, answer="y\n" * 20)
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 import transformers
 from huggingface_hub import ModelCard
 
-from tests.conftest import DEV_ROWS, TRAIN_ROWS
+from tests.fixtures import DEV_ROWS, TRAIN_ROWS
 from tests.offline import Offline, run_offline
 from tests.recipe_runs import ROOT, Ended, run_recipe
 from tlnlp.runs.result import summary
@@ -60,6 +60,10 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, value
     for key, child in children:
         yield from _leaves(child, f"{name}.{key}")
+
+
+def test_no_address_was_asked_for(plain: tuple[Path, Offline]) -> None:
+    assert plain[1].asked_for == ""
 
 
 def test_every_key_of_the_result_is_on_its_page(plain: tuple[Path, Offline]) -> None:

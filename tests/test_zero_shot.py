@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.conftest import TARGET_ROWS, write_rows
+from tests.fixtures import TARGET_ROWS, write_rows
 from tests.recipe_runs import Ended, run_recipe
 from tlnlp.data.rows import Rows
 from tlnlp.evaluation import uncertainty as varying
@@ -53,13 +53,11 @@ def plain(many_languages: Path, bert: Path, tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize(
     "flags",
     [
-        "",
         "--keep best",
         "--patience 1 --epochs 6",
-        "--show-oracle",
         "--keep best --show-oracle",
         "--strategy shallow",
-        "--strategy lora",
+        *(pytest.param(each, marks=pytest.mark.long) for each in ("", "--show-oracle", "--strategy lora")),
     ],
 )
 def test_other_languages_never_influence_what_is_learnt_or_kept(

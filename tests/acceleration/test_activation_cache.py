@@ -14,6 +14,7 @@ import torch
 import transformers
 from accelerate.state import AcceleratorState
 
+from tests.pairwise import pairwise
 from tests.recipe_runs import begin, run_recipe
 from tests.training.test_loop import weights
 from tlnlp.acceleration.activation_cache import frozen_layers
@@ -41,6 +42,7 @@ def test_an_adapter_in_the_layers_keeps_them_from_being_frozen() -> None:
     assert frozen_layers([*NAMES[:-1], ADAPTER, "head"], {ADAPTER: 1e-3, "head": 1e-3}) == 0
 
 
+# (recipe, network, strategy, the tokens whose states are kept)
 CASES = [
     ("sst2", "bert", "head_only", "first"),
     ("sst2", "modernbert", "head_only", "first"),
@@ -75,7 +77,13 @@ def _run(work: PreparedRun) -> tuple[list[float], set[str | None]]:
     return losses, read
 
 
-@pytest.mark.parametrize("case", CASES)
+# Each head, and each strategy that freezes something with each kind of network.
+ALWAYS = pairwise(CASES, [(0, 0), (1, 2)])
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(each, marks=() if each in ALWAYS else pytest.mark.long) for each in CASES]
+)
 def test_what_is_learnt_is_what_is_learnt_when_frozen_layers_run_each_time(
     case: Any, rows_for: Callable[[str], dict[str, Any]], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -206,7 +206,7 @@ def test_a_run_in_another_precision_leaves_models_that_are_loaded_as_they_are(
 
 def test_ctrl_c_leaves_a_run_that_the_same_call_resumes(reviews: Path, bert: Path, tmp_path: Path) -> None:
     """Stopped once a checkpoint is there; resumed it is the run that was never stopped."""
-    call: dict[str, Any] = {"model": bert, **SMALL, "epochs": 30, "save_every": 1}
+    call: dict[str, Any] = {"model": bert, **SMALL, "epochs": 12, "save_every": 1}
     whole = tlnlp.train("sst2", reviews, output_dir=tmp_path / "whole", **call)
     folder = tmp_path / "stopped"
 
@@ -235,7 +235,7 @@ def test_nothing_is_printed_by_a_quiet_run(
     assert said.out == said.err == ""
 
 
-def test_every_head_predicts_from_python(rows_for: Callable[[str], dict[str, Any]], tmp_path: Path) -> None:
+def test_every_head_predicts_from_python(rows_for: Callable[[str], dict[str, Any]], bert: Path, tmp_path: Path) -> None:
     asked: dict[str, tuple[list[Any], Callable[[Any], bool]]] = {
         "mnli": ([("It rains.", "It is wet.")], lambda each: each.prediction in each.scores and len(each.scores) == 3),
         "stsb": ([{"text": "It rains.", "text_pair": "It pours."}], lambda each: isinstance(each.prediction, float)),
@@ -247,7 +247,7 @@ def test_every_head_predicts_from_python(rows_for: Callable[[str], dict[str, Any
         ),
     }  # fmt: skip
     for recipe, (inputs, right) in asked.items():
-        few = rows_for(recipe)
-        run = tlnlp.train(recipe, output_dir=tmp_path / recipe, epochs=1, quiet=True, no_report=True, **few)
+        few = {**SMALL, "max_length": 62, "window_overlap": 8, **rows_for(recipe)}
+        run = tlnlp.train(recipe, model=bert, output_dir=tmp_path / recipe, **few)
         (found,) = run.model.predict(inputs)
         assert right(found), (recipe, found)

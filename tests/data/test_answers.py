@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.data.conftest import make_task, to_jsonl
@@ -184,7 +183,6 @@ TEXTS = st.text(st.sampled_from("aAb  .ßİ🙂"), min_size=1, max_size=6)
 STARTS = st.one_of(st.none(), st.integers(-3, 50))
 
 
-@hypothesis_settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.tuples(

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.data.conftest import make_task
@@ -173,7 +172,6 @@ ROWS = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
 @given(ROWS.filter(lambda rows: all(row[0][0] != "-DOCSTART-" for row in rows)))
 def test_any_words_and_tags_survive_the_way_through_a_file(tmp_path_factory: Any, rows: list[Any]) -> None:
     text = "".join("".join(f"{word}\t{tag}\n" for word, tag in row) + "\n" for row in rows)

@@ -73,13 +73,14 @@ from tlnlp.data import load_splits
 from tlnlp.errors import InputError
 from tlnlp.task import Columns, Data, Task
 from tlnlp.settings import Settings
-hub, subset, dev, names, data = json.loads(sys.argv[1])
-task = Task("t", Data(hub=hub, subset=subset, dev=dev), Columns(text="sentence", label="label"), None, tuple(names))
-try:
-    splits = load_splits(task, Settings(data=data))
-    answer(notes=splits.notes, train=splits.train.columns, dev=splits.dev.columns, origin=splits.dev.origin)
-except InputError as error:
-    answer(expected=error.expected, found=error.found, change=error.change)
+columns = Columns(text="sentence", label="label")
+for hub, subset, dev, names, data, sample in json.loads(sys.argv[1]):
+    task = Task("t", Data(hub=hub, subset=subset, dev=dev, sample=sample), columns, None, tuple(names))
+    try:
+        splits = load_splits(task, Settings(data=data))
+        answer(notes=splits.notes, train=splits.train.columns, dev=splits.dev.columns, origin=splits.dev.origin)
+    except InputError as error:
+        answer(expected=error.expected, found=error.found, change=error.change)
 """
 )
 
@@ -92,34 +93,40 @@ from tlnlp.settings import Settings
 transfer = {"de": Data(hub="acme/languages", subset="de", dev="test"), "fa": Data(sample="reviews")}
 task = Task("t", Data(hub="acme/languages", subset="en"), Columns(text="sentence", label="label"), None,
             ("negative", "positive"), target_languages=transfer)
-splits = load_splits(task, Settings(data="hub", few_shot=json.loads(sys.argv[1])))
-answer(train=splits.train.columns["text"], dev=splits.dev.columns["text"],
-       transfer={name: rows.columns for name, rows in splits.target_languages.items()})
+for few_shot in json.loads(sys.argv[1]):
+    splits = load_splits(task, Settings(data="hub", few_shot=few_shot))
+    answer(train=splits.train.columns["text"], dev=splits.dev.columns["text"],
+           transfer={name: rows.columns for name, rows in splits.target_languages.items()})
 """
 )
 
 MODEL = (
     START
     + """
-import torch
+import contextlib, os, torch, urllib.request
 from transformers import AutoModel, AutoTokenizer
-tokenizer, model = AutoTokenizer.from_pretrained(sys.argv[1]), AutoModel.from_pretrained(sys.argv[1])
-with torch.no_grad():
-    state = model.eval()(**tokenizer("good film", return_tensors="pt")).last_hidden_state
-answer(ids=tokenizer("good film").input_ids, state=state.flatten().tolist())
+for source in json.loads(sys.argv[1]):
+    tokenizer, model = AutoTokenizer.from_pretrained(source), AutoModel.from_pretrained(source)
+    with torch.no_grad():
+        state = model.eval()(**tokenizer("good film", return_tensors="pt")).last_hidden_state
+    answer(ids=tokenizer("good film").input_ids, state=state.flatten().tolist())
+    with contextlib.suppress(OSError):  # no such page: it is asked for so that the server notes when
+        urllib.request.urlopen(os.environ["HF_ENDPOINT"] + "/loaded")
 """
 )
 
 
-def run(program: str, argument: str, home: Path, endpoint: str, **changes: str) -> tuple[dict[str, Any], str]:
-    """What the program answered, and what it wrote to the error stream."""
+def run(program: str, arguments: list[Any], home: Path, endpoint: str, **changes: str) -> tuple[list[Any], str]:
+    """What one process of the program answered to each of the arguments, and what it wrote to the error stream."""
     # A clean environment: a token or a cache of whoever runs the tests must not decide them.
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "HF_HOME": str(home / "hf"), "OMP_NUM_THREADS": "1"}
     environment |= {"PYTHONPATH": str(Path(__file__).parents[2]), "HF_ENDPOINT": endpoint} | changes
-    command = [sys.executable, "-c", program, argument]
+    command = [sys.executable, "-c", program, json.dumps(arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1]), done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert len(answers) == len(arguments), done.stdout
+    return answers, done.stderr
 
 
 @pytest.fixture(scope="module")
@@ -161,19 +168,36 @@ def _write_model(folder: Path) -> None:
     BertTokenizer(vocab={piece: index for index, piece in enumerate(pieces)}).save_pretrained(folder)
 
 
-@pytest.mark.parametrize(
-    ("hub", "subset", "names", "labels", "mapped"),
-    [
-        ("acme/glue", "sst2", ["negative", "positive"], [1, 0], True),
-        ("acme/glue", "sst2", ["positive", "negative"], [0, 1], False),
-        ("acme/lines", "small", ["negative", "positive"], [0, 1], False),
-    ],
-)
-def test_a_published_data_set_is_loaded_and_its_labels_travel_by_name(
-    hub: str, subset: str, names: list[str], labels: list[int], mapped: bool, hub_folder: Path, tmp_path: Path
-) -> None:
+# (data set, part, labels of the task, those of the rows, whether they are mapped)
+PUBLISHED = [
+    ("acme/glue", "sst2", ["negative", "positive"], [1, 0], True),
+    ("acme/glue", "sst2", ["positive", "negative"], [0, 1], False),
+    ("acme/lines", "small", ["negative", "positive"], [0, 1], False),
+]
+REFUSED = [
+    (["acme/glue", "sst2", "validation", ["bad", "good"]], "bad, good", "positive, negative", "data set"),
+    (["acme/glue", "sst3", "validation", ["a", "b"]], "acme/glue sst3", "sst2", "Data"),
+    (["acme/glue", "sst2", "validatoin", ["a", "b"]], "'validatoin'", "did you mean validation?", "Data"),
+    (["acme/glu", "sst2", "validation", ["a", "b"]], "acme/glu on the Hub", "doesn't exist", "id"),
+]
+Asked = tuple[list[Any], str, list[str]]
+
+
+@pytest.fixture(scope="module")
+def asked(hub_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    """One process that loads all of `PUBLISHED`, then of `REFUSED`: answers, errors, and requests that were seen."""
+    arguments = [[hub, subset, "validation", names, "hub", None] for hub, subset, names, _, _ in PUBLISHED]
+    arguments += [[*each, "hub", None] for each, *_ in REFUSED]
     with hub_server(hub_folder) as (endpoint, requests_seen):
-        loaded, errors = run(LOAD, json.dumps([hub, subset, "validation", names, "hub"]), tmp_path, endpoint)
+        answers, errors = run(LOAD, arguments, tmp_path_factory.mktemp("home"), endpoint)
+    return answers, errors, requests_seen
+
+
+@pytest.mark.parametrize("number", range(len(PUBLISHED)))
+def test_a_published_data_set_is_loaded_and_its_labels_travel_by_name(number: int, asked: Asked) -> None:
+    hub, subset, _, labels, mapped = PUBLISHED[number]
+    answers, errors, requests_seen = asked
+    loaded = answers[number]
     assert "found" not in loaded, loaded
     assert loaded["train"] == {"text": [f"train {i}" for i in range(1, 31)], "label": labels * 15}
     assert loaded["dev"]["label"] == labels * 3
@@ -185,8 +209,7 @@ def test_a_published_data_set_is_loaded_and_its_labels_travel_by_name(
 
 def test_each_language_is_a_part_of_its_own_and_needs_no_train_rows(hub_folder: Path, tmp_path: Path) -> None:
     with hub_server(hub_folder) as (endpoint, _):
-        loaded, errors = run(LANGUAGES, "null", tmp_path, endpoint)
-        few, _ = run(LANGUAGES, "2", tmp_path, endpoint)
+        (loaded, few), errors = run(LANGUAGES, [None, 2], tmp_path, endpoint)
     assert len(loaded["train"]) == 20
     assert loaded["dev"] == [f"en validation {i}" for i in (1, 2, 3, 4)]
     german = [f"de test {i}" for i in range(1, 7)]
@@ -196,20 +219,10 @@ def test_each_language_is_a_part_of_its_own_and_needs_no_train_rows(hub_folder: 
     assert len(few["train"]) == 22
 
 
-REFUSED = [
-    (["acme/glue", "sst2", "validation", ["bad", "good"], "hub"], "bad, good", "positive, negative", "data set"),
-    (["acme/glue", "sst3", "validation", ["a", "b"], "hub"], "acme/glue sst3", "sst2", "Data"),
-    (["acme/glue", "sst2", "validatoin", ["a", "b"], "hub"], "'validatoin'", "did you mean validation?", "Data"),
-    (["acme/glu", "sst2", "validation", ["a", "b"], "hub"], "acme/glu on the Hub", "doesn't exist", "id"),
-]
-
-
-@pytest.mark.parametrize(("argument", "expected", "found", "change"), REFUSED)
-def test_what_is_not_on_the_hub_is_refused_in_words(
-    argument: list[Any], expected: str, found: str, change: str, hub_folder: Path, tmp_path: Path
-) -> None:
-    with hub_server(hub_folder) as (endpoint, _):
-        refusal, _ = run(LOAD, json.dumps(argument), tmp_path, endpoint)
+@pytest.mark.parametrize("number", range(len(REFUSED)))
+def test_what_is_not_on_the_hub_is_refused_in_words(number: int, asked: Asked) -> None:
+    _, expected, found, change = REFUSED[number]
+    refusal = asked[0][len(PUBLISHED) + number]
     assert expected in refusal["expected"]
     assert found in refusal["found"]
     assert change in refusal["change"]
@@ -217,8 +230,8 @@ def test_what_is_not_on_the_hub_is_refused_in_words(
 
 def test_a_hub_that_cannot_be_reached_is_refused_in_words(tmp_path: Path) -> None:
     # Offline by decree: the library's error is the one of a dead line, without its half minute of new attempts.
-    argument = json.dumps(["acme/glue", "sst2", "validation", ["a", "b"], "hub"])
-    refusal, _ = run(LOAD, argument, tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
+    argument = ["acme/glue", "sst2", "validation", ["a", "b"], "hub", None]
+    (refusal,), _ = run(LOAD, [argument], tmp_path, "http://127.0.0.1:9", HF_HUB_OFFLINE="1")
     assert "access to the Hub" in refusal["expected"]
     assert "acme/glue" in refusal["found"]
     assert "HF_ENDPOINT" in refusal["change"] and "--data sample" in refusal["change"]
@@ -229,25 +242,23 @@ def test_a_model_loads_from_the_hub_as_from_its_folder_and_locally_without_any_r
     hub_folder: Path, tmp_path: Path
 ) -> None:
     with hub_server(hub_folder) as (endpoint, requests_seen):
-        local, _ = run(MODEL, str(hub_folder / "models" / "acme" / "tiny-bert"), tmp_path, endpoint)
-        assert requests_seen == []
-        assert local["tried"] == []
-        published, _ = run(MODEL, "acme/tiny-bert", tmp_path, endpoint)
+        sources = [str(hub_folder / "models" / "acme" / "tiny-bert"), "acme/tiny-bert"]
+        (local, published), _ = run(MODEL, sources, tmp_path, endpoint)
+    assert requests_seen[0] == "GET /loaded", "nothing before the folder was loaded"
+    assert local["tried"] == []
     assert any(request.endswith("model.safetensors") for request in requests_seen)
     assert published["ids"] == local["ids"] == [2, 5, 6, 3]
     assert published["state"] == local["state"]
 
 
-@pytest.mark.parametrize("source", ["file", "folder", "sample"])
-def test_sample_and_own_rows_are_read_without_any_request(source: str, hub_folder: Path, tmp_path: Path) -> None:
+def test_sample_and_own_rows_are_read_without_any_request(hub_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text(to_jsonl(sentences([0, 1] * 10)))
-    data = {"file": str(tmp_path / "train.jsonl"), "folder": str(tmp_path), "sample": "sample"}[source]
     program = f"import tlnlp.data.splits, pathlib\ntlnlp.data.splits.SAMPLES = pathlib.Path({str(tmp_path.parent)!r})\n"
+    of_each = ["acme/glue", "sst2", "validation", ["a", "b"]]
+    sources = (str(tmp_path / "train.jsonl"), str(tmp_path), "sample")
     with hub_server(hub_folder) as (endpoint, requests_seen):
-        argument = json.dumps(["acme/glue", "sst2", "validation", ["a", "b"], data])
-        loaded, _ = run(
-            program + LOAD.replace("Data(", f"Data(sample={tmp_path.name!r}, "), argument, tmp_path, endpoint
-        )
-    assert len(loaded["train"]["text"]) == 18
+        answers, _ = run(program + LOAD, [[*of_each, each, tmp_path.name] for each in sources], tmp_path, endpoint)
     assert requests_seen == []
-    assert loaded["tried"] == []
+    for loaded in answers:
+        assert len(loaded["train"]["text"]) == 18
+        assert loaded["tried"] == []

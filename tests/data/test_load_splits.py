@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
-from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.data.conftest import DEV, GOOD, make_task, said, sentences, to_jsonl
@@ -214,7 +213,6 @@ def test_the_fingerprint_is_of_the_rows_not_of_the_files(tmp_path: Path) -> None
     int(digests[0], 16)
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
 @given(st.lists(st.text(min_size=1).filter(lambda text: not text.isspace()), min_size=4, max_size=20))
 def test_any_text_survives_jsonl_and_parquet_unchanged(tmp_path_factory: Any, texts: list[str]) -> None:
     folder = tmp_path_factory.mktemp("texts")

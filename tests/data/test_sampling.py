@@ -3,7 +3,7 @@
 from collections import Counter
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tlnlp.data.sampling import CHOICE, DEV, TRAIN, cut_groups, cut_rows, draw_rows
@@ -15,7 +15,6 @@ def _strata(counts: list[int], seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)) * 7 - 3, counts))
 
 
-@settings(max_examples=100, deadline=None)
 @given(COUNTS, st.data(), st.integers(0, 1000))
 def test_a_draw_keeps_each_labels_share_within_one_row_or_gives_it_one(
     counts: list[int], data: st.DataObject, seed: int
@@ -36,7 +35,6 @@ def test_a_draw_keeps_each_labels_share_within_one_row_or_gives_it_one(
         assert quota - 1 - raised <= given_rows[stratum] <= max(quota + 1, 1)
 
 
-@settings(max_examples=100, deadline=None)
 @given(COUNTS.filter(lambda counts: max(counts) > 1), st.integers(0, 1000))
 def test_a_cut_takes_a_tenth_and_one_row_of_every_label_that_has_two(counts: list[int], seed: int) -> None:
     strata = _strata(counts, seed)
@@ -69,7 +67,6 @@ def test_the_same_seed_draws_the_same_rows_and_another_seed_or_purpose_others() 
     assert (draw_rows(strata, 100, 5, TRAIN) == draw_rows(strata, 100, 5)).all()
 
 
-@settings(max_examples=100, deadline=None)
 @given(COUNTS.filter(lambda counts: len(counts) > 1), st.integers(0, 1000))
 def test_a_cut_by_groups_takes_whole_groups_as_many_as_a_tenth_has_room_for(counts: list[int], seed: int) -> None:
     groups = _strata(counts, seed)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.recipe_runs import run_recipe
+from tests.recipe_runs import Ended, run_recipe
 from tlnlp.demo.base_model import load_before
 from tlnlp.demo.explain import (
     MOST_CHARACTERS,
@@ -37,11 +38,8 @@ GIVEN: dict[str, dict[str, str]] = {
 
 
 @pytest.fixture(scope="module", params=GIVEN)
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    folder = tmp_path_factory.mktemp(request.param) / "run"
-    ended = run_recipe(request.param, "--epochs", 1, "--train-rows", 48, folder=folder)
-    assert ended.status == 0, ended.output
-    return request.param, folder
+def trained(request: pytest.FixtureRequest, short_run: Callable[[str], Ended]) -> tuple[str, Path]:
+    return request.param, short_run(request.param).folder
 
 
 def test_every_head_answers_what_was_typed(trained: tuple[str, Path]) -> None:
@@ -93,12 +91,14 @@ def test_the_weight_of_a_word_is_what_the_answer_loses_without_it(trained: tuple
     assert count == sum(len(WORD.findall(text)) for text in given.values())
 
 
-def test_before_is_the_network_that_the_first_update_found(trained: tuple[str, Path]) -> None:
+@pytest.mark.parametrize("name", [*GIVEN][:2] + [pytest.param(each, marks=pytest.mark.long) for each in [*GIVEN][2:]])
+def test_before_is_the_network_that_the_first_update_found(
+    name: str, short_run: Callable[[str], Ended], tmp_path: Path
+) -> None:
     """Learning with a rate of nothing ends where it began."""
-    name, folder = trained
+    folder, still = short_run(name).folder, tmp_path / "still"
     answerer = Predictor(find_model(folder))
     before = load_before(answerer, folder)
-    still = folder.with_name("still")
     ended = run_recipe(
         name, "--epochs", 1, "--train-rows", 48, "--learning-rate", 1e-30, "--weight-decay", 0, folder=still
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -30,7 +30,6 @@ def spearman(predictions: Any, references: Any) -> float:
     return value
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(SCORES | TIED, TIED), min_size=2, max_size=40))
 def test_correlations_are_scipys(pairs: list[tuple[float, float]]) -> None:
     predictions, references = map(list, zip(*pairs, strict=True))
@@ -39,7 +38,6 @@ def test_correlations_are_scipys(pairs: list[tuple[float, float]]) -> None:
     assert spearman(predictions, references) == pytest.approx(stats.spearmanr(predictions, references)[0], abs=1e-9)
 
 
-@settings(deadline=None)
 @given(st.lists(SCORES, min_size=2, max_size=30, unique=True))
 def test_any_rising_scores_are_in_order_and_only_straight_ones_in_line(references: list[float]) -> None:
     cubes = [each**3 for each in references]

@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from seqeval.metrics import sequence_labeling as lenient
 from seqeval.metrics import v1 as strict
@@ -57,7 +57,6 @@ def ask_seqeval(module: Any, predictions: Any, references: Any, **named: Any) ->
 @pytest.mark.filterwarnings("ignore")  # seqeval's report divides by the number of types, also where there is none
 @pytest.mark.parametrize("scheme", STRICT)
 def test_a_strict_configuration_is_seqevals_strict_mode(scheme: str) -> None:
-    @settings(deadline=None)
     @given(draw_rows("BIOES" if scheme == "IOBES" else "BIO"))
     def compare(rows: list[list[tuple[str, str]]]) -> None:
         predictions, references = split(rows)
@@ -75,7 +74,6 @@ def test_a_strict_configuration_is_seqevals_strict_mode(scheme: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")  # seqeval wonders at bare letters
-@settings(deadline=None)
 @given(draw_rows("BIOES"))
 def test_the_default_configuration_is_seqevals_default_mode(rows: list[list[tuple[str, str]]]) -> None:
     predictions, references = split(rows)
@@ -133,7 +131,6 @@ def count_chunks(rows: list[list[tuple[str, str]]]) -> tuple[Counter, Counter, C
 
 @pytest.mark.parametrize("letters", ["BIO", "IEO"])
 def test_the_default_configuration_counts_as_conlleval_does(letters: str) -> None:
-    @settings(deadline=None)
     @given(draw_rows(letters))
     def compare(rows: list[list[tuple[str, str]]]) -> None:
         right, found, true = count_chunks(rows)
@@ -159,7 +156,6 @@ def write_tags(entities: list[tuple[str, int, int]], words: int, letters: str) -
     return tags
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(TYPES), st.integers(1, 4), st.integers(0, 2)), max_size=6))
 def test_entities_written_by_the_rules_are_found_again_by_all_that_know_the_rules(
     pieces: list[tuple[str, int, int]],

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score, matthews_corrcoef
 
@@ -27,7 +27,6 @@ def matthews(predictions: Any, references: Any) -> dict[str, float]:
     return metrics.matthews.Matthews(keep_in_memory=True).compute(predictions=predictions, references=references)
 
 
-@settings(deadline=None)
 @given(draw_pairs(2))
 def test_f1_of_two_labels_is_that_of_the_positive_one(pairs: list[tuple[int, int]]) -> None:
     predictions, references = map(list, zip(*pairs, strict=True))
@@ -35,7 +34,6 @@ def test_f1_of_two_labels_is_that_of_the_positive_one(pairs: list[tuple[int, int
     assert f1(predictions, references) == {"f1": pytest.approx(expected)}
 
 
-@settings(deadline=None)
 @given(draw_pairs(4))
 def test_f1_of_more_labels_is_the_mean_over_those_that_occur(pairs: list[tuple[int, int]]) -> None:
     predictions, references = map(list, zip(*pairs, strict=True))
@@ -45,7 +43,6 @@ def test_f1_of_more_labels_is_the_mean_over_those_that_occur(pairs: list[tuple[i
         assert f1(predictions, references) == expected
 
 
-@settings(deadline=None)
 @given(st.integers(1, 4), st.integers(1, 30), st.integers(0, 2**32 - 1))
 def test_f1_of_several_labels_is_micro_with_macro_beside(labels: int, rows: int, seed: int) -> None:
     draw = np.random.default_rng(seed)
@@ -68,7 +65,6 @@ def test_f1_of_several_labels_is_micro_with_macro_beside(labels: int, rows: int,
 @pytest.mark.filterwarnings("ignore:A single label")
 @pytest.mark.parametrize("labels", [2, 3, 5])
 def test_matthews_correlation_is_scikit_learns(labels: int) -> None:
-    @settings(deadline=None)
     @given(draw_pairs(labels))
     def compare(pairs: list[tuple[int, int]]) -> None:
         predictions, references = map(list, zip(*pairs, strict=True))

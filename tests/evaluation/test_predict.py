@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.conftest import DEV_ROWS
+from tests.fixtures import DEV_ROWS
 from tests.recipe_runs import begin
 from tlnlp.evaluation.predict import predict
 from tlnlp.heads import sentence

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tlnlp import metrics
@@ -93,7 +93,6 @@ def draw_questions(draw: Any, fewest: int) -> list[tuple[str, list[str]]]:
     return questions
 
 
-@settings(deadline=None)
 @given(draw_questions(fewest=1))
 @example([("the", ["a"])])
 @example([("", ["The", "cat"])])
@@ -102,7 +101,6 @@ def test_where_every_question_has_an_answer_the_scores_are_those_of_1_1(question
     assert squad(predictions, references) == pytest.approx(evaluate_1_1(predictions, references))
 
 
-@settings(deadline=None)
 @given(draw_questions(fewest=0), st.sampled_from(["", "cat", "the"]))
 @example([("the", ["a"])], "")
 @example([("", ["The", "cat"])], "")
@@ -113,7 +111,6 @@ def test_where_a_question_has_none_the_scores_are_those_of_2_0(
     assert squad(predictions, references) == pytest.approx(evaluate_2_0(predictions, references))
 
 
-@settings(deadline=None)
 @given(ANY_TEXT)
 def test_texts_are_normalised_as_the_scripts_do(text: str) -> None:
     assert normalise_answer(text) == normalize(text)

@@ -73,7 +73,7 @@ def share_of_alarms(alarms: list[bool], level: float) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("world", WORLDS)
-@pytest.mark.parametrize("seeds", [3, 4, 5, 10])
+@pytest.mark.parametrize("seeds", [3, 5, *(pytest.param(each, marks=pytest.mark.long) for each in (4, 10))])
 def test_false_alarms_are_at_most_as_frequent_as_stated(world: str, seeds: int) -> None:
     draw = np.random.default_rng(0)
     found = [compare(*map(scores_of_means, runs_of(draw, world, seeds, rows=150))) for _ in range(700)]
@@ -82,7 +82,7 @@ def test_false_alarms_are_at_most_as_frequent_as_stated(world: str, seeds: int) 
         assert share <= most
 
 
-@pytest.mark.parametrize("seeds", [3, 5])
+@pytest.mark.parametrize("seeds", [3, pytest.param(5, marks=pytest.mark.long)])
 def test_false_alarms_are_at_most_as_frequent_as_stated_where_rows_are_right_or_wrong(seeds: int) -> None:
     draw = np.random.default_rng(0)
     found = [compare(*map(scores_of_means, right_or_wrong(draw, seeds, rows=240))) for _ in range(1000)]
@@ -102,6 +102,7 @@ def test_false_alarms_are_at_most_as_frequent_as_stated_over_many_more_runs(seed
         assert share <= most, world
 
 
+@pytest.mark.long
 def test_a_plain_bootstrap_over_three_seeds_would_raise_several_times_as_many() -> None:
     """Why the module does not do it."""
     assert np.mean(plain_bootstrap_alarms(np.random.default_rng(0), 3, rows=150, repetitions=300)) > 3 * LEVEL
@@ -120,7 +121,10 @@ def plain_bootstrap_alarms(draw: np.random.Generator, seeds: int, rows: int, rep
     return alarms
 
 
-@pytest.mark.parametrize("world", ["seeds differ most", "both differ", "only noise"])
+@pytest.mark.parametrize(
+    "world",
+    ["both differ", *(pytest.param(each, marks=pytest.mark.long) for each in ("seeds differ most", "only noise"))],
+)
 def test_the_seeds_that_are_said_to_be_needed_find_the_difference_as_often_as_stated(world: str) -> None:
     draw = np.random.default_rng(1)
     by_seed, by_row, by_both = WORLDS[world]
@@ -264,6 +268,7 @@ def test_the_interval_of_rows_widens_with_the_spread_and_may_be_open() -> None:
     assert wide.high is None
 
 
+@pytest.mark.long
 def test_the_interval_of_rows_holds_the_truth_as_often_as_stated() -> None:
     draw = np.random.default_rng(6)
     missed = []

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score
 
@@ -21,7 +21,6 @@ def word_accuracy(predictions: Any, references: Any) -> float:
     return value
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.tuples(TAG, TAG), max_size=8), max_size=8))
 def test_every_word_counts_the_same_whichever_row_it_is_in(rows: list[list[tuple[str, str]]]) -> None:
     predictions = [[told for told, _ in row] for row in rows]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.recipe_runs import ROOT
+from tests.recipe_runs import ROOT, start_server
 from tlnlp import cli
 
 SST2 = str(ROOT / "recipes" / "sst2.py")
@@ -27,6 +27,7 @@ class Said:
 
 def compare(*arguments: object) -> Said:
     """`tlnlp compare ARGUMENTS`, in this process."""
+    start_server()
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         status = cli.main(["compare", *map(str, arguments)])

@@ -20,8 +20,8 @@ import pytest
 import torch
 import transformers
 
-from tests.conftest import DEV_ROWS, TRAIN_ROWS
 from tests.experiments.command import SST2, STRATEGIES, Said, compare, flags, read
+from tests.fixtures import DEV_ROWS, TRAIN_ROWS
 from tests.recipe_runs import ROOT
 from tlnlp import cli
 from tlnlp.experiments.grid import differing_settings
@@ -182,6 +182,7 @@ def test_other_settings_or_other_rows_in_the_same_folder_are_refused(
     assert said.status == 2
 
 
+@pytest.mark.long
 def test_killed_in_the_middle_and_started_again_it_ends_as_if_undisturbed(
     undisturbed: tuple[Path, Said], bert: Path, reviews: Path
 ) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 import tlnlp
+from tests.recipe_runs import start_server
 
 
 def test_a_grid_on_rows_in_memory_gives_a_table_and_verdicts(reviews: Path, bert: Path, tmp_path: Path) -> None:
+    start_server()
     rows = {
         split: [json.loads(line) for line in (reviews / f"{split}.jsonl").read_text().splitlines()]
         for split in ("train", "validation")

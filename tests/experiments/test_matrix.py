@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import DEV_ROWS, TARGET_ROWS
-from tests.recipe_runs import ROOT
+from tests.fixtures import DEV_ROWS, TARGET_ROWS
+from tests.recipe_runs import ROOT, start_server
 from tlnlp import cli
 from tlnlp.experiments.matrix_table import matrix_table, zero_shot
 
@@ -22,6 +22,7 @@ RECIPE = str(ROOT / "recipes" / "sentiment_zero_shot.py")
 
 def matrix(*arguments: object) -> tuple[int, str, str]:
     """`tlnlp matrix ARGUMENTS`, in this process: exit status, standard output and error."""
+    start_server()
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
         status = cli.main(["matrix", *map(str, arguments)])

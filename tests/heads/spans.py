@@ -23,9 +23,7 @@ ANSWERED = Task("tests", Data(), COLUMNS, span)
 WITH_NONE = replace(ANSWERED, unanswerable=True)
 NONE: dict[str, list[Any]] = {"text": [], "answer_start": []}
 
-properties = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+properties = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def as_rows(questions: Sequence[str], contexts: Sequence[str], answers: Sequence[Any] | None, **more: Any) -> Rows:

@@ -6,17 +6,15 @@ import json
 import os
 import pty
 import select
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import transformers
 
 from tests.inference.test_masked_words import sharpen
-from tests.recipe_runs import ROOT
+from tests.recipe_runs import start_function
 from tlnlp import cli
 from tlnlp.display.bars import bar, lines_of
 from tlnlp.errors import InputError
@@ -25,7 +23,6 @@ from tlnlp.inference.next_words import NextWordPredictor
 from tlnlp.inference.word_pieces import sort_pieces
 
 TEXT = "a"
-LONGEST = 2  # pieces of a word, in what is tried
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +34,12 @@ def sharp(gpt2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_likeliest_words_are_the_best_of_all_that_can_be_made(sharp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(words_following, "MOST_PIECES", LONGEST)
+@pytest.mark.parametrize("longest", [1, pytest.param(2, marks=pytest.mark.long)])
+def test_the_likeliest_words_are_the_best_of_all_that_can_be_made(
+    longest: int, sharp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All words of so many pieces are tried."""
+    monkeypatch.setattr(words_following, "MOST_PIECES", longest)
     following = NextWordPredictor.load(str(sharp))
     tokenizer, model = following.tokenizer, following.model
     kinds = sort_pieces(tokenizer, model.config.vocab_size)
@@ -54,7 +55,7 @@ def test_the_likeliest_words_are_the_best_of_all_that_can_be_made(sharp: Path, m
     first /= first[begins].sum() + first[marks].sum()  # the text's last word is whole
     expected = {(mark,): float(first[mark]) for mark in marks}
     prefixes = {(piece,): float(first[piece]) for piece in begins}
-    for _ in range(LONGEST):
+    for _ in range(longest):
         rows = after(*prefixes)
         longer: dict[tuple[int, ...], float] = {}
         for (prefix, chance), row in zip(prefixes.items(), rows, strict=True):
@@ -62,7 +63,7 @@ def test_the_likeliest_words_are_the_best_of_all_that_can_be_made(sharp: Path, m
             longer |= {(*prefix, piece): chance * float(row[piece]) for piece in continues}
         prefixes = longer
     best = sorted(expected.items(), key=lambda each: -each[1])[:12]
-    assert max(len(pieces) for pieces, _ in best) == LONGEST, "words of several pieces are among them"
+    assert max(len(pieces) for pieces, _ in best) == longest, "the longest are among them"
     found = following.follow(TEXT, top=12)
     assert [each.word for each in found] == [tokenizer.decode(list(pieces)).strip() for pieces, _ in best]
     assert [each.probability for each in found] == pytest.approx([chance for _, chance in best], rel=1e-4)
@@ -134,18 +135,24 @@ def test_columns_stay_where_they_are_whatever_way_a_word_is_written() -> None:
     assert lines[1].count("█") == 12, "the longest bar fills its place"
 
 
+def in_terminal(terminal: str, arguments: list[str]) -> None:
+    """A command of tlnlp, as it is typed in there."""
+    with open(terminal) as sys.stdin, open(terminal, "w") as sys.stdout:
+        sys.exit(cli.main(arguments))
+
+
 def test_in_a_terminal_one_chooses_goes_on_and_undoes(sharp: Path) -> None:
     """As a person does: a number, u, own words, an empty line."""
     first = NextWordPredictor.load(str(sharp)).follow(TEXT, top=3)
     master, slave = pty.openpty()
-    command = [sys.executable, "-m", "tlnlp.cli", "next-word", TEXT, "--model", str(sharp), "--top", "3"]
-    process: Any = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=subprocess.PIPE, cwd=ROOT)
-    os.close(slave)
-    said = ""
+    arguments = ["next-word", TEXT, "--model", str(sharp), "--top", "3"]
+    running, said = start_function(in_terminal, os.ttyname(slave), arguments), ""
     for answer in ("2", "u", "9", "so good", ""):
         said += _read_until(master, "nothing to end: ")
         os.write(master, f"{answer}\n".encode())
-    assert process.wait(timeout=60) == 0, process.stderr.read()
+    ended = running.wait()
+    assert ended.status == 0, ended.output
+    os.close(slave)
     os.close(master)
     lines = said.replace("\r", "").splitlines()
     shown = [line for line in lines if "%" not in line and not line.startswith("a number")]

@@ -6,13 +6,14 @@ import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.recipe_runs import ROOT, run_recipe
+from tests.recipe_runs import ROOT, Ended
 from tlnlp import cli
 
 SAMPLES = ROOT / "tlnlp" / "bundled" / "samples"
@@ -21,12 +22,9 @@ RECIPES = ("sst2", "stsb", "rte", "copa", "conll2003", "squad", "squad_v2", "gpt
 
 
 @pytest.fixture(scope="module", params=RECIPES)
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def trained(request: pytest.FixtureRequest, short_run: Callable[[str], Ended]) -> tuple[str, Path]:
     """A recipe's name and the folder of a short run of it."""
-    folder = tmp_path_factory.mktemp(request.param) / "run"
-    ended = run_recipe(request.param, "--epochs", 1, "--train-rows", 48, folder=folder)
-    assert ended.status == 0, ended.output
-    return request.param, folder
+    return request.param, short_run(request.param).folder
 
 
 def told(output: str) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 import torch
 import transformers
 
-from tests.conftest import TRAIN_ROWS
+from tests.fixtures import TRAIN_ROWS
+from tests.pairwise import long_but_for, pairwise
 from tests.recipe_runs import begin
 from tlnlp.display.console import RunConsole
 from tlnlp.heads.encoded import NOT_SCORED, Ragged, model_inputs
@@ -45,14 +47,21 @@ def hidden_states(folder: Path, ids: np.ndarray) -> np.ndarray:
 POOLED = {"mean": lambda states: states.mean(0), "first": lambda states: states[0], "last": lambda states: states[-1]}
 
 
-@pytest.mark.parametrize("pooling", POOLED)
-@pytest.mark.parametrize("layer", [0, 1, 2, "mix"])
+ARCHITECTURES = ("bert", "modernbert", "gpt2")
+# A first token that has seen no other is refused.
+CASES = [
+    (layer, pooling, architecture)
+    for layer, pooling, architecture in itertools.product((0, 1, 2, "mix"), POOLED, ARCHITECTURES)
+    if pooling != "first" or not (layer == 0 or architecture == "gpt2")
+]
+
+
+@pytest.mark.parametrize(("layer", "pooling", "architecture"), long_but_for(pairwise(CASES), CASES))
 def test_features_are_the_hidden_states_of_transformers_pooled(
-    layer: int | str, pooling: str, any_checkpoint: Path, reviews: Path, tmp_path: Path
+    layer: int | str, pooling: str, architecture: str, reviews: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Rows of different lengths, several in a micro-batch, packed where the network allows it."""
-    if pooling == "first" and (layer == 0 or any_checkpoint.name.startswith("gpt2")):
-        return  # refused
+    any_checkpoint = request.getfixturevalue(architecture)
     options = f"layer={layer},pooling={pooling}"
     work = begin_shallow("sst2", options, any_checkpoint, tmp_path, data=str(reviews), max_tokens=150)
     found, targets, weights = read_train_rows(work)
@@ -68,8 +77,16 @@ def test_features_are_the_hidden_states_of_transformers_pooled(
         assert found[item] == pytest.approx(expected, abs=2e-5)
 
 
-@pytest.mark.parametrize("layer", [0, 1, 2])
-def test_a_word_is_read_at_its_first_piece(layer: int, any_checkpoint: Path, tmp_path: Path) -> None:
+AT_WORDS = list(itertools.product((0, 1, 2), ARCHITECTURES))
+
+
+@pytest.mark.parametrize(
+    ("layer", "architecture"), long_but_for([*zip((0, 1, 2), ARCHITECTURES, strict=True)], AT_WORDS)
+)
+def test_a_word_is_read_at_its_first_piece(
+    layer: int, architecture: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    any_checkpoint = request.getfixturevalue(architecture)
     work = begin_shallow("conll2003", f"layer={layer}", any_checkpoint, tmp_path, max_length=64, train_rows=12)
     found, targets, weights = read_train_rows(work)
     encoded, rows = work.training.encoded, work.train_rows

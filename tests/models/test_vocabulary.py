@@ -6,7 +6,7 @@ import pytest
 import sentencepiece
 import transformers
 
-from tests.conftest import REVIEWS
+from tests.fixtures import REVIEWS
 from tlnlp.errors import InputError
 from tlnlp.models.checkpoint import BUNDLED
 from tlnlp.models.vocabulary import SOURCE_FILE, train_vocabulary

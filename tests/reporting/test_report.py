@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,14 +15,16 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from tests.experiments.simulated import simulate
-from tests.recipe_runs import run_recipe
+from tests.fixtures import WITH_A_PAGE
+from tests.recipe_runs import Ended, run_recipe
 from tlnlp import cli
 from tlnlp.experiments.curve_plot import draw
 from tlnlp.reporting.page import _calibration, _mistake
 from tlnlp.reporting.predictions import describe_answers
 
 # One recipe for each shape of answer.
-RECIPES = ("sst2", "stsb", "rte", "copa", "conll2003", "udpos", "squad_v2", "gpt_sst2", "pretrain", "xnli")
+IN_LONG_TESTS = ("rte", "udpos", "gpt_sst2")
+RECIPES = [*WITH_A_PAGE, "pretrain", *(pytest.param(name, marks=pytest.mark.long) for name in IN_LONG_TESTS)]
 HOSTILE = '<script>alert("x")</script> & <img src=x onerror=alert(1)> سلام'
 VOID = {"meta", "br", "link", "img", "path", "use", "rect", "circle"}
 HEADINGS = {
@@ -60,16 +64,22 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module", params=RECIPES)
-def encoded_eval(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    folder = tmp_path_factory.mktemp(request.param) / "run"
-    data: tuple[object, ...] = ("--train-rows", 60)
+def encoded_eval(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, short_run: Callable[[str], Ended]
+) -> tuple[str, Path]:
     if request.param == "pretrain":
+        folder = tmp_path_factory.mktemp(request.param) / "run"
         (folder.parent / "corpus.txt").write_text("The quiet river carried the old boat past a mill.\n" * 400)
         data = ("--data", folder.parent / "corpus.txt", "--model", "mini", "--max-length", 32)
-    ended = run_recipe(request.param, "--epochs", 1, *data, folder=folder, report=True)
+        ended = run_recipe(request.param, "--epochs", 1, *data, folder=folder, report=True)
+    elif request.param in IN_LONG_TESTS:
+        folder = tmp_path_factory.mktemp(request.param) / "run"
+        ended = run_recipe(request.param, "--epochs", 1, "--train-rows", 60, folder=folder, report=True)
+    else:
+        ended = short_run(request.param)
     assert ended.status == 0, ended.output
-    assert f"report: {folder / 'report.html'}" in ended.output
-    return request.param, folder
+    assert f"report: {ended.folder / 'report.html'}" in ended.output
+    return request.param, ended.folder
 
 
 def test_the_page_is_whole_small_and_asks_nobody(encoded_eval: tuple[str, Path]) -> None:
@@ -194,9 +204,11 @@ def test_what_the_data_holds_is_text_on_the_page(tmp_path: Path) -> None:
     assert HOSTILE in page.text and "<b>good</b>" in page.text
 
 
-def test_several_runs_stand_side_by_side_and_seeds_have_a_column_each(tmp_path: Path) -> None:
+def test_several_runs_stand_side_by_side_and_seeds_have_a_column_each(
+    bert: Path, reviews: Path, tmp_path: Path
+) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
-    quick = ("--epochs", 1, "--train-rows", 40)
+    quick = ("--model", bert, "--data", reviews, "--max-length", 32, "--epochs", 1)
     assert run_recipe("sst2", *quick, "--seeds", 2, folder=one, report=True).status == 0
     assert run_recipe("sst2", *quick, "--strategy", "head_only", folder=other).status == 0
     seeds = Page((one / "report.html").read_text())
@@ -208,9 +220,10 @@ def test_several_runs_stand_side_by_side_and_seeds_have_a_column_each(tmp_path: 
     assert not (other / "report.html").exists()
 
 
-def test_a_record_of_an_earlier_version_that_lacks_a_part_has_its_page(tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    assert run_recipe("sst2", "--epochs", 1, "--train-rows", 40, folder=run).status == 0
+def test_a_record_of_an_earlier_version_that_lacks_a_part_has_its_page(
+    short_run: Callable[[str], Ended], tmp_path: Path
+) -> None:
+    run = shutil.copytree(short_run("sst2").folder, tmp_path / "run")
     result = json.loads((run / "result.json").read_text())
     for later in ("usage", "calibration", "facts", "mistakes", "languages"):
         del result[later]

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tests.conftest import DEV_ROWS, TRAIN_ROWS
+from tests.fixtures import DEV_ROWS, TRAIN_ROWS
 from tests.inference.test_predictor import SAMPLE_OF, SAMPLES, told
 from tests.recipe_runs import Ended, begin, load_recipe, run_recipe, start_recipe
 from tests.transfer.test_linear_probe import softmax
@@ -185,15 +185,16 @@ def test_weights_of_rows_and_of_classes_reach_the_classifier(bert: Path, reviews
 @pytest.mark.parametrize(
     ("recipe", "options"),
     [
-        ("sst2", "layer=mix"), ("sst2", "layer=1,classifier=linear_svm,pooling=first"),
-        ("stsb", "layer=mix"), ("conll2003", "classifier=nearest_centroid"), ("gpt_sst2", "pooling=last"),
+        pytest.param("sst2", "layer=mix", marks=pytest.mark.long),
+        ("sst2", "layer=1,classifier=linear_svm,pooling=first"), ("stsb", "layer=mix"),
+        ("conll2003", "classifier=nearest_centroid"), ("gpt_sst2", "pooling=last"),
     ],
 )  # fmt: skip
 def test_a_saved_model_answers_as_at_the_end_of_its_run(
-    recipe: str, options: str, tmp_path: Path, gpt2: Path, capsys: pytest.CaptureFixture[str]
+    recipe: str, options: str, tmp_path: Path, bert: Path, gpt2: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "run"
-    model = ("--model", gpt2) if recipe.startswith("gpt") else ()
+    model = ("--model", gpt2 if recipe.startswith("gpt") else bert, "--max-length", 62)
     ended = run_recipe(recipe, "--strategy", f"shallow:{options}", "--train-rows", 48, *model, folder=folder)
     assert ended.status == 0, ended.output
     capsys.readouterr()

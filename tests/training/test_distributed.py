@@ -16,16 +16,23 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import keep_float64
-from tests.recipe_runs import CHECKPOINTS, ROOT, Ended, begin, run_function, run_recipe, start_recipe
+from tests.fixtures import keep_float64
+from tests.recipe_runs import CHECKPOINTS, ROOT, Ended, begin, load_recipe, run_function, run_recipe, start_recipe
 from tests.training.test_loop import two_phases
 from tlnlp.evaluation.predict import predict
 from tlnlp.training.checkpoint import checkpoints_in
 from tlnlp.training.distributed import threads
 from tlnlp.training.files import locked
 from tlnlp.training.loop import train
+from tlnlp.transfer.strategies import STRATEGIES
 
 PROCESSES = (1, 2, 3)
+
+
+def train_each_in_float64(cases: list[tuple[str, Path, bool, dict[str, Any]]]) -> None:
+    """`train_in_float64`, one case after the other in the same processes."""
+    for case in cases:
+        train_in_float64(*case)
 
 
 def train_in_float64(recipe: str, folder: Path, phased: bool, settings: dict[str, Any]) -> None:
@@ -48,45 +55,91 @@ def train_in_float64(recipe: str, folder: Path, phased: bool, settings: dict[str
         torch.save({"weights": training.model.state_dict(), "losses": losses}, folder / f"trained {count}.pt")
 
 
+Case = tuple[str, str, bool, dict[str, Any]]
+# Each head and each strategy; the first two with two processes and with three, of the others every second one with two.
+ALWAYS: list[Case] = [
+    # More micro-batches than processes, in a number that no number of processes divides.
+    ("sst2", "bert", False, {"micro_batches": 4}),
+    # Fewer: some processes take part in an update without rows of their own.
+    ("copa", "modernbert", False, {"micro_batches": 1, "strategy": "layer_decay"}),
+    ("sst2", "gpt2", True, {"micro_batches": 3, "max_tokens": 120}),
+    ("sst2", "modernbert", False, {"micro_batches": 5, "strategy": "head_only"}),
+    ("copa", "bert", False, {"micro_batches": 3, "strategy": "gradual_unfreezing:phase_epochs=1"}),
+    ("conll2003", "bert", False, {"micro_batches": 4, "strategy": "top_layers:k=1"}),
+    ("squad_v2", "bert", False, {"micro_batches": 3, "strategy": "bias_only"}),
+    ("pretrain", "bert", True, {"micro_batches": 3, "strategy": "from_scratch"}),
+    ("pretrain_gpt", "gpt2", False, {"micro_batches": 2, "strategy": "reinit_top"}),
+    ("gpt_copa", "gpt2", False, {"micro_batches": 3, "strategy": "head_then_full"}),
+    ("sst2", "bert", False, {"micro_batches": 3, "strategy": "lora"}),
+    ("sst2", "gpt2", False, {"micro_batches": 3, "strategy": "prefix"}),
+    ("sst2", "modernbert", False, {"micro_batches": 3, "strategy": "prompt"}),
+    ("conll2003", "gpt2", False, {"micro_batches": 3, "strategy": "ia3"}),
+    ("copa", "bert", False, {"micro_batches": 3, "strategy": "adapter"}),
+]
+IN_LONG_TESTS: list[Case] = [
+    *ALWAYS,
+    ("sst2", "bert", False, {"micro_batches": 1}),
+    ("sst2", "bert", False, {"micro_batches": 3, "strategy": "gradual_unfreezing:phase_epochs=2"}),
+    ("sst2", "bert", False, {"micro_batches": 3, "strategy": "bias_only"}),
+    ("pretrain_gpt", "gpt2", False, {"micro_batches": 2}),
+    ("copa", "bert", False, {"micro_batches": 3}),
+    ("conll2003", "bert", False, {"micro_batches": 4}),
+    ("squad_v2", "bert", False, {"micro_batches": 3}),
+    ("gpt_copa", "gpt2", False, {"micro_batches": 3}),
+]
+
+
+def numbers_of_processes(number: int) -> tuple[int, ...]:
+    """Those that a case of `ALWAYS` is trained with."""
+    return PROCESSES if number < 2 else (1, 2 + number % 2)
+
+
+def test_every_strategy_and_every_head_is_trained_in_several_processes() -> None:
+    named = {more.get("strategy", "full").partition(":")[0] for *_, more in ALWAYS}
+    assert named == set(STRATEGIES) - {"shallow"}, "a strategy that takes no updates has tests of its own"
+    heads = {load_recipe(recipe).task.head.__name__.rpartition(".")[2] for recipe, *_ in ALWAYS}
+    assert heads == {"sentence", "choice", "tag", "span", "masked_lm", "causal_lm", "gpt"}
+
+
+@pytest.fixture(scope="module")
+def trained(
+    rows_for: Callable[[str], dict[str, Any]], tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Callable[[Case, tuple[int, ...]], Path]:
+    """A case and the numbers of processes to the folder with what was learnt. Those of `ALWAYS` are trained at once."""
+    folders: dict[str, Path] = {}
+
+    def train_all(cases: list[tuple[Case, tuple[int, ...]]]) -> None:
+        asked = []
+        for case, numbers in cases:
+            recipe, architecture, phased, more = case
+            folders[repr((case, numbers))] = folder = tmp_path_factory.mktemp("trained")
+            model = str(request.getfixturevalue(architecture))
+            settings = {"model": model, "learning_rate": 1e-3, "epochs": 1, **rows_for(recipe), **more}
+            asked.append((numbers, (recipe, folder, phased, settings)))
+        for processes in PROCESSES:
+            some = [each for numbers, each in asked if processes in numbers]
+            run_function(train_each_in_float64, some, processes=processes)
+
+    def folder_of(case: Case, numbers: tuple[int, ...]) -> Path:
+        if (name := repr((case, numbers))) not in folders:
+            always = [(each, numbers_of_processes(number)) for number, each in enumerate(ALWAYS)]
+            train_all(always if (case, numbers) in always else [(case, numbers)])
+        return folders[name]
+
+    return folder_of
+
+
 @pytest.mark.parametrize(
-    ("recipe", "architecture", "phased", "more"),
-    [
-        # More micro-batches than processes, in a number that no number of processes divides.
-        ("sst2", "bert", False, {"micro_batches": 4}),
-        # Fewer: some processes take part in an update without rows of their own.
-        ("sst2", "bert", False, {"micro_batches": 1}),
-        ("sst2", "gpt2", True, {"micro_batches": 3, "max_tokens": 120}),
-        ("sst2", "modernbert", False, {"micro_batches": 5, "strategy": "head_only"}),
-        ("sst2", "bert", False, {"micro_batches": 3, "strategy": "gradual_unfreezing:phase_epochs=2"}),
-        ("conll2003", "bert", False, {"micro_batches": 3, "strategy": "top_layers:k=1"}),
-        ("sst2", "bert", False, {"micro_batches": 3, "strategy": "bias_only"}),
-        ("pretrain", "bert", True, {"micro_batches": 3}),
-        ("pretrain_gpt", "gpt2", False, {"micro_batches": 2}),
-        ("copa", "bert", False, {"micro_batches": 3}),
-        ("conll2003", "bert", False, {"micro_batches": 4}),
-        ("squad_v2", "bert", False, {"micro_batches": 3}),
-        ("gpt_copa", "gpt2", False, {"micro_batches": 3}),
-        ("sst2", "bert", False, {"micro_batches": 3, "strategy": "lora"}),
-        ("sst2", "gpt2", False, {"micro_batches": 3, "strategy": "prefix"}),
-        ("sst2", "modernbert", False, {"micro_batches": 3, "strategy": "prompt"}),
-        ("conll2003", "gpt2", False, {"micro_batches": 3, "strategy": "ia3"}),
-        ("copa", "bert", False, {"micro_batches": 3, "strategy": "adapter"}),
-    ],
+    ("case", "numbers"),
+    [(case, numbers_of_processes(number)) for number, case in enumerate(ALWAYS)]
+    + [pytest.param(case, PROCESSES, marks=pytest.mark.long) for case in IN_LONG_TESTS],
 )
 def test_the_number_of_processes_changes_nothing_but_rounding(
-    recipe: str,
-    architecture: str,
-    phased: bool,
-    more: dict[str, Any],
-    rows_for: Callable[[str], dict[str, Any]],
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
+    case: Case, numbers: tuple[int, ...], trained: Callable[[Case, tuple[int, ...]], Path]
 ) -> None:
-    model = str(request.getfixturevalue(architecture))
-    settings = {"model": model, "learning_rate": 1e-3, **rows_for(recipe), **more}
-    for processes in PROCESSES:
-        run_function(train_in_float64, recipe, tmp_path, phased, settings, processes=processes)
-    alone, *others = (torch.load(tmp_path / f"trained {processes}.pt") for processes in PROCESSES)
+    folder = trained(case, numbers)
+    alone, *others = (torch.load(folder / f"trained {processes}.pt") for processes in numbers)
+    assert len(alone["losses"]) >= 2
     for other in others:
         assert other["losses"] == pytest.approx(alone["losses"], rel=1e-6)
         for name, expected in alone["weights"].items():
@@ -96,8 +149,8 @@ def test_the_number_of_processes_changes_nothing_but_rounding(
             least = 0.1 if name in ("classifier.bias", "qa_outputs.bias") else 1e-3
             assert (found - expected).abs().max() <= 1e-9 * max(expected.abs().max(), least), name
     answers = [
-        json.loads((tmp_path / f"answers {processes} {rank}.json").read_text())
-        for processes in PROCESSES
+        json.loads((folder / f"answers {processes} {rank}.json").read_text())
+        for processes in numbers
         for rank in range(processes)
     ]
     for each in answers[1:]:
@@ -176,7 +229,7 @@ def assert_same_answers(one: Ended, other: Ended) -> None:
         assert answer == same
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_a_recipe_in_several_processes_gives_the_same_answers(
     processes: int, flags: list[Any], alone: Ended, tmp_path: Path
 ) -> None:
@@ -187,6 +240,7 @@ def test_a_recipe_in_several_processes_gives_the_same_answers(
     assert not alone.result["is_constant"], "or this test would say little"
 
 
+@pytest.mark.long
 def test_torchrun_starts_processes_that_share_one_training(flags: list[Any], alone: Ended, tmp_path: Path) -> None:
     ended = subprocess.run(
         [
@@ -213,6 +267,7 @@ def test_accelerate_launch_starts_the_recipe(flags: list[Any], alone: Ended, tmp
     assert launched.weights == alone.weights
 
 
+@pytest.mark.long
 def test_accelerate_launch_of_two_processes_on_cpu_says_that_it_is_one_and_what_starts_two(
     flags: list[Any], alone: Ended, tmp_path: Path
 ) -> None:
@@ -268,6 +323,7 @@ def test_a_folder_in_use_ends_all_processes_and_is_said_once(flags: list[Any], t
     assert "Traceback" not in ended.output
 
 
+@pytest.mark.long
 def test_several_processes_run_several_seeds(flags: list[Any], alone: Ended, tmp_path: Path) -> None:
     ended = run_recipe("sst2", *flags, "--seeds", 2, folder=tmp_path / "run", processes=2)
     assert ended.status == 0, ended.output

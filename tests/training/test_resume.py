@@ -8,8 +8,6 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +16,15 @@ from typing import Any
 import pytest
 import torch
 
-from tests.recipe_runs import CHECKPOINTS, ROOT, Ended, begin, newest_update, run_recipe, start_recipe
+from tests.pairwise import pairwise
+from tests.recipe_runs import CHECKPOINTS, Ended, begin, load_recipe, newest_update, run_recipe, start_recipe
 from tests.training.test_loop import same_bits, two_phases, weights
 from tlnlp.runs.setup import PreparedRun
 from tlnlp.training.checkpoint import checkpoints_in, restore, save_checkpoint
 from tlnlp.training.loop import train
 from tlnlp.training.signals import stop_requests
 from tlnlp.transfer.adapter_strategies import ADAPTERS
+from tlnlp.transfer.strategies import STRATEGIES as TRANSFER_STRATEGIES
 
 # --- in this process: every update of every kind of run
 
@@ -37,70 +37,69 @@ def _begin(recipe: str, strategy: str, model: Path, rows: dict[str, Any], folder
     return work
 
 
-STRATEGIES = ["full", "head_only", "from_scratch", "two phases", "two phases with a redraw"]
-OF_OTHER_HEADS = ["full", "two phases with a redraw"]
-# Some always, all of them with each network and head in the long tests.
-MORE_STRATEGIES = [
-    "head_then_full", "top_layers:k=1", "gradual_unfreezing:phase_epochs=2", "layer_decay", "bias_only", "reinit_top",
+STRATEGIES = [
+    "full", "head_only", "from_scratch", "two phases", "two phases with a redraw", "head_then_full", "top_layers:k=1",
+    "gradual_unfreezing:phase_epochs=2", "layer_decay", "bias_only", "reinit_top", *ADAPTERS,
 ]  # fmt: skip
-ALWAYS = [("sst2", "bert", strategy) for strategy in MORE_STRATEGIES]
-ALWAYS += [
-    ("sst2", "gpt2", "bias_only"),
-    ("sst2", "modernbert", "head_then_full"),
-    ("conll2003", "bert", "top_layers:k=1"),
-]
-WITHOUT_BIASES = ("modernbert", "bias_only")
-WITH_ALL = [
+NETWORKS = [
     ("sst2", "bert"), ("sst2", "modernbert"), ("sst2", "gpt2"), ("pretrain", "bert"), ("pretrain", "modernbert"),
+    ("pretrain_gpt", "gpt2"), ("copa", "bert"), ("conll2003", "bert"), ("conll2003", "gpt2"), ("squad", "bert"),
+    ("squad_v2", "gpt2"), ("gpt_sst2", "gpt2"), ("gpt_copa", "gpt2"),
 ]  # fmt: skip
-OTHER_HEADS = [
-    ("pretrain_gpt", "gpt2"), ("copa", "bert"), ("conll2003", "bert"), ("squad", "bert"), ("squad_v2", "gpt2"),
-    ("gpt_sst2", "gpt2"), ("gpt_copa", "gpt2"),
+# ModernBERT has no biases to learn and takes no prefix; GPT-2 has no class that answers by masked words.
+IMPOSSIBLE = {("modernbert", "bias_only"), ("modernbert", "prefix")}
+CASES = [
+    (*each, strategy) for strategy in STRATEGIES for each in NETWORKS if (each[1], strategy) not in IMPOSSIBLE
 ]  # fmt: skip
-IN_THE_LONG_TESTS = [
-    (*each, strategy)
-    for each in WITH_ALL + OTHER_HEADS
-    for strategy in MORE_STRATEGIES
-    if (*each, strategy) not in ALWAYS and (each[1], strategy) != WITHOUT_BIASES
-]
-# Every adapter on BERT and GPT-2, and on another head.
-ADAPTED = [("sst2", architecture, strategy) for architecture in ("bert", "gpt2") for strategy in ADAPTERS]
-ADAPTED += [("sst2", "modernbert", strategy) for strategy in ADAPTERS if strategy != "prefix"]
-ADAPTED += [
-    ("pretrain", "bert", "lora"), ("pretrain_gpt", "gpt2", "prompt"), ("copa", "bert", "prefix"),
-    ("conll2003", "bert", "ia3"), ("squad_v2", "gpt2", "prefix"), ("gpt_sst2", "gpt2", "adapter"),
-]  # fmt: skip
+# Each head and each strategy with each kind of network; all three together in the long tests, and there phases that
+# begin with what the one before has learnt, too.
+ALWAYS = pairwise([case for case in CASES if case[2] != "two phases"], [(0, 1), (1, 2)])
+
+
+def test_every_strategy_and_every_head_is_stopped_and_gone_on_with() -> None:
+    named = {strategy.partition(":")[0] for *_, strategy in ALWAYS}
+    assert named - {"two phases with a redraw"} == set(TRANSFER_STRATEGIES) - {"shallow"}
+    heads = {load_recipe(recipe).task.head.__name__.rpartition(".")[2] for recipe, *_ in ALWAYS}
+    assert heads == {"sentence", "choice", "tag", "span", "masked_lm", "causal_lm", "gpt"}
+
+
+def turning_points(work: PreparedRun) -> list[int]:
+    """After which updates a run is stopped in `make test`: where a phase ends, and in the middle of the last one."""
+    updates = work.training.updates
+    ends = sorted({work.training.end_of_phase(done) for done in range(1, updates + 1)} - {updates})
+    return [*ends[:1], (max(ends, default=0) + updates) // 2]
 
 
 @pytest.mark.parametrize(
-    ("recipe", "architecture", "strategy"),
-    [(*each, strategy) for each in WITH_ALL for strategy in STRATEGIES]
-    + [(*each, strategy) for each in OTHER_HEADS for strategy in OF_OTHER_HEADS]
-    + ALWAYS
-    + ADAPTED
-    + [pytest.param(*each, marks=pytest.mark.long) for each in IN_THE_LONG_TESTS],
+    ("recipe", "architecture", "strategy", "everywhere"),
+    [(*case, False) for case in ALWAYS] + [pytest.param(*case, True, marks=pytest.mark.long) for case in CASES],
 )
 def test_a_run_stopped_after_any_update_ends_with_the_same_bits(
     recipe: str,
     architecture: str,
     strategy: str,
+    everywhere: bool,
     rows_for: Callable[[str], dict[str, Any]],
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
     model, rows = request.getfixturevalue(architecture), rows_for(recipe)
     work = _begin(recipe, strategy, model, rows, tmp_path)
-    losses, places = [], []
+    places = range(1, work.training.updates + 1) if everywhere else turning_points(work)
+    losses, checkpoints = [], {}
     for step in train(work.training):
-        state = {"identity": "mine", "updates_done": step.updates_done}
-        folder = tmp_path / str(step.updates_done)
-        places.append(save_checkpoint(folder, work.training.model, work.training.optimizer, state))
         losses.append(step.loss.item())
+        if (done := step.updates_done) in places:
+            state = {"identity": "mine", "updates_done": done}
+            checkpoints[done] = save_checkpoint(
+                tmp_path / str(done), work.training.model, work.training.optimizer, state
+            )
     expected = weights(work.training.model)
     assert len(losses) == work.training.updates >= 4
-    for done, place in enumerate(places, start=1):
+    assert list(checkpoints) == list(places)
+    for done, checkpoint in checkpoints.items():
         again = _begin(recipe, strategy, model, rows, tmp_path)
-        restore(place, again.training.model, again.training.optimizer)
+        restore(checkpoint, again.training.model, again.training.optimizer)
         assert [step.loss.item() for step in train(again.training, done)] == losses[done:]
         assert same_bits(weights(again.training.model), expected), f"gone on with after update {done}"
 
@@ -148,27 +147,35 @@ def assert_same_run(one: Ended, other: Ended) -> None:
         assert one.result[name] == other.result[name], name
 
 
+KILLED: list[tuple[str, list[Any]]] = [
+    ("sst2", []),
+    ("pretrain", ["--strategy", "from_scratch", "--max-tokens", 100]),
+    ("squad_v2", []),
+    ("conll2003", ["--strategy", "prompt", "--micro-batches", 2]),
+]
+KILLED_IN_LONG_TESTS: list[tuple[str, list[Any]]] = [
+    *KILLED,
+    ("sst2", ["--strategy", "head_only", "--micro-batches", 3]),
+    ("sst2", ["--strategy", "from_scratch", "--keep", "best"]),
+    ("pretrain", []),
+    ("copa", []),
+    ("conll2003", ["--strategy", "head_only"]),
+    ("sst2", ["--strategy", "gradual_unfreezing:phase_epochs=3", "--schedule", "slanted"]),
+    ("sst2", ["--strategy", "head_then_full:head_epochs=6", "--patience", 2]),
+    ("gpt_copa", []),
+    ("sst2", ["--strategy", "lora"]),
+]
+
+
 @pytest.mark.parametrize(
-    ("recipe", "more"),
-    [
-        ("sst2", []),
-        ("sst2", ["--strategy", "head_only", "--micro-batches", 3]),
-        ("sst2", ["--strategy", "from_scratch", "--keep", "best"]),
-        ("pretrain", []),
-        ("pretrain", ["--strategy", "from_scratch", "--max-tokens", 100]),
-        ("copa", []),
-        ("conll2003", ["--strategy", "head_only"]),
-        ("sst2", ["--strategy", "gradual_unfreezing:phase_epochs=3", "--schedule", "slanted"]),
-        ("sst2", ["--strategy", "head_then_full:head_epochs=6", "--patience", 2]),
-        ("squad_v2", []),
-        ("gpt_copa", []),
-        ("sst2", ["--strategy", "lora"]),
-        ("conll2003", ["--strategy", "prompt", "--micro-batches", 2]),
-    ],
+    ("recipe", "more", "kills"),
+    [(*each, 2 if each == KILLED[0] else 1) for each in KILLED]
+    + [pytest.param(*each, 3, marks=pytest.mark.long) for each in KILLED_IN_LONG_TESTS],
 )
 def test_a_run_killed_at_random_moments_ends_with_the_same_bits(
     recipe: str,
     more: list[Any],
+    kills: int,
     flags_of: Callable[[str], list[Any]],
     uninterrupted: Callable[..., Ended],
     tmp_path: Path,
@@ -176,15 +183,15 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bits(
     expected = uninterrupted(recipe, *more)
     updates = expected.result["updates"]
     draw = random.Random(f"{recipe} {more}")
-    folder, kills = tmp_path / "run", 0
-    for moment in sorted(draw.sample(range(2, updates - 4), 3)):
+    folder, killed = tmp_path / "run", 0
+    for moment in sorted(draw.sample(range(2, updates - 4), kills)):
         running = start_recipe(recipe, *flags_of(recipe), *more, "--save-every", 2, "--resume", folder=folder)
         running.wait_for_update(max(moment, newest_update(folder) + 2))
         time.sleep(draw.uniform(0, 0.03))
         running.signal(signal.SIGKILL)
-        kills += running.wait().status == -signal.SIGKILL
+        killed += running.wait().status == -signal.SIGKILL
     ended = run_recipe(recipe, *flags_of(recipe), *more, "--save-every", 2, "--resume", folder=folder)
-    assert kills == 3
+    assert killed == kills
     assert ended.result["resumed"] >= 1
     assert_same_run(ended, expected)
     assert not (folder / CHECKPOINTS).exists(), "a finished run needs no checkpoints"
@@ -205,7 +212,10 @@ def _lose_a_file(checkpoint: Path) -> None:
     (checkpoint / "optimizer.safetensors").unlink()
 
 
-@pytest.mark.parametrize("damage", [_cut_in_half, _flip_a_bit, _lose_a_file])
+@pytest.mark.parametrize(
+    "damage",
+    [_cut_in_half, *(pytest.param(each, marks=pytest.mark.long) for each in (_flip_a_bit, _lose_a_file))],
+)
 def test_a_run_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before(
     damage: Callable[[Path], None],
     flags_of: Callable[[str], list[Any]],
@@ -248,8 +258,10 @@ def test_a_run_asked_to_stop_says_the_command_that_goes_on_with_it(
     command = shlex.split(found[2])
     assert command[:2] == ["python", "recipes/sst2.py"]
     assert command.count("--resume") == 1
-    ended = subprocess.run([sys.executable, *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
-    finished = Ended(ended.returncode, ended.stdout + ended.stderr, folder)
+    place = command.index("--output-dir")
+    assert command[place + 1] == str(folder)
+    told = [flag for flag in (*command[2:place], *command[place + 2 :]) if flag != "--no-report"]
+    finished = run_recipe("sst2", *told, folder=folder)
     assert_same_run(finished, uninterrupted("sst2"))
     assert finished.result["resumed"] == 1
 

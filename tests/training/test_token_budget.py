@@ -9,14 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from tests.recipe_runs import begin
+from tests.recipe_runs import begin, load_recipe
 from tests.training.test_loop import without_dropout
 from tlnlp.evaluation.predict import predict
 from tlnlp.training.loop import train
 from tlnlp.transfer.adapter_strategies import ADAPTERS
+from tlnlp.transfer.strategies import STRATEGIES
 
 # (--max-tokens, --micro-batches): everything at once, a few rows at a time, one row at a time, and so many pieces.
 BUDGETS = [(10_000, 1), (200, 1), (33, 1), (10_000, 3), (150, 5)]
+A_FEW = [BUDGETS[0], BUDGETS[4]]
 
 
 def gradients_of_each_update(
@@ -60,27 +62,46 @@ ALL_HEADS = [
 ]
 # One of each kind of adapter, in the order of ADAPTERS.
 ADAPTED = [("sst2", "bert"), ("sst2", "gpt2"), ("squad_v2", "gpt2"), ("sst2", "modernbert"), ("conll2003", "bert")]
+CASES = [(*each, strategy) for each, strategy in zip(ADAPTED, ADAPTERS, strict=True)]
+CASES += [(*each, "full") for each in ALL_HEADS]
+# The strategies of layer groups, each with a head.
+CASES += zip(
+    ("sst2", "sst2", "conll2003", "copa", "gpt_copa", "gpt_sst2", "squad", "pretrain"),
+    ("bert", "modernbert", "gpt2", "bert", "gpt2", "gpt2", "bert", "bert"),
+    ("head_only", "from_scratch", "top_layers:k=1", "head_then_full", "gradual_unfreezing", "layer_decay", "bias_only",
+     "reinit_top"),
+    strict=True,
+)  # fmt: skip
+# Each head and each strategy with one kind of network; the others in `make test-all`.
+ALWAYS = [case for case in CASES if case[2] != "full" or case[0] in ("stsb", "pretrain_gpt", "copa", "squad_v2")]
+
+
+def test_every_strategy_and_every_head_has_budgets() -> None:
+    named = {strategy.partition(":")[0] for *_, strategy in ALWAYS}
+    assert named == set(STRATEGIES) - {"shallow"}, "features are read in any budget: see the feature classifier's tests"
+    heads = {load_recipe(recipe).task.head.__name__.rpartition(".")[2] for recipe, *_ in ALWAYS}
+    assert heads == {"sentence", "choice", "tag", "span", "masked_lm", "causal_lm", "gpt"}
 
 
 @pytest.mark.usefixtures("full_precision")
 @pytest.mark.parametrize(
-    ("recipe", "architecture", "strategy"),
-    [(*each, strategy) for each, strategy in zip(ADAPTED, ADAPTERS, strict=True)]
-    + [(*each, "full") for each in ALL_HEADS],
+    ("recipe", "architecture", "strategy", "budgets"),
+    [(*case, A_FEW) for case in ALWAYS] + [pytest.param(*case, BUDGETS, marks=pytest.mark.long) for case in CASES],
 )
 def test_any_budget_gives_the_same_gradients(
     recipe: str,
     architecture: str,
     strategy: str,
+    budgets: list[tuple[int, int]],
     rows_for: Callable[[str], Any],
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
     model, rows = request.getfixturevalue(architecture), rows_for(recipe) | {"strategy": strategy}
-    expected, losses, counts = gradients_of_each_update(recipe, model, rows, tmp_path, *BUDGETS[0])
+    expected, losses, counts = gradients_of_each_update(recipe, model, rows, tmp_path, *budgets[0])
     assert len(expected) >= 2
     assert set(counts) == {1}
-    for budget in BUDGETS[1:]:
+    for budget in budgets[1:]:
         found, found_losses, counts = gradients_of_each_update(recipe, model, rows, tmp_path, *budget)
         assert max(counts) > 1
         assert found_losses == pytest.approx(losses, rel=1e-6)
@@ -96,12 +117,12 @@ def test_any_budget_gives_the_same_gradients(
     ("recipe", "architecture"),
     [
         ("sst2", "bert"),
-        ("sst2", "gpt2"),
+        pytest.param("sst2", "gpt2", marks=pytest.mark.long),
         ("pretrain", "bert"),
         ("pretrain_gpt", "gpt2"),
         ("copa", "bert"),
         ("conll2003", "modernbert"),
-        ("squad", "bert"),
+        pytest.param("squad", "bert", marks=pytest.mark.long),
         ("squad_v2", "gpt2"),
         ("gpt_copa", "gpt2"),
     ],
