@@ -12,12 +12,12 @@ quickstart: .venv/installed
 
 # Eight minutes of one core at most, all processes together. Of products (strategies, heads, networks) each two values
 # meet at least once; every head, every strategy and every one of the nine invariants is there (CONTRIBUTING.md).
-# Tests that share runs and the server of processes are a group, for one worker (tests/fixtures.py). Each worker loads
-# torch for itself, which is a twentieth of the whole, so there are two. The tests' networks are too small for more than
-# a thread each; torch would start one for every core in every process.
+# In one process: each further one would load torch and its own server of processes, a minute of a slow core, and make
+# again the runs that tests share. The tests' networks are too small for more than a thread each; torch would start one
+# for every core in every process.
 test: export OMP_NUM_THREADS = 1
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest -q
 
 # All of it: whole products, a stop after every update, properties tried on a hundred examples, every command of the
 # pages, an installation into an empty environment. An hour or two. The page's tests want a browser; without one they are

@@ -41,27 +41,6 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("tests")
 
 
-# Modules whose functions start processes, and what in them does not.
-STARTING, NOT_STARTING = ("tests.recipe_runs", "tests.offline", "tests.experiments.command"), ("begin", "load_recipe")
-
-
-def _starts_processes(module: Any) -> bool:
-    """Whether a module of tests has anything of `STARTING` that starts a process, or has one's answer."""
-    return any(
-        getattr(value, "__module__", None) in STARTING and name not in NOT_STARTING
-        for name, value in vars(module).items()
-    )
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[Any]) -> None:
-    """Tests that start processes are one group, for a single worker, with a single server to fork from and each short
-    run made once; of the others, those of a file."""
-    for item in items:
-        group = "processes" if _starts_processes(item.module) else item.module.__name__
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 def pytest_collection_finish() -> None:
     """Libraries and tests stay: the garbage collector need not go through them again and again."""
     gc.freeze()

@@ -63,6 +63,7 @@ def away(unpacked: Path, place: Path, command: Sequence[str], **environment: str
     return subprocess.run(command, cwd=place, env=clean, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_a_recipe_runs_by_its_name(unpacked: Path, tmp_path: Path) -> None:
     tlnlp = [sys.executable, "-m", "tlnlp"]
     first = away(unpacked, tmp_path, [*tlnlp, "run", "sst2", *QUICK, "--output-dir", "first"])

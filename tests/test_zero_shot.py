@@ -56,8 +56,10 @@ def plain(many_languages: Path, bert: Path, tmp_path_factory: pytest.TempPathFac
         "--keep best",
         "--patience 1 --epochs 6",
         "--keep best --show-oracle",
-        "--strategy shallow",
-        *(pytest.param(each, marks=pytest.mark.long) for each in ("", "--show-oracle", "--strategy lora")),
+        *(
+            pytest.param(each, marks=pytest.mark.long)
+            for each in ("", "--show-oracle", "--strategy shallow", "--strategy lora")
+        ),
     ],
 )
 def test_other_languages_never_influence_what_is_learnt_or_kept(

@@ -77,8 +77,8 @@ def _run(work: PreparedRun) -> tuple[list[float], set[str | None]]:
     return losses, read
 
 
-# Each head, and each strategy that freezes something with each kind of network.
-ALWAYS = pairwise(CASES, [(0, 0), (1, 2)])
+# Each head, each strategy that freezes something, and each kind of network.
+ALWAYS = pairwise(CASES, [(0, 0), (1, 1), (2, 2)])
 
 
 @pytest.mark.parametrize(

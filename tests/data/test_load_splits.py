@@ -225,16 +225,16 @@ def test_any_text_survives_jsonl_and_parquet_unchanged(tmp_path_factory: Any, te
     assert loaded.train.columns["text"] == loaded.dev.columns["text"] == loaded.test.columns["text"] == texts
 
 
-def test_four_hundred_thousand_rows_are_loaded_in_seconds(tmp_path: Path) -> None:
+def test_a_hundred_thousand_rows_are_loaded_in_seconds(tmp_path: Path) -> None:
     text = "a sentence of about a hundred characters, so that the file is as large as the largest of GLUE is, "
     (tmp_path / "large.jsonl").write_text(
-        "".join(f'{{"sentence": "{text}{number}", "label": {number % 2}}}\n' for number in range(400_000))
+        "".join(f'{{"sentence": "{text}{number}", "label": {number % 2}}}\n' for number in range(100_000))
     )
-    start = time.perf_counter()
-    loaded = load_splits(make_task(), Settings(data=str(tmp_path / "large.jsonl"), train_rows=100_000, keep="best"))
-    assert time.perf_counter() - start < 20  # about 3 on an idle core; the margin is for a busy one
+    start = time.process_time()
+    loaded = load_splits(make_task(), Settings(data=str(tmp_path / "large.jsonl"), train_rows=25_000, keep="best"))
+    assert time.process_time() - start < 6  # about one
     assert loaded.test is not None
-    assert (len(loaded.train), len(loaded.dev), len(loaded.test)) == (100_000, 2000, 2000)
+    assert (len(loaded.train), len(loaded.dev), len(loaded.test)) == (25_000, 2000, 2000)
 
 
 def test_loading_files_imports_neither_torch_nor_arrow_nor_the_hub(tmp_path: Path) -> None:

@@ -89,6 +89,7 @@ def test_the_record_has_each_score_its_cost_and_all_pairs(undisturbed: tuple[Pat
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_strategy_without_updates_stands_beside_others_whose_updates_are_steered(
     tmp_path: Path, bert: Path, reviews: Path
 ) -> None:
@@ -234,6 +235,7 @@ def _wait_for(condition: Callable[[], bool], seconds: float = 150) -> None:
         time.sleep(0.005)
 
 
+@pytest.mark.long
 def test_checkpoints_are_compared_each_with_its_own_control(
     bert: Path, modernbert: Path, reviews: Path, tmp_path: Path
 ) -> None:
@@ -272,6 +274,7 @@ def test_any_task_can_be_compared_whatever_its_metric(
     assert pair["advantage"] == pytest.approx((first - second) * (-1 if recipe == "pretrain" else 1))
 
 
+@pytest.mark.long
 def test_rows_that_each_seed_cuts_off_for_itself_are_compared_by_seeds_alone(
     bert: Path, reviews: Path, tmp_path: Path
 ) -> None:

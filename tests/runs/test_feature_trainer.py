@@ -89,7 +89,7 @@ def read(work: PreparedRun) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return fitter._read_train_rows(bar)
 
 
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.long)])
 def test_several_processes_give_the_same_answers(
     processes: int, flags: list[Any], alone: Ended, tmp_path: Path
 ) -> None:
@@ -186,8 +186,9 @@ def test_weights_of_rows_and_of_classes_reach_the_classifier(bert: Path, reviews
     ("recipe", "options"),
     [
         pytest.param("sst2", "layer=mix", marks=pytest.mark.long),
-        ("sst2", "layer=1,classifier=linear_svm,pooling=first"), ("stsb", "layer=mix"),
-        ("conll2003", "classifier=nearest_centroid"), ("gpt_sst2", "pooling=last"),
+        pytest.param("sst2", "layer=1,classifier=linear_svm,pooling=first", marks=pytest.mark.long),
+        ("stsb", "layer=mix"), ("conll2003", "classifier=nearest_centroid"),
+        pytest.param("gpt_sst2", "pooling=last", marks=pytest.mark.long),
     ],
 )  # fmt: skip
 def test_a_saved_model_answers_as_at_the_end_of_its_run(

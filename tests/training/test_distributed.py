@@ -254,6 +254,7 @@ def test_torchrun_starts_processes_that_share_one_training(flags: list[Any], alo
     assert several.result["processes"] == 2
 
 
+@pytest.mark.long
 def test_accelerate_launch_starts_the_recipe(flags: list[Any], alone: Ended, tmp_path: Path) -> None:
     ended = subprocess.run(
         [

@@ -51,9 +51,10 @@ IMPOSSIBLE = {("modernbert", "bias_only"), ("modernbert", "prefix")}
 CASES = [
     (*each, strategy) for strategy in STRATEGIES for each in NETWORKS if (each[1], strategy) not in IMPOSSIBLE
 ]  # fmt: skip
-# Each head and each strategy with each kind of network; all three together in the long tests, and there phases that
-# begin with what the one before has learnt, too.
-ALWAYS = pairwise([case for case in CASES if case[2] != "two phases"], [(0, 1), (1, 2)])
+# Each head with each kind of network, each strategy, and adapters and other strategies with each kind of network. All
+# together in the long tests, and there phases that begin with what the one before has learnt, too.
+WITH_KIND = [(*case, case[2] in ADAPTERS) for case in CASES if case[2] != "two phases"]
+ALWAYS = [case[:3] for case in pairwise(WITH_KIND, [(0, 1), (1, 3), (2, 2)])]
 
 
 def test_every_strategy_and_every_head_is_stopped_and_gone_on_with() -> None:
@@ -149,12 +150,12 @@ def assert_same_run(one: Ended, other: Ended) -> None:
 
 KILLED: list[tuple[str, list[Any]]] = [
     ("sst2", []),
-    ("pretrain", ["--strategy", "from_scratch", "--max-tokens", 100]),
-    ("squad_v2", []),
     ("conll2003", ["--strategy", "prompt", "--micro-batches", 2]),
 ]
 KILLED_IN_LONG_TESTS: list[tuple[str, list[Any]]] = [
     *KILLED,
+    ("pretrain", ["--strategy", "from_scratch", "--max-tokens", 100]),
+    ("squad_v2", []),
     ("sst2", ["--strategy", "head_only", "--micro-batches", 3]),
     ("sst2", ["--strategy", "from_scratch", "--keep", "best"]),
     ("pretrain", []),
