@@ -34,7 +34,7 @@ from tlnlp.training.distributed import start_accelerator
 ROOT = Path(__file__).parents[1]
 CHECKPOINTS = "checkpoints"
 # No test's process needs longer; a process that hangs is killed and the test fails.
-PATIENCE_SECONDS = 180.0
+PATIENCE_SECONDS = 400.0
 
 _server = multiprocessing.get_context("forkserver")
 

@@ -74,18 +74,8 @@ def test_a_recipe_runs_on_its_sample(name: str, short_run: Callable[[str], Ended
     RAN.add(name)
 
 
-# A recipe of each head; what the others add are labels and rows.
-ALWAYS_IN_BOTH_KINDS = ("sst2", "conll2003", "squad_v2")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=() if name in ALWAYS_IN_BOTH_KINDS else pytest.mark.long)
-        for name in sorted(RECIPES)
-        if head_of(name) in BOTH_KINDS
-    ],
-)
+@pytest.mark.long  # every head with a network of either kind: test_every_strategy.py
+@pytest.mark.parametrize("name", sorted(name for name in RECIPES if head_of(name) in BOTH_KINDS))
 def test_a_recipe_runs_with_a_network_of_gpts_kind(name: str, gpt2: Path, tmp_path: Path) -> None:
     length = ("--max-length", 62, "--window-overlap", 16)
     ended = run_recipe(name, *SHORT, *length, "--model", gpt2, folder=tmp_path / "run")

@@ -65,7 +65,7 @@ CASES = [
 def _work(case: Any, rows: dict[str, Any], folder: Path, request: pytest.FixtureRequest, **more: Any) -> PreparedRun:
     recipe, architecture, strategy, _ = case
     model = str(request.getfixturevalue(architecture))
-    settings = {"model": model, "strategy": strategy, "epochs": 3, "micro_batches": 2, "learning_rate": 1e-3, "seed": 3}
+    settings = {"model": model, "strategy": strategy, "epochs": 2, "micro_batches": 2, "learning_rate": 1e-3, "seed": 3}
     return begin(recipe, folder, **(settings | rows | more))
 
 

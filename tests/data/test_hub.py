@@ -238,6 +238,7 @@ def test_a_hub_that_cannot_be_reached_is_refused_in_words(tmp_path: Path) -> Non
     assert refusal["tried"] == []
 
 
+@pytest.mark.long
 def test_a_model_loads_from_the_hub_as_from_its_folder_and_locally_without_any_request(
     hub_folder: Path, tmp_path: Path
 ) -> None:

@@ -99,9 +99,9 @@ def test_before_is_the_network_that_the_first_update_found(
     folder, still = short_run(name).folder, tmp_path / "still"
     answerer = Predictor(find_model(folder))
     before = load_before(answerer, folder)
-    ended = run_recipe(
-        name, "--epochs", 1, "--train-rows", 48, "--learning-rate", 1e-30, "--weight-decay", 0, folder=still
-    )
+    model = short_run(name).result["model"]
+    same = ("--model", model, "--epochs", 1, "--train-rows", 48)
+    ended = run_recipe(name, *same, "--learning-rate", 1e-30, "--weight-decay", 0, folder=still)
     assert ended.status == 0, ended.output
     row = read_row(answerer.task, GIVEN[name])
     unmoved = Predictor(find_model(still))

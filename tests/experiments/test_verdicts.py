@@ -25,6 +25,7 @@ def test_negative_transfer_is_flagged_where_a_source_hurts_and_nowhere_else() ->
     assert all(line.startswith("head_only at ") and "The source hurts here." in line for line in harm)
 
 
+@pytest.mark.long
 def test_negative_transfer_is_hardly_ever_flagged_where_there_is_no_difference() -> None:
     """At most at the level stated, for all sizes of one experiment together three times that."""
     experiments = [

@@ -202,7 +202,7 @@ TWO_THREADS = {"OMP_NUM_THREADS": "2"}
 @pytest.fixture(scope="module")
 def flags(bert: Path, reviews: Path) -> list[Any]:
     return [
-        "--model", bert, "--data", reviews, "--max-length", 32, "--batch-size", 16, "--epochs", 12, "--learning-rate",
+        "--model", bert, "--data", reviews, "--max-length", 32, "--batch-size", 16, "--epochs", 6, "--learning-rate",
         1e-2, "--micro-batches", 3, "--max-tokens", 200,
     ]  # fmt: skip
 
@@ -285,6 +285,7 @@ def test_accelerate_launch_of_two_processes_on_cpu_says_that_it_is_one_and_what_
     assert "torchrun --nproc_per_node 2 recipes/" in launched.output
 
 
+@pytest.mark.long
 def test_a_request_to_any_one_process_stops_them_all_and_one_process_can_go_on(
     flags: list[Any], alone: Ended, tmp_path: Path
 ) -> None:
@@ -294,7 +295,7 @@ def test_a_request_to_any_one_process_stops_them_all_and_one_process_can_go_on(
     running.processes[1].terminate()
     stopped = running.wait()
     assert [each.exitcode for each in running.processes] == [130, 130], stopped.output
-    found = re.search(r"Stopped after update (\d+) of 36\. To go on:\n  (.+)\n", stopped.output)
+    found = re.search(r"Stopped after update (\d+) of 18\. To go on:\n  (.+)\n", stopped.output)
     assert found, stopped.output
     assert int(checkpoints_in(folder / CHECKPOINTS)[-1].name) == int(found[1])
     assert "2" in shlex.split(found[2])
@@ -315,6 +316,7 @@ def test_processes_that_are_killed_go_on_together(flags: list[Any], alone: Ended
     assert ended.weights == whole.weights, "two processes and two processes: the same bits"
 
 
+@pytest.mark.long
 def test_a_folder_in_use_ends_all_processes_and_is_said_once(flags: list[Any], tmp_path: Path) -> None:
     with locked(tmp_path / "run"):
         running = start_recipe("sst2", *flags, folder=tmp_path / "run", processes=2)

@@ -107,7 +107,7 @@ def test_a_run_stopped_after_any_update_ends_with_the_same_bits(
 
 # --- whole runs, killed
 
-FLAGS = {"sst2": ["--max-length", 32, "--batch-size", 16, "--epochs", 12, "--learning-rate", 1e-3]}
+FLAGS = {"sst2": ["--max-length", 32, "--batch-size", 16, "--epochs", 8, "--learning-rate", 1e-3]}
 FLAGS["pretrain"] = [*FLAGS["sst2"], "--strategy", "full"]
 FLAGS |= {name: [*FLAGS["sst2"], "--train-rows", 41] for name in ("copa", "conll2003", "gpt_copa")}
 FLAGS["squad_v2"] = ["--max-length", 62, "--window-overlap", 8, "--batch-size", 4, "--epochs", 2, "--train-rows", 5]
@@ -239,7 +239,10 @@ def test_a_run_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before(
 # --- asked to stop
 
 
-@pytest.mark.parametrize(("number", "flag"), [(signal.SIGTERM, "--overwrite"), (signal.SIGINT, "--quiet")])
+@pytest.mark.parametrize(
+    ("number", "flag"),
+    [(signal.SIGTERM, "--overwrite"), pytest.param(signal.SIGINT, "--quiet", marks=pytest.mark.long)],
+)
 def test_a_run_asked_to_stop_says_the_command_that_goes_on_with_it(
     number: signal.Signals,
     flag: str,
@@ -253,7 +256,7 @@ def test_a_run_asked_to_stop_says_the_command_that_goes_on_with_it(
     running.signal(number)
     stopped = running.wait()
     assert stopped.status == 130, stopped.output
-    found = re.search(r"Stopped after update (\d+) of 36\. To go on:\n  (.+)\n", stopped.output)
+    found = re.search(r"Stopped after update (\d+) of 24\. To go on:\n  (.+)\n", stopped.output)
     assert found, stopped.output
     assert newest_update(folder) == int(found[1])
     command = shlex.split(found[2])
@@ -267,6 +270,7 @@ def test_a_run_asked_to_stop_says_the_command_that_goes_on_with_it(
     assert finished.result["resumed"] == 1
 
 
+@pytest.mark.long
 def test_of_several_seeds_the_one_at_hand_is_gone_on_with(
     flags_of: Callable[[str], list[Any]], uninterrupted: Callable[..., Ended], tmp_path: Path
 ) -> None:
@@ -340,6 +344,7 @@ def test_a_disk_that_is_full_when_the_model_is_saved_is_said_in_words_too(
     assert_same_run(ended, uninterrupted("sst2"))
 
 
+@pytest.mark.long
 def test_a_resume_of_nothing_is_a_start(
     flags_of: Callable[[str], list[Any]], uninterrupted: Callable[..., Ended], tmp_path: Path
 ) -> None:
