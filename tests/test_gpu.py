@@ -28,6 +28,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("gpu")
 
 
+@pytest.mark.long
 def test_a_dry_run_has_every_part_shape_arm_and_head(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCHMARKS / "gpu.py"), "--out", str(tmp_path), "--dry-run"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -202,7 +202,7 @@ TWO_THREADS = {"OMP_NUM_THREADS": "2"}
 @pytest.fixture(scope="module")
 def flags(bert: Path, reviews: Path) -> list[Any]:
     return [
-        "--model", bert, "--data", reviews, "--max-length", 32, "--batch-size", 16, "--epochs", 6, "--learning-rate",
+        "--model", bert, "--data", reviews, "--max-length", 32, "--batch-size", 16, "--epochs", 12, "--learning-rate",
         1e-2, "--micro-batches", 3, "--max-tokens", 200,
     ]  # fmt: skip
 
@@ -295,7 +295,7 @@ def test_a_request_to_any_one_process_stops_them_all_and_one_process_can_go_on(
     running.processes[1].terminate()
     stopped = running.wait()
     assert [each.exitcode for each in running.processes] == [130, 130], stopped.output
-    found = re.search(r"Stopped after update (\d+) of 18\. To go on:\n  (.+)\n", stopped.output)
+    found = re.search(r"Stopped after update (\d+) of 36\. To go on:\n  (.+)\n", stopped.output)
     assert found, stopped.output
     assert int(checkpoints_in(folder / CHECKPOINTS)[-1].name) == int(found[1])
     assert "2" in shlex.split(found[2])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.pairwise import long_but_for, pairwise
 from tests.recipe_runs import begin, run_recipe
 from tests.training.test_loop import weights
 from tlnlp.runs.setup import PreparedRun
@@ -37,8 +39,10 @@ def test_all_strategies_of_groups_are_here() -> None:
     assert {each.partition(":")[0] for each in OF_GROUPS} == set(STRATEGIES) - {*ADAPTERS, "shallow"}
 
 
-@pytest.mark.parametrize("architecture", ["bert", "gpt2"])
-@pytest.mark.parametrize("strategy", OF_GROUPS)
+CASES = list(itertools.product(OF_GROUPS, ("bert", "gpt2")))
+
+
+@pytest.mark.parametrize(("strategy", "architecture"), long_but_for(pairwise(CASES, [(0, 0), (1, 1)]), CASES))
 def test_in_each_phase_all_that_learns_moves_and_nothing_else_by_a_bit(
     strategy: str, architecture: str, reviews: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
