@@ -10,8 +10,8 @@ quickstart: .venv/installed
 	@$(LAUNCH) recipes/sst2.py --strategy from_scratch --quiet
 	@$(LAUNCH) recipes/sst2.py
 
-# Eight minutes of one core at most, all processes together. Of products (strategies, heads, networks) each two values
-# meet at least once; every head, every strategy and every one of the nine invariants is there (CONTRIBUTING.md).
+# Few minutes of one core. Of products (strategies, heads, networks) some cases that stand for all; every head, every
+# strategy and every one of the nine invariants is there (CONTRIBUTING.md).
 # In one process: each further one would load torch and its own server of processes, a minute of a slow core, and make
 # again the runs that tests share. The tests' networks are too small for more than a thread each; torch would start one
 # for every core in every process.
