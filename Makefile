@@ -20,7 +20,7 @@ test: .venv/installed-dev
 	$(BIN)/python -m pytest -q
 
 # All of it: whole products, a stop after every update, properties tried on a hundred examples, every command of the
-# pages, an installation into an empty environment. An hour or two. The page's tests want a browser; without one they are
+# pages, an installation into an empty environment. The page's tests want a browser; without one they are
 # skipped, and say so.
 test-all: .venv/installed-all
 	@command -v chromium >/dev/null || apt-get install --yes -qq chromium || echo "no chromium: the page is not tested"
