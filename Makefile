@@ -10,8 +10,8 @@ quickstart: .venv/installed
 	@$(LAUNCH) recipes/sst2.py --strategy from_scratch --quiet
 	@$(LAUNCH) recipes/sst2.py
 
-# Eight minutes of one core at most, all processes together. Of products (strategies, heads, networks) each two values
-# meet at least once; every head, every strategy and every one of the nine invariants is there (CONTRIBUTING.md).
+# Few minutes of one core. Of products (strategies, heads, networks) some cases that stand for all; every head, every
+# strategy and every one of the nine invariants is there (CONTRIBUTING.md).
 # In one process: each further one would load torch and its own server of processes, a minute of a slow core, and make
 # again the runs that tests share. The tests' networks are too small for more than a thread each; torch would start one
 # for every core in every process.
@@ -20,7 +20,7 @@ test: .venv/installed-dev
 	$(BIN)/python -m pytest -q
 
 # All of it: whole products, a stop after every update, properties tried on a hundred examples, every command of the
-# pages, an installation into an empty environment. An hour or two. The page's tests want a browser; without one they are
+# pages, an installation into an empty environment. The page's tests want a browser; without one they are
 # skipped, and say so.
 test-all: .venv/installed-all
 	@command -v chromium >/dev/null || apt-get install --yes -qq chromium || echo "no chromium: the page is not tested"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.pairwise import long_but_for, pairwise
-from tests.recipe_runs import ROOT, load_recipe
+from tests.recipe_runs import load_recipe
 from tlnlp import heads
 from tlnlp.display.console import RunConsole
 from tlnlp.errors import InputError
@@ -62,25 +62,12 @@ ALWAYS = {*(case[:3] for case in CHOSEN), *pairwise([case for case in CASES if c
 RAN: set[tuple[str, str, str]] = set()
 
 
-def few_rows(recipe: Recipe, head: str, folder: Path, rows_for: Callable[[str], dict[str, Any]]) -> dict[str, Any]:
-    """Settings that give a recipe the tests' own rows, or a dozen of its sample's for training and as many for dev."""
-    given = rows_for(RECIPE_OF[head])
-    if given["data"] != "sample":
-        return given
-    sample = ROOT / "tlnlp" / "bundled" / "samples"
-    for split, rows in (("train", 12), ("validation", 6)):
-        lines = (sample / str(recipe.task.data.sample) / f"{split}.jsonl").read_text().splitlines(keepends=True)
-        (folder / f"{split}.jsonl").write_text("".join(lines[:rows]))
-    return {**{name: value for name, value in given.items() if name != "train_rows"}, "data": str(folder)}
-
-
 def settings_of(
-    strategy: str, head: str, model: Path, folder: Path, rows_for: Callable[[str], dict[str, Any]]
+    strategy: str, head: str, model: Path, rows_for: Callable[[str], dict[str, Any]]
 ) -> tuple[Recipe, Settings]:
-    recipe, data = load_recipe(RECIPE_OF[head]), folder / "data"
-    data.mkdir()
+    recipe = load_recipe(RECIPE_OF[head])
     asked = {"model": str(model), "strategy": strategy, "max_length": 32, "batch_size": 32, "epochs": 1, "quiet": True}
-    return recipe, recipe.settings(**(asked | few_rows(recipe, head, data, rows_for)))
+    return recipe, recipe.settings(**(asked | rows_for(RECIPE_OF[head])))
 
 
 def run(recipe: Recipe, settings: Settings, folder: Path) -> RunResult:
@@ -102,7 +89,7 @@ def test_a_strategy_runs_and_its_model_is_loaded_again_or_it_is_refused(
     request: pytest.FixtureRequest,
 ) -> None:
     model, folder = request.getfixturevalue(architecture), tmp_path / "run"
-    recipe, settings = settings_of(strategy, head, model, tmp_path, rows_for)
+    recipe, settings = settings_of(strategy, head, model, rows_for)
     refusal = refusal_of(strategy, head, architecture)
     if refusal is not None:
         with pytest.raises(InputError, match=refusal):
@@ -137,7 +124,7 @@ def test_a_merged_adapter_leaves_a_whole_model(
     request: pytest.FixtureRequest,
 ) -> None:
     model = request.getfixturevalue(architecture)
-    recipe, settings = settings_of(strategy, head, model, tmp_path, rows_for)
+    recipe, settings = settings_of(strategy, head, model, rows_for)
     result = run(recipe, Settings(**{**vars(settings), "merge": True}), tmp_path / "run")
     assert result.adapter is None
     names = saved_files(tmp_path / "run")

@@ -109,16 +109,16 @@ def test_a_run_stopped_after_any_update_ends_with_the_same_bits(
 
 FLAGS = {"sst2": ["--max-length", 32, "--batch-size", 16, "--epochs", 8, "--learning-rate", 1e-3]}
 FLAGS["pretrain"] = [*FLAGS["sst2"], "--strategy", "full"]
-FLAGS |= {name: [*FLAGS["sst2"], "--train-rows", 41] for name in ("copa", "conll2003", "gpt_copa")}
-FLAGS["squad_v2"] = ["--max-length", 62, "--window-overlap", 8, "--batch-size", 4, "--epochs", 2, "--train-rows", 5]
+FLAGS |= dict.fromkeys(("copa", "conll2003", "gpt_copa"), FLAGS["sst2"])
+FLAGS["squad_v2"] = ["--max-length", 62, "--window-overlap", 8, "--batch-size", 4, "--epochs", 2]
 
 
 @pytest.fixture(scope="module")
-def flags_of(bert: Path, gpt2: Path, reviews: Path, corpus: Path) -> Callable[[str], list[Any]]:
+def flags_of(bert: Path, gpt2: Path, rows_for: Callable[[str], dict[str, Any]]) -> Callable[[str], list[Any]]:
     """Recipe to the flags of a run that is long enough to be stopped in many places."""
-    data, model = {"sst2": reviews, "pretrain": corpus}, {"gpt_copa": gpt2}
+    model = {"gpt_copa": gpt2}
     return lambda recipe: [
-        "--model", model.get(recipe, bert), "--data", data.get(recipe, "sample"), *FLAGS[recipe]
+        "--model", model.get(recipe, bert), "--data", rows_for(recipe)["data"], *FLAGS[recipe]
     ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from tlnlp.data.split_files import read_path
 from tlnlp.errors import InputError
 from tlnlp.evaluation import metrics
 from tlnlp.recipe import Recipe
-from tlnlp.task import Columns, Data, Task
+from tlnlp.task import Columns, Data, Head, Task
 
 # Usual column names of each role, the most common first.
 NAMES: Mapping[str, tuple[str, ...]] = {
@@ -36,7 +36,7 @@ class Shape:
 
     name: str
     needed: tuple[str, ...]
-    head: heads.Head
+    head: Head
     metrics: tuple[Any, ...]
     further: tuple[str, ...] = ()
 
