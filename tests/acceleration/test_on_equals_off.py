@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.conftest import write_rows
+from tests.fixtures import write_rows
 from tests.recipe_runs import begin
 from tests.training.test_loop import without_dropout
 from tlnlp.acceleration.activation_cache import ActivationCache

@@ -68,7 +68,7 @@ def test_numbers_have_no_confusion_matrix_and_one_language_no_table(
     bert: Path, rows_for: Callable[[str], dict[str, Any]], tmp_path: Path
 ) -> None:
     run = tlnlp.train("stsb", model=bert, output_dir=tmp_path / "run", **rows_for("stsb"), **SMALL)
-    with pytest.raises(tlnlp.InputError, match="stsb, whose predictions are others"):
+    with pytest.raises(tlnlp.InputError, match="stsb, whose predictions are not"):
         _ = run.confusion_matrix
     with pytest.raises(tlnlp.InputError, match="stsb, in one"):
         _ = run.languages

@@ -58,8 +58,8 @@ def test_accuracy_of_several_labels_asks_for_all_of_a_row_as_scikit_learn_does(s
 def test_perplexity_is_e_to_the_nats_of_a_place_whatever_the_sequences_lengths() -> None:
     """Two places at probability 1/4 and six at 1/16: 2 ln 4 + 6 ln 16 = 28 ln 2 nats over 8 places, 2 to the 3.5."""
     answers = [
-        {"nats": 2 * math.log(4), "places": 2.0, "score": math.log(4)},
-        {"nats": 6 * math.log(16), "places": 6.0, "score": math.log(16)},
+        Prediction(0.0, math.log(4), more={"nats": 2 * math.log(4), "places": 2.0}),
+        Prediction(0.0, math.log(16), more={"nats": 6 * math.log(16), "places": 6.0}),
     ]
     found = measure(as_task(heads.masked_lm, None, metrics.perplexity), answers, as_rows([None, None]))
     assert found == {"perplexity": pytest.approx(2**3.5)}

@@ -58,4 +58,4 @@ def test_a_grid_that_was_stopped_says_that_the_same_call_goes_on(
     assert capsys.readouterr().out == ""
     monkeypatch.chdir(tmp_path)
     assert compare.main(["sst2", "--data", str(reviews), "--models", str(bert), "--rows", "16", "--seeds", "2"]) == 130
-    assert "Stopped: 0 of 6 runs are done. To go on:\n  tlnlp compare sst2 --data" in capsys.readouterr().out
+    assert "Stopped: 0 of 6 runs are done. To continue:\n  tlnlp compare sst2 --data" in capsys.readouterr().out

@@ -141,7 +141,7 @@ def test_what_is_counted_is_what_is_masked_even_where_the_vocabulary_knows_no_wo
     masked = (reading.batch["labels"] != NOT_SCORED).sum(1)
     assert masked.tolist() == reading.encoded.counts.tolist()
     for answer in reading.answers():
-        json.dumps(answer, allow_nan=False)
+        json.dumps(answer.as_json(), allow_nan=False)
 
 
 def test_a_checkpoint_without_a_mask_token_is_refused(gpt2: Path, read: Read) -> None:

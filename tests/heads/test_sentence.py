@@ -75,7 +75,7 @@ def test_long_rows_are_cut_as_the_tokenizer_cuts_them_and_that_is_said(bert_with
     of_all = reading.tokenizer(TEXTS, SECOND_TEXTS)["token_type_ids"]
     cut = [sum(a.count(kind) < b.count(kind) for a, b in zip(types, of_all, strict=True)) for kind in (0, 1)]
     where = f"text of {cut[0]}, text_pair of {cut[1]}"
-    assert encoded.notes == [f"tests: {rows_cut} rows ({rows_cut / len(TEXTS):.1%}) cut to 8 tokens ({where})"]
+    assert encoded.notes == [f"tests: {rows_cut} rows ({rows_cut / len(TEXTS):.1%}) truncated to 8 tokens ({where})"]
     assert reading.encoded.notes == []
 
 

@@ -176,7 +176,8 @@ def test_a_context_that_offers_nothing_is_answered_with_nothing_and_can_be_writt
     for task in (ANSWERED, WITH_NONE):
         answers = answers_of(logits, encoded, rows, tokenizer, task)
         assert [each.prediction == "" for each in answers] == [True, True, False]
-        assert json.loads(json.dumps(answers, allow_nan=False)) == answers
+        written = [each.as_json() for each in answers]
+        assert json.loads(json.dumps(written, allow_nan=False)) == written
         assert span.apply_threshold(answers, 1e6) == answers
     assert encoded.notes == []
 

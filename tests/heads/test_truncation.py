@@ -86,7 +86,7 @@ def test_the_start_gives_way_where_that_is_said_and_it_is_noted_for_each_text(to
         expected = template.join(text[-room:] if len(text) > room else text, pair)["input_ids"]
         assert features["input_ids"][row].tolist() == expected.tolist()
     assert 0 < cut < len(TEXTS)
-    assert notes == [f"tests: {cut} rows ({cut / len(TEXTS):.1%}) cut to 20 tokens (text of {cut})"]
+    assert notes == [f"tests: {cut} rows ({cut / len(TEXTS):.1%}) truncated to 20 tokens (text of {cut})"]
 
 
 def test_a_row_in_which_nothing_may_give_way_is_refused_with_its_number(tokenizer: Any) -> None:

@@ -66,7 +66,7 @@ def test_the_model_goes_to_the_hub_and_comes_back(hub: Any, recipe: Callable[...
     ("repository", "token", "words"),
     [
         ("me/reviews", None, "hf auth login"),
-        ("me/reviews", "hf_wrong", "to write me/reviews"),
+        ("me/reviews", "hf_wrong", "to write to me/reviews"),
         ("reviews", TOKEN, "ORGANISATION/NAME"),
         ("a/b/c", TOKEN, "ORGANISATION/NAME"),
     ],
@@ -89,7 +89,7 @@ def test_a_hub_that_cannot_be_reached_is_one_line_before_anything_is_learnt(
         nobody = f"http://127.0.0.1:{free.getsockname()[1]}"
     ended = recipe(nobody, tmp_path / "run", "--push-to", "me/reviews")
     assert ended.status == 2, ended.output
-    assert "to write me/reviews on the Hub" in ended.output and "the network" in ended.output
+    assert "to write to me/reviews on the Hub" in ended.output and "the network" in ended.output
     assert "Traceback" not in ended.output
     assert not (tmp_path / "run" / "model").exists()
 

@@ -37,7 +37,7 @@ def test_the_bundled_tokenizer_loads_as_it_is_and_cuts_as_its_source_does() -> N
 
 
 def test_too_little_text_for_the_vocabulary_is_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="8,000 word pieces") as refused:
+    with pytest.raises(InputError, match="8,000 tokens") as refused:
         train_vocabulary(["a few words", "and no more"], tmp_path, vocab_size=8_000, lowercase=True)
     assert "more text" in refused.value.change
 

@@ -50,7 +50,7 @@ def train_in_float64(recipe: str, folder: Path, phased: bool, settings: dict[str
             training.settings.max_tokens, accelerator,
         )  # fmt: skip
     count, rank = accelerator.num_processes, accelerator.process_index
-    (folder / f"answers {count} {rank}.json").write_text(json.dumps(answers))
+    (folder / f"answers {count} {rank}.json").write_text(json.dumps([each.as_json() for each in answers]))
     if accelerator.is_main_process:
         torch.save({"weights": training.model.state_dict(), "losses": losses}, folder / f"trained {count}.pt")
 
@@ -154,8 +154,8 @@ def test_the_number_of_processes_changes_nothing_but_rounding(
         for rank in range(processes)
     ]
     for each in answers[1:]:
-        assert [answer.prediction for answer in each] == [answer.prediction for answer in answers[0]]
-        assert [answer.score for answer in each] == pytest.approx([answer.score for answer in answers[0]], 1e-9)
+        assert [answer["prediction"] for answer in each] == [answer["prediction"] for answer in answers[0]]
+        assert [answer["score"] for answer in each] == pytest.approx([answer["score"] for answer in answers[0]], 1e-9)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ OF_EACH_SEED = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunResult:
     """The result of a run or, with `runs`, of one run for each of several seeds. docs/result.md describes each field.
 
@@ -40,7 +40,7 @@ class RunResult:
     row_variance: float | None
     extra_splits: dict[str, dict[str, Any]]
     null_threshold: dict[str, float] | None
-    calibration: dict[str, Any] | None
+    calibration: dict[str, Any] | None = None
     majority: dict[str, float]
     published: dict[str, Any] | None
     is_constant: bool
@@ -62,16 +62,16 @@ class RunResult:
     processes: int
     device: str
     notes: list[str]
-    mistakes: list[dict[str, Any]]
-    facts: dict[str, Any] | None
+    mistakes: list[dict[str, Any]] = field(default_factory=list)
+    facts: dict[str, Any] | None = None
     settings: dict[str, Any]
     versions: dict[str, str]
     data_fingerprint: str
     identity: str
     output: str
-    languages: dict[str, Any] | None
+    languages: dict[str, Any] | None = None
     command: str
-    usage: list[str]
+    usage: list[str] = field(default_factory=list)
     saved_bytes: int = 0
     runs: list[dict[str, Any]] | None = None
     spread: dict[str, dict[str, float]] | None = None
