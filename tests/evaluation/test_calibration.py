@@ -96,6 +96,13 @@ def test_lines_of_different_length_are_heated_each_by_itself() -> None:
     assert found.correct.tolist() == [True, False]
 
 
+def test_a_near_tie_counts_as_what_was_predicted() -> None:
+    """Probabilities are rounded when they are written: two that were nearly equal are then equal."""
+    found = Confidences.of_all([[0.5, 0.5], [0.5, 0.5]], [1, 1], [1, 0])
+    assert found.correct.tolist() == [True, False]
+    assert found.confidence.tolist() == [0.5, 0.5]
+
+
 def test_certain_and_wrong_rows_do_not_break_the_temperature() -> None:
     found = Confidences.of_all([[1.0, 0.0]] * 30, [0] * 25 + [1] * 5)
     described = describe_calibration(found)

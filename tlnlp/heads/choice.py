@@ -109,7 +109,8 @@ def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task:
 
 def confidences(predictions: list[Prediction], rows: Rows, task: Task) -> Confidences:
     """Returns the probabilities of all endings."""
-    return Confidences.of_all([each.scores for each in predictions], rows.columns["label"])
+    chosen = [each.prediction for each in predictions]
+    return Confidences.of_all([each.scores for each in predictions], rows.columns["label"], chosen)
 
 
 def metric_inputs(predictions: list[Prediction], rows: Rows, task: Task) -> dict[str, list[Any]]:

@@ -25,10 +25,18 @@ class Confidences:
     right: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
 
     @classmethod
-    def of_all(cls, lines: Sequence[Sequence[float]], right: Sequence[int]) -> Confidences:
-        """Builds them from the probabilities of all classes, whose number may differ between predictions."""
+    def of_all(
+        cls, lines: Sequence[Sequence[float]], right: Sequence[int], predicted: Sequence[int] | None = None
+    ) -> Confidences:
+        """Builds them from the probabilities of all classes, whose number may differ between predictions.
+
+        Args:
+            predicted: index of the predicted class, which rounded probabilities may not show if two are nearly equal;
+                the most probable one if None.
+        """
         of_each = np.zeros((len(lines), max(map(len, lines))))
         for place, line in zip(of_each, lines, strict=True):
             place[: len(line)] = line
         places = np.asarray(right)
-        return cls(of_each.max(1), of_each.argmax(1) == places, of_each, places)
+        chosen = of_each.argmax(1) if predicted is None else np.asarray(predicted)
+        return cls(of_each[np.arange(len(lines)), chosen], chosen == places, of_each, places)

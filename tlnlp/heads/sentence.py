@@ -159,7 +159,8 @@ def confidences(predictions: list[Prediction], rows: Rows, task: Task) -> Confid
             [[chance, 1 - chance] for each in predictions for chance in each.score],
             [int(not each) for of_row in held for each in of_row],
         )
-    return Confidences.of_all([list(each.scores.values()) for each in predictions], values)
+    chosen = [list(each.scores).index(each.prediction) for each in predictions]
+    return Confidences.of_all([list(each.scores.values()) for each in predictions], values, chosen)
 
 
 def metric_inputs(predictions: list[Prediction], rows: Rows, task: Task) -> dict[str, list[Any]]:
