@@ -12,8 +12,8 @@ from tlnlp.display.console import RunConsole
 from tlnlp.display.notes import condense
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.errors import InputError, Interrupted, say_error
+from tlnlp.lazy import lazy_module
 from tlnlp.models.hub import check_can_push, push
-from tlnlp.reporting.page import save_page
 from tlnlp.runs import folder as folders
 from tlnlp.runs.checks import check_run
 from tlnlp.runs.feature_trainer import FeatureTrainer
@@ -27,6 +27,9 @@ from tlnlp.runs.trainer import Trainer
 from tlnlp.training import files
 from tlnlp.training.distributed import launch_advice, run_on_main, start_accelerator
 from tlnlp.transfer.strategy_table import strategy_table
+
+# Written last: until then a run does not wait for matplotlib and scikit-learn.
+page = lazy_module("tlnlp.reporting.page")
 
 
 def run_command(request: Request) -> int:
@@ -42,7 +45,7 @@ def run_command(request: Request) -> int:
             run_on_main(accelerator, lambda: check_can_push(str(settings.push_to)))
         result = run_seeds(request, accelerator, screen)
         if accelerator.is_main_process and not settings.no_report:
-            save_page([folder], folder / folders.REPORT)
+            page.save_page([folder], folder / folders.REPORT)
             screen.note(f"report: {folder / folders.REPORT}")
         if settings.push_to is not None and accelerator.is_main_process:
             screen.always(f"pushed: {push(result.model_folder, settings.push_to)}")
