@@ -28,6 +28,25 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module("gpu")
 
 
+def test_a_part_runs_at_toy_size(tmp_path: Path) -> None:
+    """That of our loop with a clock in it; the whole is for the long tests."""
+    command = [
+        sys.executable,
+        str(BENCHMARKS / "gpu.py"),
+        "--out",
+        str(tmp_path),
+        "--dry-run",
+        "--parts",
+        "pretraining",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "results.json").read_text())
+    assert found["failed"] == []
+    measured = [each for each in found["records"] if each["kind"] == "pretraining"]
+    assert measured and all(each["tokens_per_second"] > 0 for each in measured)
+
+
 @pytest.mark.long
 def test_a_dry_run_has_every_part_shape_arm_and_head(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCHMARKS / "gpu.py"), "--out", str(tmp_path), "--dry-run"]

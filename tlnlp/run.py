@@ -54,7 +54,7 @@ def run_command(request: Request) -> int:
         say_error(error)
         return 2
     except Interrupted as stop:
-        screen.always(f"Stopped after {stop.unit} {stop.done:,} of {stop.whole:,}. To go on:\n  {resume_command()}")
+        screen.always(f"Stopped after {stop.unit} {stop.done:,} of {stop.whole:,}. To continue:\n  {resume_command()}")
         return 130
     return 0
 
@@ -69,7 +69,7 @@ def run_seeds(request: Request, accelerator: Accelerator, screen: RunConsole) ->
         run_on_main(accelerator, lambda: files.write_json(request.folder / folders.RESULT, result.as_json()))
     if accelerator.is_local_main_process:
         shutil.rmtree(request.folder / folders.FROZEN, ignore_errors=True)
-    show(request.recipe, result, screen)
+    show(result, screen)
     return result
 
 

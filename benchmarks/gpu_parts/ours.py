@@ -74,8 +74,8 @@ class _Timed(Trainer):
 
     window: Window
 
-    def _note(self, step: Step, bar: ProgressBar) -> None:
-        super()._note(step, bar)
+    def log_step(self, step: Step, bar: ProgressBar) -> None:
+        super().log_step(step, bar)
         self.window.tick(step.updates_done)
         if step.updates_done == self.window.updates:
             raise _Over

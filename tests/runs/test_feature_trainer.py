@@ -140,7 +140,7 @@ def test_a_request_to_stop_is_heard_while_rows_are_read_and_the_command_is_said(
             load_recipe("sst2").main(arguments)
     said = " ".join(capsys.readouterr().out.split())
     assert ended.value.code == 130
-    assert f"of {TRAIN_ROWS}. To go on: python recipes/sst2.py" in said
+    assert f"of {TRAIN_ROWS}. To continue: python recipes/sst2.py" in said
     assert "Stopped after row" in said
     assert said.endswith("--resume")
     assert not (tmp_path / "run" / "result.json").exists()

@@ -296,7 +296,7 @@ def test_a_request_to_any_one_process_stops_them_all_and_one_process_can_go_on(
     running.processes[1].terminate()
     stopped = running.wait()
     assert [each.exitcode for each in running.processes] == [130, 130], stopped.output
-    found = re.search(r"Stopped after update (\d+) of 36\. To go on:\n  (.+)\n", stopped.output)
+    found = re.search(r"Stopped after update (\d+) of 36\. To continue:\n  (.+)\n", stopped.output)
     assert found, stopped.output
     assert int(checkpoints_in(folder / CHECKPOINTS)[-1].name) == int(found[1])
     assert "2" in shlex.split(found[2])

@@ -72,7 +72,7 @@ def run_comparison(arguments: list[str], *, quiet: bool = False) -> int:
         if finished:
             _report(grid, finished, failures, recipe, console, command)
         else:
-            aloud = new_console()  # why there is no result is said to whoever wants no other word, too
+            aloud = new_console()  # why there is no result is printed even if `quiet`
             for run, each in failures.items():
                 aloud.print(f"{run.name}: {each.kind}:\n{each.words}", markup=False, soft_wrap=True)
             status = status or 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,8 +16,8 @@ from tlnlp.data import load_splits
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.errors import InputError
 from tlnlp.experiments import matrix_table as showing
-from tlnlp.experiments.arguments import CONTROL, SET_BY_ANY_GRID, part, refuse_flags
-from tlnlp.experiments.grid import default_folder, keep_one_kind, name_sources
+from tlnlp.experiments.arguments import SET_BY_ANY_GRID, part, refuse_flags
+from tlnlp.experiments.grid import checkpoint_fingerprint, default_folder, keep_one_kind, name_sources
 from tlnlp.experiments.heat_map import draw
 from tlnlp.experiments.progress import Progress
 from tlnlp.experiments.workers import (
@@ -32,13 +31,11 @@ from tlnlp.experiments.workers import (
     start_server,
 )
 from tlnlp.recipe import Recipe, load_recipe
-from tlnlp.runs.checks import check_checkpoint
-from tlnlp.runs.folder import RESULT
 from tlnlp.runs.languages import is_above_chance, join_languages, score_of
+from tlnlp.runs.result import read_result
 from tlnlp.runs.versions import versions_of
 from tlnlp.settings import NOT_OF_THE_RUN, Settings
 from tlnlp.training.files import locked, room_wanted, write_json, write_text
-from tlnlp.transfer.parse_strategy import find_strategy
 
 NAME = "matrix"
 # Settings in which the runs of a matrix may differ.
@@ -127,10 +124,7 @@ def plan_runs(asked: MatrixArguments, recipe: Recipe, settings: Settings, folder
             )
         rows[language], fingerprints[language] = len(splits.train), splits.fingerprint
         models = {
-            source: check_checkpoint(
-                recipe, replace(settings, model=model), find_strategy(CONTROL), splits.train
-            ).fingerprint
-            for model, source in sources.items()
+            source: checkpoint_fingerprint(recipe, settings, model, splits.train) for model, source in sources.items()
         }
     keep_one_kind(folder, recipe, settings, VARIED, models=models, languages=fingerprints)
     return tuple(
@@ -191,7 +185,7 @@ def join_runs(runs: Sequence[Run]) -> dict[str, Any]:
     """Returns {metric, models, sources, targets, cells}: a cell for each checkpoint, source language and target
     language, over its seeds."""
     cells, languages = [], []
-    results = {run: json.loads((run.folder / RESULT).read_text())["languages"] for run in runs}
+    results = {run: read_result(run.folder).languages or {} for run in runs}
     metric = next(iter(results.values()))["metric"]
     models = list(dict.fromkeys(run.source for run in runs))
     sources = list(dict.fromkeys(run.language for run in runs))

@@ -19,6 +19,7 @@ from tlnlp.data.memory import fingerprint_of, tables_of
 from tlnlp.display.console import RunConsole
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.errors import InputError, Interrupted, did_you_mean
+from tlnlp.experiments.grid import VARIED, default_folder
 from tlnlp.inference.masked_words import FilledMask
 from tlnlp.inference.predictor import Predictor
 from tlnlp.lazy import path_of
@@ -32,49 +33,6 @@ from tlnlp.settings import Precision, Settings
 from tlnlp.task import Task
 from tlnlp.training.distributed import start_accelerator
 from tlnlp.training.files import write_text
-
-
-def train(
-    recipe: str | Recipe | Task,
-    data: Any = None,
-    *,
-    columns: Mapping[str, str] | None = None,
-    model: str | Path | None = None,
-    output_dir: str | Path | None = None,
-    resume: bool = False,
-    quiet: bool = False,
-    **settings: Any,
-) -> Run:
-    """See `tlnlp.train`."""
-    with flags_as_arguments():
-        return _train(recipe, data, columns, model, output_dir, resume=resume, quiet=quiet, **settings)
-
-
-def _train(
-    recipe: str | Recipe | Task,
-    data: Any,
-    columns: Mapping[str, str] | None,
-    model: str | Path | None,
-    output_dir: str | Path | None,
-    *,
-    quiet: bool,
-    **settings: Any,
-) -> Run:
-    began = time.time()
-    quiet_libraries()
-    declared = recipe_of(recipe)
-    asked, given = ask(declared, data, columns, model, output_dir, **settings)
-    request = replace(Request.of(declared, asked, call_text(declared, asked, given is not None), began), tables=given)
-    folder = request.folder
-    accelerator = start_accelerator(asked.precision, asked.tracker, folder / "tracker")
-    screen = RunConsole(speaks=accelerator.is_main_process and not quiet, quiet=quiet, spell=as_arguments)
-    try:
-        result = run_seeds(request, accelerator, screen)
-    except Interrupted as stop:
-        raise Interrupted(stop.done, stop.whole, stop.unit, "the same call with resume=True goes on") from None
-    if not asked.no_report and accelerator.is_main_process:
-        save_page([folder], folder / folders.REPORT)
-    return Run(folder, result)
 
 
 @contextmanager
@@ -101,6 +59,56 @@ def as_arguments(text: str) -> str:
     # A word with a digit or an underscore is a value; any other may be part of the sentence.
     text = re.sub(r"--([a-z]+) ([a-z]+[\d_]\w*)", r'\1="\2"', text)
     return re.sub(r"(?<![\w-])--([a-z][a-z-]*)", spell, text)
+
+
+@flags_as_arguments()
+def train(
+    recipe: str | Recipe | Task,
+    data: Any = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    model: str | Path | None = None,
+    output_dir: str | Path | None = None,
+    resume: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Runs a recipe: trains a model, evaluates it and saves it.
+
+    Args:
+        recipe: the name of a recipe (`tlnlp recipes` lists them), the path of a recipe file, a `Recipe` or a `Task`.
+        data: "sample" (bundled, the default), "hub", a path, a list of dicts, a dict of columns, a pandas DataFrame, a
+            `datasets.Dataset`, or a mapping from split ("train", "validation", "test") to any of these.
+        columns: {role: column}, if the columns are not named as the task's roles.
+        model: a bundled name, a folder, or a Hub id; the recipe's default if None.
+        output_dir: the folder of the run; runs/TASK/NAME if None.
+        resume: whether to resume a run that was stopped.
+        quiet: whether to print nothing.
+        settings: any other flag of the command line, with underscores: `strategy="lora:r=8"`, `epochs=3`,
+            `learning_rate=2e-5`, `seeds=5`, `precision="bf16"`.
+
+    Returns:
+        The finished run: its metrics, predictions and model.
+
+    Raises:
+        InputError: a `ValueError` that says what was expected, what was found, and what to change.
+        Interrupted: a `KeyboardInterrupt`; the run can be resumed.
+    """
+    began = time.time()
+    quiet_libraries()
+    declared = recipe_of(recipe)
+    asked, given = ask(declared, data, columns, model, output_dir, resume=resume, **settings)
+    request = replace(Request.of(declared, asked, call_text(declared, asked, given is not None), began), tables=given)
+    folder = request.folder
+    accelerator = start_accelerator(asked.precision, asked.tracker, folder / "tracker")
+    screen = RunConsole(speaks=accelerator.is_main_process and not quiet, quiet=quiet, spell=as_arguments)
+    try:
+        result = run_seeds(request, accelerator, screen)
+    except Interrupted as stop:
+        raise Interrupted(stop.done, stop.whole, stop.unit, "the same call with resume=True goes on") from None
+    if not asked.no_report and accelerator.is_main_process:
+        save_page([folder], folder / folders.REPORT)
+    return Run(folder, result)
 
 
 def recipe_of(recipe: str | Recipe | Task) -> Recipe:
@@ -156,8 +164,18 @@ def call_text(recipe: Recipe, settings: Settings, in_memory: bool) -> str:
     return f"tlnlp.train({', '.join(words)})"
 
 
+@flags_as_arguments()
 def load(folder: str | Path, *, precision: Precision = "fp32", max_tokens: int = 4096) -> Predictor:
-    """See `tlnlp.load`."""
+    """Loads a trained model for prediction.
+
+    Args:
+        folder: the folder of a run, or the folder `model` in it.
+        precision: floating-point format of the network's computations.
+        max_tokens: maximum number of tokens per batch. It limits memory and does not affect the predictions.
+
+    Raises:
+        InputError: there is no such model.
+    """
     quiet_libraries()
     place = Path(folder).expanduser()
     if (place / folders.RESULT).is_file():
@@ -165,16 +183,28 @@ def load(folder: str | Path, *, precision: Precision = "fp32", max_tokens: int =
     return Predictor(place, precision=precision, max_tokens=max_tokens)
 
 
+@flags_as_arguments()
 def fill_mask(
     text: str, *, model: str | Path = "mini", top: int = 5, pieces: int = 2, words: Sequence[str] = ()
 ) -> list[FilledMask]:
-    """See `tlnlp.fill_mask`."""
+    """Returns the most probable words for [MASK], with their probabilities.
+
+    Args:
+        text: a text with one or more [MASK], even if the checkpoint has another mask token.
+        model: a bundled name, a folder, or a Hub id.
+        top: number of results.
+        pieces: maximum number of tokens per word.
+        words: score only these words.
+
+    Raises:
+        InputError: the checkpoint has no masked-language-model head, or the text has no [MASK].
+    """
     quiet_libraries()
-    with flags_as_arguments():
-        ((_, found),) = fill_texts([text], model=str(model), top=top, pieces=pieces, words=words)
+    ((_, found),) = fill_texts([text], model=str(model), top=top, pieces=pieces, words=words)
     return found
 
 
+@flags_as_arguments()
 def compare(
     recipe: str,
     data: Any = None,
@@ -189,27 +219,27 @@ def compare(
     quiet: bool = False,
     **settings: Any,
 ) -> Comparison:
-    """See `tlnlp.compare`."""
+    """Trains a grid of strategies or checkpoints, numbers of train rows and seeds, and compares their scores.
+
+    Args:
+        recipe: the name of a recipe, or the path of a recipe file (not an object: each run is a separate process).
+        data, columns, settings: as in `train`.
+        strategies, models, rows, fractions, seeds: the axes of the grid, see `tlnlp compare --help`.
+        output_dir: the folder of the comparison; runs/compare/TASK-DATA if None. Finished runs in it are not repeated.
+        quiet: whether to print nothing.
+
+    Returns:
+        The comparison: a table of scores with confidence intervals, and verdicts.
+
+    Raises:
+        InputError: an argument or the data cannot be used (checked before the first run starts), or no run has a
+            result.
+        Interrupted: a `KeyboardInterrupt`; the same call resumes the comparison.
+    """
     grid = {"strategies": strategies, "models": models, "rows": rows, "fractions": fractions}
-    with flags_as_arguments():
-        return _compare(recipe, data, grid, seeds, columns, output_dir, quiet=quiet, **settings)
-
-
-def _compare(
-    recipe: str,
-    data: Any,
-    grid: Mapping[str, Sequence[Any]],
-    seeds: int | Sequence[int],
-    columns: Mapping[str, str] | None,
-    output_dir: str | Path | None,
-    *,
-    quiet: bool,
-    **settings: Any,
-) -> Comparison:
     declared = load_recipe(recipe)
     asked, given = ask(declared, data, columns, None, None, **settings)
-    default = Path("runs") / "compare" / f"{declared.task.name}-{Path(asked.data).stem}"
-    folder = default if output_dir is None else Path(output_dir)
+    folder = default_folder(declared, asked, "compare", VARIED) if output_dir is None else Path(output_dir)
     if given is not None:  # the runs are separate processes
         asked = replace(asked, data=str(write_tables(given, folder / "rows")))
     flags = [str(recipe), "--output-dir", str(folder), *flags_of(declared, asked)]

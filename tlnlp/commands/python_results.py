@@ -5,7 +5,6 @@ Tables are pandas DataFrames and figures are matplotlib figures; a notebook disp
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ import pandas as pd
 
 from tlnlp.display.plotting import Picture
 from tlnlp.errors import InputError
+from tlnlp.evaluation.predictions import read_predictions
 from tlnlp.experiments import curve_plot, tables
 from tlnlp.inference.predictor import Predictor
 from tlnlp.reporting.page import Report, save_page
@@ -60,9 +60,7 @@ class Run:
     @cached_property
     def predictions(self) -> list[Prediction]:
         """The predictions for the evaluated rows; those of the first seed if there are several."""
-        file = self.result.model_folder.parent / folders.PREDICTIONS
-        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
-        return [Prediction.of(line) for line in lines]
+        return read_predictions(self.result.model_folder.parent / folders.PREDICTIONS)
 
     @property
     def mistakes(self) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import psutil
 
@@ -22,7 +23,8 @@ def main(recipe: Recipe, arguments: Sequence[str], description: str) -> int:
         try:
             settings = recipe.parse(arguments, description)
             # The run has waited for the imports, too.
-            request = Request.of(recipe, settings, this_command(), psutil.Process().create_time()).with_rows()
+            request = Request.of(recipe, settings, this_command(), psutil.Process().create_time())
+            request = replace(request, splits=request.read_rows())
         except InputError as error:
             say_error(error)
             return 2

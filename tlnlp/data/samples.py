@@ -11,7 +11,16 @@ from tlnlp.errors import InputError, did_you_mean
 
 
 def load_sample(name: str, split: str = "train", language: str | None = None) -> pd.DataFrame:
-    """See `tlnlp.load_sample`."""
+    """Returns the rows of a bundled sample as a DataFrame.
+
+    Args:
+        name: "reviews", "entailment", "entities", ...
+        split: "train" or "validation".
+        language: "de", "es", "fa", "fr" or "ru", if the sample has been translated; English if None.
+
+    Raises:
+        InputError: there is no such sample; the message lists those that exist.
+    """
     folder = _pick("sample", name, SAMPLES)
     if language is not None:
         folder = _pick("language", language, folder)

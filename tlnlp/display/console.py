@@ -25,8 +25,8 @@ def count_epochs(epochs: int) -> str:
 
 
 def new_console(**options: Any) -> Console:
-    """A console as everything here wants it. In a notebook its lines are plain text: left to itself rich would make an
-    output of each, and a kernel says of its streams that they are terminals, which they are not."""
+    """Creates a console. In a notebook it prints plain text: by default rich would create one output per line, and a
+    kernel's streams claim to be terminals."""
     if in_notebook():
         options |= {"force_jupyter": False, "force_terminal": False, "color_system": None}
     return Console(highlight=False, **options)
@@ -134,7 +134,7 @@ class ProgressBar:
             self._print_line(self._line())
 
     def finish(self) -> None:
-        """All is done. A notebook keeps the bar, which says what was done and no longer what is left."""
+        """Marks the end. A notebook keeps the bar, without the remaining time."""
         if self._notebook is not None:
             task = self._progress.tasks[0]
             self._notebook.show(int(task.completed), "done", now=True)
@@ -150,7 +150,7 @@ class ProgressBar:
         return f"{task.description}: {int(task.completed):,} of {int(task.total or 0):,} rows, {self._left()}"
 
     def _left(self) -> str:
-        """'34 min left'"""
+        """Returns '34 min left'."""
         task = self._progress.tasks[0]
         done, whole = int(task.completed), int(task.total or 0)
         left = (whole - done) * (time.monotonic() - self._begun) / max(1, done - self._begun_at)

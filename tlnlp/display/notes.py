@@ -17,33 +17,25 @@ def condense(notes: Sequence[str]) -> list[str]:
     16 tokens: de.jsonl 113 (94.2%), fr.jsonl 111 (92.5%), ru.jsonl 110 (91.7%)". The joined line replaces the first of
     its notes.
     """
-    groups: dict[str, list[re.Match[str]]] = {}
+    groups: dict[str, list[str]] = {}
     for note in notes:
         found = NOTE.fullmatch(note)
-        if found is not None:
-            groups.setdefault(NUMBER.sub("#", found["text"]), []).append(found)
-    lines = []
-    for note in notes:
-        found = NOTE.fullmatch(note)
-        group = [] if found is None else groups[NUMBER.sub("#", found["text"])]
-        if len(group) < 2:
-            lines.append(note)
-        elif group[0][0] == note:
-            lines.append(_join(group))
-    return lines
+        # A note without an origin is a kind of its own.
+        groups.setdefault(note if found is None else NUMBER.sub("#", found["text"]), []).append(note)
+    return [group[0] if len(group) == 1 else _join(group) for group in groups.values()]
 
 
-def _join(group: Sequence[re.Match[str]]) -> str:
-    texts = [each["text"] for each in group]
+def _join(group: Sequence[str]) -> str:
+    origins, texts = zip(*(note.split(": ", 1) for note in group), strict=True)
     numbers = [NUMBER.findall(text) for text in texts]
     varies = [len({each[i] for each in numbers}) > 1 for i in range(len(numbers[0]))]
     if not any(varies):
-        return f"{', '.join(each['origin'] for each in group)}: {texts[0]}"
+        return f"{', '.join(origins)}: {texts[0]}"
     place = iter(range(len(varies)))
     common = NUMBER.sub(lambda number: "" if varies[next(place)] else number[0], texts[0])
     common = " ".join(common.replace("()", "").split())
     parts = []
-    for each, values in zip(group, numbers, strict=True):
+    for origin, values in zip(origins, numbers, strict=True):
         first, *others = [value for value, is_own in zip(values, varies, strict=True) if is_own]
-        parts.append(f"{each['origin']} {first}" + (f" ({', '.join(others)})" if others else ""))
+        parts.append(f"{origin} {first}" + (f" ({', '.join(others)})" if others else ""))
     return f"{common}: {', '.join(parts)}"

@@ -14,22 +14,22 @@ SVG: Any = {"svg.hashsalt": "tlnlp", "svg.fonttype": "none"}
 
 
 class Picture(Figure):
-    """A figure that belongs to no window. A notebook shows it as an image, whatever its backend is."""
+    """A figure without a window. A notebook displays it as an image, with any matplotlib backend.
+
+    Args:
+        size: width and height in inches.
+    """
 
     def __init__(self, size: tuple[float, float], **options: Any) -> None:
-        """Of so many inches."""
         super().__init__(figsize=size, layout="constrained", facecolor="white", **options)
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
-        # The name of the version would make it another file with each release of matplotlib.
+        # With the version in it, the file would differ between releases of matplotlib.
         self.savefig(file, format="png", dpi=100, metadata={"Software": None})
         return file.getvalue()
 
     def save_svg(self, file: Path | io.StringIO, **options: Any) -> None:
-        """As text, the same at any time."""
+        """Writes an SVG file, whose bytes do not depend on the time."""
         with matplotlib.rc_context(SVG):
             self.savefig(file, format="svg", metadata={"Date": None}, **options)
-
-
-__all__ = ["Picture"]

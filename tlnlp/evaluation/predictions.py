@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tlnlp.data.rows import Rows
@@ -22,6 +23,11 @@ def lines_of(rows: Rows, predictions: Sequence[Prediction]) -> str:
         named = name_label(label, rows.labels)
         lines.append(json.dumps({"row": int(number), "label": named, **each.as_json()}, ensure_ascii=False) + "\n")
     return "".join(lines)
+
+
+def read_predictions(file: Path) -> list[Prediction]:
+    """Returns the predictions in a file of such lines."""
+    return [Prediction.of(json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def name_label(label: Any, names: Sequence[str] | None) -> Any:

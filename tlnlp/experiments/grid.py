@@ -134,13 +134,7 @@ def plan_grid(asked: CompareArguments, recipe: Recipe, settings: Settings) -> Gr
     if all(each.columns == dev[0].columns for each in dev):  # rows held out for selection change only train
         dev = dev[:1]
     models = asked.models or (settings.model,)
-    # Missing weights are left to the runs: from_scratch does not need them, other strategies raise an error.
-    fingerprints = {
-        model: check_checkpoint(
-            recipe, replace(settings, model=model), find_strategy(CONTROL), splits[0].train
-        ).fingerprint
-        for model in models
-    }
+    fingerprints = {model: checkpoint_fingerprint(recipe, settings, model, splits[0].train) for model in models}
     all_rows = min(len(each.train) for each in splits)
     sizes = _find_sizes(asked, all_rows, splits[0].train)
     seeds = _seeds_at(sizes, asked)
@@ -156,6 +150,11 @@ def plan_grid(asked: CompareArguments, recipe: Recipe, settings: Settings) -> Gr
     checkpoints = {arm.source: fingerprints[arm.model] for arm in arms}
     keep_one_kind(folder, recipe, settings, VARIED, data=splits[0].fingerprint, models=checkpoints)
     return Grid(folder, arms, sizes, seeds, all_rows, tuple(dev), runs)
+
+
+def checkpoint_fingerprint(recipe: Recipe, settings: Settings, model: str, train: Rows) -> str:
+    """Returns the fingerprint of a checkpoint, checked without weights: missing ones concern each run by itself."""
+    return check_checkpoint(recipe, replace(settings, model=model), find_strategy(CONTROL), train).fingerprint
 
 
 def place_of(folder: Path, arm: Arm, rows: int, seed: int) -> Path:

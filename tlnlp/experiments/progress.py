@@ -3,7 +3,6 @@ a notebook."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from types import TracebackType
 
@@ -14,7 +13,7 @@ from rich.progress import Progress as ProgressBar
 from tlnlp.display.notebook import NotebookBar, in_notebook
 from tlnlp.experiments.verdicts import show_score
 from tlnlp.experiments.workers import DONE, STOPPED, Outcome, Run
-from tlnlp.runs.folder import RESULT
+from tlnlp.runs.result import read_result
 
 # The fixed cost of a run (start-up, dev rows, saving), in train rows, for the estimate of the remaining time.
 FIXED_ROWS = 300
@@ -70,7 +69,7 @@ class Progress:
             self._notebook.show(self._total - len(self._left), description, self._time_left(), now=True)
 
     def _score(self, run: Run) -> str:
-        name, value = next(iter(json.loads((run.folder / RESULT).read_text())["metrics"].items()))
+        name, value = read_result(run.folder).headline
         return f"{name} {show_score(value)}"
 
     def _time_left(self) -> str:

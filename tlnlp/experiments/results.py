@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,13 @@ import numpy as np
 
 from tlnlp.data import Rows
 from tlnlp.errors import InputError
+from tlnlp.evaluation.predictions import read_predictions
 from tlnlp.evaluation.scoring import headline, row_noise
 from tlnlp.evaluation.statistics import SeedScores, draw_rows
 from tlnlp.experiments.grid import Arm, Grid, Run
-from tlnlp.runs.folder import PREDICTIONS, RESULT
-from tlnlp.runs.result import RunResult
-from tlnlp.task import Prediction, Task
+from tlnlp.runs.folder import PREDICTIONS
+from tlnlp.runs.result import RunResult, read_result
+from tlnlp.task import Task
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def score_runs(grid: Grid, runs: Sequence[Run], task: Task) -> Table:
     paired = grid.shares_dev
     name, answered = "", 0
     for run in runs:
-        result = RunResult.of(json.loads((run.folder / RESULT).read_text()))
+        result = read_result(run.folder)
         metric_inputs = _read_answers(run, grid.dev_of(run.seed), task)
         name, score = result.headline
         again = metric.compute(metric_inputs["predictions"], metric_inputs["references"])
@@ -110,8 +110,7 @@ def score_runs(grid: Grid, runs: Sequence[Run], task: Task) -> Table:
 
 def _read_answers(run: Run, rows: Rows, task: Task) -> Mapping[str, Sequence[Any]]:
     """Reads the predictions of a run and returns the inputs of the metric."""
-    lines = (run.folder / PREDICTIONS).read_text(encoding="utf-8").splitlines()
-    predictions = [Prediction.of(json.loads(line)) for line in lines]
+    predictions = read_predictions(run.folder / PREDICTIONS)
     joined = all("places" in each.more for each in predictions)  # sequences, which are not numbered like rows
     if not joined and [each.row for each in predictions] != rows.numbers.tolist():
         raise InputError(

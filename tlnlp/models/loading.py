@@ -45,7 +45,7 @@ def load_model(
     Args:
         seed: initialises new weights.
         new_head: replace the checkpoint's head, if it has one.
-        new_weights: read no weights of the checkpoint.
+        new_weights: read no weights of the checkpoint; a NEW one has none.
 
     Raises:
         InputError: weights other than those of a new head are missing.

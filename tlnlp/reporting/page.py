@@ -12,8 +12,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from tlnlp.display.console import count_epochs
 from tlnlp.display.formatting import percent
 from tlnlp.evaluation.data_profile import share_labels
+from tlnlp.evaluation.predictions import read_predictions
 from tlnlp.reporting.pictures import draw_learning, draw_reliability
-from tlnlp.reporting.predictions import describe_answers, read_predictions
+from tlnlp.reporting.predictions import describe_answers
+from tlnlp.runs.folder import PREDICTIONS
 from tlnlp.runs.languages import remarks_on, table_of
 from tlnlp.runs.result import RunResult, find_control, read_result
 from tlnlp.training.files import room_wanted, write_text
@@ -69,7 +71,8 @@ def describe_run(result: RunResult, folder: Path) -> dict[str, Any]:
     place = folder / f"seed{result.seed[0]}" if isinstance(result.seed, list) else folder
     name, value = result.headline
     estimate = result.estimate()
-    answers = describe_answers(read_predictions(place))
+    file = place / PREDICTIONS
+    answers = describe_answers(read_predictions(file) if file.is_file() else [])
     languages = result.languages
     return {
         "title": _title(result),

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from sklearn.metrics import precision_recall_fscore_support
@@ -14,23 +12,12 @@ from sklearn.metrics import precision_recall_fscore_support
 from tlnlp.errors import InputError
 from tlnlp.evaluation.metrics.entity_f1 import entity_scores
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
-from tlnlp.runs.folder import PREDICTIONS
 from tlnlp.task import Prediction
 
 MOST_LABELS = 12  # of a confusion matrix; with more labels, the most confused pairs are shown
 PAIRS_SHOWN = 15
 # Bins for the number of words of the shortest accepted answer (upper bounds).
 LENGTHS = (0, 1, 2, 4, 8, 16)
-
-
-def read_predictions(folder: Path) -> list[Prediction]:
-    """Returns the lines of predictions.jsonl; [] if there is no such file."""
-    path = folder / PREDICTIONS
-    return (
-        [Prediction.of(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-        if path.is_file()
-        else []
-    )
 
 
 def describe_answers(predictions: Sequence[Prediction]) -> dict[str, Any]:

@@ -62,8 +62,7 @@ def check_run(request: Request) -> CheckedRun:
     """
     task = request.recipe.task
     check_metrics(task)
-    splits = request.with_rows().splits
-    assert splits is not None
+    splits = request.read_rows()
     try_metrics(task, splits.train, splits.dev)
     found = check_checkpoint(request.recipe, request.settings, request.strategy, splits.train)
     return CheckedRun(request, follow_labels(splits, found.labels), found)

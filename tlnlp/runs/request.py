@@ -49,15 +49,13 @@ class Request:
         folder = settings.output_dir or recipe.default_folder(settings)
         return cls(recipe, settings, find_strategy(settings.strategy), folder, command, began)
 
-    def with_rows(self) -> Request:
-        """Returns the request with its rows, read from `tables` or `--data`.
+    def read_rows(self) -> Splits:
+        """Returns the rows: those that have already been read, or those of `tables` or `--data`.
 
         Raises:
             InputError: the rows cannot be used.
         """
-        if self.splits is not None:
-            return self
-        return replace(self, splits=load_splits(self.recipe.task, self.settings, self.tables))
+        return self.splits or load_splits(self.recipe.task, self.settings, self.tables)
 
     def of_seed(self, seed: int) -> Request:
         """Returns the request for one of `--seeds`, in a subfolder; cached activations are shared by all seeds."""

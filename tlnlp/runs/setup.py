@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -77,14 +77,12 @@ class PreparedRun:
 def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     """Loads the tokenizer and the weights, encodes the rows, splits the network into layer groups, and plans the
     phases."""
-    recipe, settings, strategy, folder = (
-        run.request.recipe, run.request.settings, run.request.strategy, run.request.folder,
-    )  # fmt: skip
-    splits, source = run.splits, run.checkpoint
-    task, place = recipe.task, source.place
+    request, splits, source = run.request, run.splits, run.checkpoint
+    settings, strategy, folder = request.settings, request.strategy, request.folder
+    task, place = request.recipe.task, source.place
     if place == NEW:
         place = str(folder / "tokenizer")
-        run_on_main(accelerator, lambda: _make_vocabulary(recipe, splits.train, Path(place)))
+        run_on_main(accelerator, lambda: _make_vocabulary(request.recipe, splits.train, Path(place)))
     tokenizer = loading.load_tokenizer(place, settings.model, **task.head.tokenizer_options)
     encoded = task.head.encode(splits.train, task, tokenizer, settings)
     encoded_dev = task.head.encode(splits.dev, task, tokenizer, settings)
@@ -97,8 +95,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     special = [*tokenizer.all_special_ids, tokenizer.pad_token_id]
     pieces = source.config.vocab_size
     network = loading.load_model(
-        replace(source, place=place), task, tokenizer, seed=settings.seed, new_head=settings.new_head,
-        new_weights=strategy.is_from_scratch or source.place == NEW,
+        source, task, tokenizer, seed=settings.seed, new_head=settings.new_head, new_weights=strategy.is_from_scratch,
     )  # fmt: skip
     run_once = _logits_on(encoded, np.arange(1), task, tokenizer)
     groups = layer_groups(network, run_once)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from tlnlp.display.console import RunConsole
 from tlnlp.display.formatting import percent
-from tlnlp.recipe import Recipe
 from tlnlp.runs.languages import remarks_on, table_of
 from tlnlp.runs.model_card import PIPELINES
 from tlnlp.runs.result import RunResult, find_control
@@ -21,11 +20,11 @@ EXAMPLES = {
 }
 
 
-def show(recipe: Recipe, result: RunResult, screen: RunConsole) -> None:
+def show(result: RunResult, screen: RunConsole) -> None:
     """Prints the result's table and two lines that use the model."""
     folder, model = Path(result.output), result.model_folder
     scores = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
-    screen.result(f"{recipe.task.name}: {result.model}, strategy {result.strategy}", summary(result))
+    screen.result(f"{result.task}: {result.model}, strategy {result.strategy}", summary(result))
     if result.languages:
         screen.table("\nlanguages", table_of(result.languages), remarks_on(result.languages))
     screen.note(f"\nmodel: {model}\n")

@@ -116,7 +116,7 @@ class Trainer:
             with stop_requests(self.accelerator) as stop_asked:
                 steps = train(self.training, record.updates_done)
                 while (step := self._next(steps)) is not None:
-                    self._log_step(step, bar)
+                    self.log_step(step, bar)
                     if step.ends_epoch:
                         self._end_epoch(step, bar)
                     stopping = stop_asked()
@@ -158,7 +158,8 @@ class Trainer:
         self.record.train_seconds += time.perf_counter() - began
         return step
 
-    def _log_step(self, step: Step, bar: ProgressBar) -> None:
+    def log_step(self, step: Step, bar: ProgressBar) -> None:
+        """Called after each update: records it, and updates the bar."""
         record = self.record
         lengths = [self.training.encoded.sequence_lengths(items) for items in step.update.micro_batches]
         rows = len(step.update.items)
