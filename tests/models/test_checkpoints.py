@@ -21,7 +21,7 @@ from tlnlp.errors import InputError
 from tlnlp.evaluation.predict import predict
 from tlnlp.models import checkpoint, loading, saving
 from tlnlp.recipe import Recipe
-from tlnlp.runs.checks import check_length, check_run
+from tlnlp.runs.checks import check_length, check_run, positions_of
 from tlnlp.runs.request import Request
 from tlnlp.settings import Settings
 from tlnlp.transfer.groups import layer_groups
@@ -312,10 +312,32 @@ def test_another_checkpoint_has_another_fingerprint(bert: Path, copy: Path) -> N
     assert checkpoint.fingerprint(str(bert), config) != checkpoint.fingerprint(str(copy), config)
 
 
-@pytest.mark.parametrize(("kind", "positions"), [("bert", 512), ("roberta", 510), ("gpt2", 512)])
+@pytest.mark.parametrize(
+    ("kind", "positions"),
+    [
+        ("bert", 512),
+        ("roberta", 510),
+        ("longformer", 510),
+        ("data2vec-text", 510),
+        ("mpnet", 510),
+        ("gpt2", 512),
+        ("opt", 512),
+    ],
+)
 def test_a_length_beyond_the_networks_positions_is_refused_with_the_most_it_reads(kind: str, positions: int) -> None:
     config = transformers.AutoConfig.for_model(kind, pad_token_id=1)
     config.max_position_embeddings = 512
-    check_length(config, positions, kind)
+    with torch.device("meta"):
+        network = transformers.AutoModel.from_config(config)
+    assert positions_of(network) == positions
+    check_length(positions, positions, kind)
     with pytest.raises(InputError, match=f"at most {positions},"):
-        check_length(config, positions + 1, kind)
+        check_length(positions, positions + 1, kind)
+
+
+@pytest.mark.parametrize("kind", ["xlnet", "bloom", "mamba"])
+def test_a_network_without_a_limit_reads_rows_of_any_length(kind: str) -> None:
+    with torch.device("meta"):
+        network = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(kind))
+    assert positions_of(network) is None
+    check_length(None, 10_000, kind)

@@ -28,7 +28,7 @@ import transformers
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list
 
-from tlnlp.acceleration.layer_skipping import LayerSkip, Reads
+from tlnlp.acceleration.layer_skipping import CannotSkip, LayerSkip, Reads
 from tlnlp.acceleration.padding_free import PaddingFree
 from tlnlp.heads.encoded import MODEL_INPUTS, EncodedDataset
 from tlnlp.training.files import room_wanted
@@ -97,6 +97,7 @@ class ActivationCache:
         self.shortcut = LayerSkip(network, count)
         self.reads: Reads = "all"
         self.bytes = 0
+        self._state_width = 0
         self._collate, self._ask, self._say = collate, ask, say
         self._dtype = torch.float32
         self._stores: dict[int, tuple[EncodedDataset, CachedStates]] = {}
@@ -105,41 +106,79 @@ class ActivationCache:
     # --- what is cached
 
     @classmethod
-    def install(cls, network: Any, count: int, encoded: EncodedDataset, **how: Any) -> ActivationCache | None:
+    def install(
+        cls,
+        network: Any,
+        count: int,
+        encoded: EncodedDataset,
+        *,
+        left_out: Callable[[str], None] = lambda reason: None,
+        **how: Any,
+    ) -> ActivationCache | None:
         """Prepares `network`. Returns None if the frozen layers must run in every epoch, since the states would fill
-        the disk, or the outputs with the cache differ."""
-        frozen = cls(network, count, **how)
-        some = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
-        batch = frozen._collate(encoded, some)
-        training = network.training
-        network.eval()
+        the disk, or the outputs with the cache differ.
+
+        Args:
+            left_out: called with the reason in this case.
+        """
         try:
-            expected, shortcut = frozen._ask(batch).detach(), frozen.shortcut
-            if len(shortcut.skipped) == len(shortcut.layers):
-                frozen.reads = shortcut.tokens_read_by_head(lambda: frozen._ask(batch), encoded.sequence_lengths(some))
-            shortcut.open(batch)
-            states = frozen._states_kept(shortcut.answer(batch), encoded, some)
-            with torch.no_grad(), shortcut.answering(states):
-                found = frozen._ask(frozen._shortened(batch, encoded, some))
-            # In the precision of the run, which rounds the cached states.
-            with frozen.accelerator.autocast():
-                frozen._dtype = shortcut.answer(batch).dtype
-        finally:
-            network.train(training)
-        helps = frozen._has_room(encoded) and torch.allclose(expected, found, rtol=1e-4, atol=1e-5)
+            frozen = cls(network, count, **how)
+        except ValueError as error:  # the same on all processes: no module is a whole layer
+            left_out(str(error))
+            return None
+        reason = frozen._try_on(encoded)
         # Either all processes use the cache or none.
-        if frozen.accelerator.reduce(torch.tensor(float(helps), device=expected.device), "mean") == 1:
+        device = next(network.parameters()).device
+        if frozen.accelerator.reduce(torch.tensor(float(not reason), device=device), "mean") == 1:
             frozen.keep(encoded)
             return frozen
         frozen.remove()
+        left_out(reason or "another process cannot use them")
         return None
+
+    def _try_on(self, encoded: EncodedDataset) -> str:
+        """Returns why the cache cannot be used; an empty text if it can."""
+        kind = f"a {self.network.config.model_type}"
+        try:
+            is_same = self._answers_as_without(encoded)
+        except CannotSkip as error:
+            return f"{kind}: {error}"
+        # A network of another structure raises whatever it raises: its layers run in every epoch.
+        except Exception as error:
+            return f"{kind} does not start from outputs of its layers ({type(error).__name__})"
+        if not is_same:
+            return f"{kind} gives other outputs when it starts from those of its layers"
+        return "" if self._has_room(encoded) else "they would fill the disk"
+
+    def _answers_as_without(self, encoded: EncodedDataset) -> bool:
+        network, shortcut = self.network, self.shortcut
+        some = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
+        some = cut(some, encoded.lengths, self.max_tokens, can_pad=encoded.can_pad)[0] if not encoded.can_pad else some
+        batch = self._collate(encoded, some)
+        training = network.training
+        network.eval()
+        try:
+            expected = self._ask(batch).detach()
+            shortcut.open(batch)
+            if len(shortcut.skipped) == len(shortcut.layers):
+                self.reads = shortcut.tokens_read_by_head(lambda: self._ask(batch), encoded.sequence_lengths(some))
+            answered = shortcut.answer(batch)
+            if answered.shape[:2] != batch["input_ids"].shape:
+                raise CannotSkip("its layers see other positions than the rows have")
+            self._state_width = answered.shape[-1]
+            states = self._states_kept(answered, encoded, some)
+            with torch.no_grad(), shortcut.answering(states):
+                found = self._ask(self._shortened(batch, encoded, some))
+            # In the precision of the run, which rounds the cached states.
+            with self.accelerator.autocast():
+                self._dtype = shortcut.answer(batch).dtype
+        finally:
+            network.train(training)
+        return torch.allclose(expected, found, rtol=1e-4, atol=1e-5)
 
     def _lines(self, encoded: EncodedDataset) -> int:
         ids = encoded.features["input_ids"]
         return int(ids.offsets[-1]) if self.reads == "all" else len(ids)
-
-    def _width(self) -> int:
-        return int(self.network.config.hidden_size)
 
     def _has_room(self, encoded: EncodedDataset) -> bool:
         wanted = self._bytes_of(encoded)
@@ -155,7 +194,7 @@ class ActivationCache:
 
     def _find_or_compute(self, encoded: EncodedDataset) -> CachedStates:
         """Reads the states from disk, or computes them, with the rows divided among the processes of a machine."""
-        path, shape = self._path(encoded), (self._lines(encoded), self._width())
+        path, shape = self._path(encoded), (self._lines(encoded), self._state_width)
         accelerator = self.accelerator
         offsets = encoded.features["input_ids"].offsets if self.reads == "all" else None
         aside = path.with_name(f".writing-{path.name}-{self._name_of_run()}")
@@ -185,7 +224,7 @@ class ActivationCache:
         return np.dtype(np.float64 if self._dtype == torch.float64 else np.float32)
 
     def _bytes_of(self, encoded: EncodedDataset) -> int:
-        return self._lines(encoded) * self._width() * self._kept_as.itemsize
+        return self._lines(encoded) * self._state_width * self._kept_as.itemsize
 
     def _name_of_run(self) -> str:
         """Returns a name that all processes of a run share, but no other run: runs may write to the same folder."""
@@ -195,7 +234,7 @@ class ActivationCache:
         return name[0]
 
     def _fill(self, file: np.ndarray, offsets: np.ndarray | None, encoded: EncodedDataset) -> None:
-        micro_batches = cut(np.arange(len(encoded)), encoded.lengths, self.max_tokens)
+        micro_batches = cut(np.arange(len(encoded)), encoded.lengths, self.max_tokens, can_pad=encoded.can_pad)
         processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
         done = 0
         for _, items in shard_micro_batches(micro_batches, self.accelerator.local_process_index, processes):

@@ -7,6 +7,7 @@ still spend time and memory on them. The full matrix is restored before the mode
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,35 +19,61 @@ WORTHWHILE_FRACTION = 0.75
 
 
 class PrunedEmbedding:
-    """The embedding matrix of a network, pruned to the `used` rows until `restore` is called."""
+    """The embedding matrix of a network, pruned to the `used` rows until `restore` is called.
 
-    def __init__(self, table: nn.Embedding, used: np.ndarray, parameter: str) -> None:
-        self.table, self.used, self.parameter = table, torch.from_numpy(used), parameter
+    Args:
+        tables: the modules that share the matrix: one, or those of an encoder and a decoder (T5).
+    """
+
+    def __init__(self, tables: list[nn.Embedding], used: np.ndarray, parameter: str) -> None:
+        self.tables, self.used, self.parameter = tables, torch.from_numpy(used), parameter
+        table = tables[0]
         self.whole = table.weight.detach().cpu().clone()
         self.padding_piece = table.padding_idx
         # Unused tokens do not occur in the data; -1 is out of range and would raise an error.
         self._row_of = torch.full((len(self.whole),), -1)
         self._row_of[self.used] = torch.arange(len(self.used))
-        if self.padding_piece is not None:
-            table.padding_idx = int(self._row_of[self.padding_piece])
-        self._set(self.take(self.whole))
-        self._hook = table.register_forward_pre_hook(self._to_rows)
+        row_of_padding = None if self.padding_piece is None else int(self._row_of[self.padding_piece])
+        self._set(self.take(self.whole), row_of_padding)
+        self._hooks = [table.register_forward_pre_hook(self._to_rows) for table in tables]
 
     @classmethod
-    def install(cls, model: Any, used: np.ndarray) -> PrunedEmbedding | None:
-        """Prunes the embeddings of `model` to the tokens `used`; None if they are tied to the output, or most are used.
+    def install(
+        cls, model: Any, used: np.ndarray, ask: Callable[[nn.Module], torch.Tensor] | None = None
+    ) -> PrunedEmbedding | None:
+        """Prunes the embeddings of `model` to the tokens `used`; None if they are tied to the output, most are used, or
+        the outputs would differ.
 
         Args:
             used: token ids, sorted and unique.
+            ask: runs the network and returns its logits, to compare.
         """
-        table = model.get_input_embeddings()
-        tied = model.get_output_embeddings() is not None
-        if tied or not isinstance(table, nn.Embedding) or len(used) > WORTHWHILE_FRACTION * table.num_embeddings:
+        if model.get_output_embeddings() is not None:
+            return None
+        try:
+            table = model.get_input_embeddings()
+        except NotImplementedError:  # no table of tokens (CANINE hashes characters)
+            return None
+        if not isinstance(table, nn.Embedding) or len(used) > WORTHWHILE_FRACTION * table.num_embeddings:
+            return None
+        owners = [module for module in model.modules() if table.weight in set(module.parameters(recurse=False))]
+        tables = [table, *(owner for owner in owners if owner is not table)]
+        if not all(isinstance(owner, nn.Embedding) and owner.padding_idx == table.padding_idx for owner in tables):
             return None
         if table.padding_idx is not None:
             used = np.union1d(used, [table.padding_idx])
         name = next(name for name, parameter in model.named_parameters() if parameter is table.weight)
-        return cls(table, used, name)
+        expected = torch.empty(0) if ask is None else _answers(model, ask)
+        pruned = cls(tables, used, name)
+        if ask is None:
+            return pruned
+        try:
+            is_same = torch.equal(_answers(model, ask), expected)
+        except (IndexError, RuntimeError):  # it reads tokens that the rows do not have
+            is_same = False
+        if not is_same:
+            pruned.restore()
+        return pruned if is_same else None
 
     def take(self, whole: torch.Tensor) -> torch.Tensor:
         """Returns the used rows of a full matrix."""
@@ -54,20 +81,31 @@ class PrunedEmbedding:
 
     def restore(self) -> None:
         """Restores the full matrix, with the trained values of the used rows. Repeated calls have no effect."""
-        if self.table.num_embeddings == len(self.whole):
+        table = self.tables[0]
+        if table.num_embeddings == len(self.whole):
             return
-        self.whole[self.used] = self.table.weight.detach().cpu()
-        self._hook.remove()
-        self.table.padding_idx = self.padding_piece
-        self._set(self.whole)
+        self.whole[self.used] = table.weight.detach().cpu()
+        for hook in self._hooks:
+            hook.remove()
+        self._set(self.whole, self.padding_piece)
 
     def _to_rows(self, table: nn.Module, arguments: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
         self._row_of = self._row_of.to(arguments[0].device)
         return (self._row_of[arguments[0]],)
 
-    def _set(self, rows: torch.Tensor) -> None:
-        self.table.weight = nn.Parameter(rows.to(self.table.weight), requires_grad=self.table.weight.requires_grad)
-        self.table.num_embeddings = len(rows)
+    def _set(self, rows: torch.Tensor, padding_row: int | None) -> None:
+        weight = self.tables[0].weight
+        shared = nn.Parameter(rows.to(weight), requires_grad=weight.requires_grad)
+        for table in self.tables:
+            table.weight, table.num_embeddings, table.padding_idx = shared, len(rows), padding_row
+
+
+def _answers(model: Any, ask: Callable[[nn.Module], torch.Tensor]) -> torch.Tensor:
+    was_training = model.training
+    with torch.no_grad():
+        found = ask(model.eval())
+    model.train(was_training)
+    return found
 
 
 def pieces_used(*sequences: np.ndarray, always: list[int]) -> np.ndarray:

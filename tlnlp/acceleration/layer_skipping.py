@@ -15,7 +15,7 @@ from torch import nn
 
 from tlnlp.acceleration.padding_free import packed, unpacked
 from tlnlp.heads.encoded import model_inputs
-from tlnlp.transfer.groups import layer_stack
+from tlnlp.transfer.layers import layer_modules
 
 # The tokens of a row on which everything after the last layer depends.
 Reads = Literal["first", "last", "all"]
@@ -25,15 +25,23 @@ class _Reached(Exception):
     """Raised when the last frozen layer has run, to skip the layers after it."""
 
 
+class CannotSkip(Exception):
+    """The layers of this network cannot be skipped; the message says why."""
+
+
 class LayerSkip:
-    """Skips the embeddings and the lowest `count` layers of `network`."""
+    """Skips the embeddings and the lowest `count` layers of `network`.
+
+    Raises:
+        ValueError: its layers are not modules, see `layer_modules`.
+    """
 
     def __init__(self, network: Any, count: int) -> None:
         self.network = network
-        self.layers = list(layer_stack(network))
+        self.layers = layer_modules(network)
         self.skipped = self.layers[:count]
         self._states: torch.Tensor | None = None
-        self._patched: list[nn.Module] = []
+        self._patched: list[tuple[nn.Module, Any]] = []  # and its own `forward`, if it was patched before
 
     def tokens_read_by_head(self, ask: Callable[[], torch.Tensor], lengths: np.ndarray) -> Reads:
         """Returns which tokens' states the head reads: those of the last layer on which the loss depends.
@@ -100,11 +108,16 @@ class LayerSkip:
             self._states = None
 
     def open(self, batch: dict[str, Any]) -> None:
-        """Patches the skipped layers and the embeddings to compute nothing while states are available."""
+        """Patches the skipped layers and the embeddings to compute nothing while states are available.
+
+        Raises:
+            CannotSkip: a layer is called several times, or not at all.
+        """
         for module, size in self._kinds_of_output(batch).items():
             self._patch_one(module, size, gives=module is self.skipped[-1])
 
     def _patch_one(self, module: nn.Module, size: int, *, gives: bool) -> None:
+        had_own = "forward" in vars(module)
         own, is_layer = module.forward, any(module is layer for layer in self.skipped)
 
         def forward(*arguments: Any, **named: Any) -> Any:
@@ -118,7 +131,7 @@ class LayerSkip:
             return states if size == 0 else (states, *[None] * (size - 1))
 
         module.forward = forward
-        self._patched.append(module)
+        self._patched.append((module, own if had_own else None))
 
     def _kinds_of_output(self, batch: dict[str, Any]) -> dict[nn.Module, int]:
         """Returns the modules to patch, in order, and how many values each returns (0: not a tuple): the skipped
@@ -141,6 +154,9 @@ class LayerSkip:
         finally:
             for hook in hooks:
                 hook.remove()
+        calls = [sum(module is layer for module, _ in outputs) for layer in self.skipped]
+        if any(number != 1 for number in calls):
+            raise CannotSkip(f"it calls a layer {max(calls)} times")
         makers = [module for module, output in outputs if output is first[0] and any(True for _ in module.parameters())]
         of_layers = {module: output for module, output in outputs if any(module is layer for layer in self.skipped)}
         kinds = {module: len(output) if isinstance(output, tuple) else 0 for module, output in of_layers.items()}
@@ -148,6 +164,9 @@ class LayerSkip:
 
     def close(self) -> None:
         """Restores the network's layers."""
-        for module in self._patched:
-            del module.forward
+        for module, own in reversed(self._patched):
+            if own is None:
+                del module.forward
+            else:
+                module.forward = own
         self._patched = []

@@ -25,7 +25,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from tlnlp.acceleration.fast_dropout import drop
-from tlnlp.transfer.groups import layer_stack
+from tlnlp.transfer.layers import layer_modules
 
 ATTENTION = "tlnlp_packed"
 # Rows shorter than this fraction of the longest row in their group start a new group. The fastest value from 0.3 to 0.9
@@ -152,12 +152,13 @@ class PaddingFree:
     """
 
     def __init__(self, model: nn.Module, *, firsts_only: bool) -> None:
-        self.layers, self.firsts_only = layer_stack(model), firsts_only
+        self.layers, self.firsts_only = layer_modules(model), firsts_only
         # Attention here is global: a micro-batch with a row longer than a layer's sliding window runs padded.
-        windows = (getattr(module, "sliding_window", None) for module in model.modules())
-        self.window = min((window for window in windows if window is not None), default=math.inf)
+        self.window = attention_window(model)
         self.now: PackedBatch | None = None
         self._is_paused = False
+        self._is_tried = False
+        self._packed_batches = 0
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -169,39 +170,63 @@ class PaddingFree:
             self._is_paused = False
 
     @classmethod
-    def install(cls, model: Any, ask: Callable[[nn.Module], torch.Tensor]) -> PaddingFree | None:
+    def install(
+        cls,
+        model: Any,
+        ask: Callable[[nn.Module], torch.Tensor],
+        left_out: Callable[[str], None] = lambda reason: None,
+    ) -> PaddingFree | None:
         """Prepares `model` in the fastest way that gives the same outputs on a padded batch; None if there is none.
 
         Args:
-            ask: runs the network on a batch with an attention mask and at least two rows of different lengths, and
-                returns its logits without those at padding.
+            ask: runs the network on a batch with an attention mask and at least two rows of different lengths, none
+                longer than `attention_window`, and returns its logits without those at padding.
+            left_out: called with the reason if there is none.
         """
-        if model.config._attn_implementation != "sdpa":
+        implementation = model.config._attn_implementation
+        if implementation != "sdpa":
+            left_out(f"the attention of a {model.config.model_type} cannot be replaced ({implementation})")
             return None
-        was_training = model.training
+        was_training, reason = model.training, ""
         with torch.no_grad():
             expected = ask(model.eval())
             for firsts_only in (True, False):
-                packing = cls(model, firsts_only=firsts_only)
+                try:
+                    packing = cls(model, firsts_only=firsts_only)
+                except ValueError as error:
+                    reason = str(error)
+                    break
                 hooks = packing._hook(model.base_model)
                 model.set_attn_implementation(ATTENTION)
-                if packing._answers_as(expected, model, ask):
+                reason = packing._try_on(expected, model, ask)
+                if not reason:
                     model.train(was_training)
                     return packing
                 for hook in hooks:
                     hook.remove()
                 model.set_attn_implementation("sdpa")
         model.train(was_training)
+        left_out(reason)
         return None
 
-    @staticmethod
-    def _answers_as(expected: torch.Tensor, model: nn.Module, ask: Callable[[nn.Module], torch.Tensor]) -> bool:
+    def _try_on(self, expected: torch.Tensor, model: Any, ask: Callable[[nn.Module], torch.Tensor]) -> str:
+        """Returns why the network cannot run packed; an empty text if it can."""
+        kind = f"a {model.config.model_type}"
+        self._is_tried, before = True, len(_CURRENT)
         try:
             found = ask(model)
-        # Errors in networks of unsupported structure (shapes, arguments, attributes): they run padded.
-        except (RuntimeError, TypeError, ValueError, LookupError, AttributeError):
-            return False
-        return found.shape == expected.shape and torch.allclose(expected, found, rtol=1e-4, atol=1e-4)
+        # A network of another structure raises whatever it raises: it runs padded.
+        except Exception as error:
+            return f"the layers of {kind} do not run on packed rows ({_first_line(error)})"
+        finally:
+            self._is_tried = False
+            self.now = None
+            del _CURRENT[before:]
+        if not self._packed_batches:
+            return f"{kind} does not show its attention mask"
+        if found.shape != expected.shape or not torch.allclose(expected, found, rtol=1e-4, atol=1e-4):
+            return f"{kind} gives other outputs on packed rows"
+        return ""
 
     def places(self, lengths: np.ndarray) -> int:
         """Returns the number of positions computed for rows of these `lengths`, including padding or filling."""
@@ -223,6 +248,7 @@ class PaddingFree:
         self.now = None
         if not self._is_paused and mask is not None and mask.dim() == 2 and mask.shape[1] <= self.window:
             self.now = describe_packing(mask)
+            self._packed_batches += self.now is not None
         _CURRENT.append(self.now)
 
     def _end(self, body: nn.Module, arguments: Any, output: Any) -> None:
@@ -237,6 +263,8 @@ class PaddingFree:
         if layer is self.layers[0]:
             states = pack(states)
         # The masks are those of the padded batch: packed attention has its own.
+        if self._is_tried:
+            _refuse_biases([*others, named.get("attention_mask")])
         others = [None if isinstance(other, torch.Tensor) and other.dim() == 4 else other for other in others]
         if named.get("attention_mask") is not None:
             named = {**named, "attention_mask": None}
@@ -259,6 +287,24 @@ class PaddingFree:
         return self.now.unpack(output)
 
 
+def _refuse_biases(masks: Sequence[Any]) -> None:
+    """Raises an error for masks that say more than which keys are seen: packed attention would not add it."""
+    for mask in masks:
+        is_mask = isinstance(mask, torch.Tensor) and mask.dim() == 4 and mask.is_floating_point()
+        if is_mask and bool(((mask != 0) & (mask > torch.finfo(mask.dtype).min / 2)).any()):
+            raise ValueError("its attention masks hold a bias")
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:80]}"
+
+
+def attention_window(model: nn.Module) -> float:
+    """Returns the length of rows up to which the attention of all layers is global; infinity if it always is."""
+    windows = (getattr(module, "sliding_window", None) for module in model.modules())
+    return min((window for window in windows if window is not None), default=math.inf)
+
+
 # The current micro-batch, for the attention function, to which transformers does not pass it. A stack, since one
 # network may run inside another.
 _CURRENT: list[PackedBatch | None] = []
@@ -279,7 +325,7 @@ def packed(states: torch.Tensor) -> torch.Tensor:
 
 def packed_attention(
     module: nn.Module,
-    query: torch.Tensor,  # [1, heads, tokens, width of a head], as are key and value
+    query: torch.Tensor,  # [1, heads, tokens, width of a head], as are key and value, which may have fewer heads
     key: torch.Tensor,
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
@@ -298,7 +344,12 @@ def packed_attention(
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **others
         )
+    if attention_mask is not None:  # made inside the layer, since `_enter_layer` takes away the padded batch's
+        raise ValueError("its layers make attention masks of their own")
     causal = bool(getattr(module, "is_causal", True) if is_causal is None else is_causal)
+    if key.shape[1] < query.shape[1]:  # grouped queries: each key serves several
+        groups = query.shape[1] // key.shape[1]
+        key, value = (states.repeat_interleave(groups, dim=1) for states in (key, value))
     inputs = torch.stack([states[0].transpose(0, 1) for states in (query, key, value)], dim=1)
     # [tokens, 3, heads, width] each, and the filling
     *parts, rest = inputs.split([*(group.tokens for group in current.groups), current.filling])

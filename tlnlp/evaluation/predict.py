@@ -38,7 +38,7 @@ def predict(
         advance: called with the number of items after each micro-batch, for a progress bar.
         frozen: cache of the frozen layers' outputs, if there is one.
     """
-    micro_batches = cut(np.arange(len(encoded)), encoded.lengths, max_tokens)
+    micro_batches = cut(np.arange(len(encoded)), encoded.lengths, max_tokens, can_pad=encoded.can_pad)
     found: list[tuple[int, np.ndarray]] = []
     model.eval()
     if frozen is not None:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from tlnlp.errors import InputError
+
 # Rows tokenised at once: fast tokenizers process a batch in threads.
 TOKENIZED_ROWS = 10_000
 MODEL_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -70,6 +72,8 @@ class EncodedDataset:
         batch_constants: settings that `collate` needs.
         sequence_offsets: [items + 1] the first sequence of each item, if an item has several (one per ending).
         notes: notes to print ("3.2 % of the rows were cut to 128 tokens").
+        can_pad: whether a micro-batch may have items of different lengths: False for a network whose outputs depend on
+            the padding.
     """
 
     features: dict[str, Ragged]
@@ -80,6 +84,7 @@ class EncodedDataset:
     batch_constants: dict[str, float] = field(default_factory=dict)
     sequence_offsets: np.ndarray | None = None
     notes: list[str] = field(default_factory=list)
+    can_pad: bool = True
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -118,6 +123,20 @@ def pad_features(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any) -> 
     real = places < lengths[:, None]
     batch["attention_mask"] = torch.from_numpy(real.astype(np.int64))
     return batch
+
+
+def require_fast(tokenizer: Any, model: str) -> None:
+    """Raises an error for a tokenizer that does not say which characters or words its tokens come from.
+
+    Args:
+        model: the value of `--model`.
+    """
+    if not tokenizer.is_fast:
+        raise InputError(
+            expected="a checkpoint with a fast tokenizer, which says where in a text each token is",
+            found=f"{model}, with a {type(tokenizer).__name__}",
+            change="another --model, or a task that classifies whole texts",
+        )
 
 
 def model_inputs(batch: Mapping[str, Any]) -> dict[str, Any]:

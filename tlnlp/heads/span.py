@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from tlnlp.display.formatting import percent
 from tlnlp.errors import InputError
 from tlnlp.heads.confidences import Confidences
-from tlnlp.heads.encoded import TOKENIZED_ROWS, EncodedDataset, Ragged, model_inputs, pad_features
+from tlnlp.heads.encoded import TOKENIZED_ROWS, EncodedDataset, Ragged, model_inputs, pad_features, require_fast
 from tlnlp.heads.span_search import NOWHERE, SPANS, Spans, apply_threshold, find_spans, tune_threshold
 from tlnlp.heads.truncation import Template, tokens_of
 from tlnlp.task import Prediction
@@ -93,6 +93,7 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
     """Encodes each row as one item; a row longer than `max_length` tokens is split into windows, each with the whole
     question. Targets are the first and last token of the first answer; if a window does not contain all of it, both are
     0, the first token (section 4.3)."""
+    require_fast(tokenizer, settings.model)
     template = Template.of(tokenizer, 2)
     room = settings.max_length - template.size
     if room < 2:

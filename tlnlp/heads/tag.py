@@ -12,7 +12,15 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tlnlp.heads.confidences import Confidences
-from tlnlp.heads.encoded import NOT_SCORED, TOKENIZED_ROWS, EncodedDataset, Ragged, model_inputs, pad_features
+from tlnlp.heads.encoded import (
+    NOT_SCORED,
+    TOKENIZED_ROWS,
+    EncodedDataset,
+    Ragged,
+    model_inputs,
+    pad_features,
+    require_fast,
+)
 from tlnlp.heads.truncation import Template, tokens_of
 from tlnlp.task import Prediction
 
@@ -40,6 +48,7 @@ def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
 def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> EncodedDataset:
     """Encodes each row as one item; a row longer than `max_length` tokens is split into overlapping windows, and each
     word is tagged in the window where it has more context on both sides. Only the first token of a word is scored."""
+    require_fast(tokenizer, settings.model)
     template = Template.of(tokenizer, 1)
     room = settings.max_length - template.size
     margins = len(template.special[0]), len(template.special[1])

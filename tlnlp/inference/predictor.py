@@ -23,16 +23,16 @@ from tlnlp.data.table import Table, show
 from tlnlp.errors import InputError
 from tlnlp.evaluation.calibration import calibrate
 from tlnlp.evaluation.predict import predict
-from tlnlp.heads.encoded import model_inputs
+from tlnlp.heads.encoded import EncodedDataset, model_inputs
 from tlnlp.models.feature_classifier import FeatureClassifier
 from tlnlp.models.loading import load_tokenizer
 from tlnlp.models.task_file import load_network, read_task
-from tlnlp.runs.setup import pack
+from tlnlp.runs.setup import pack, padding_is_ignored
 from tlnlp.settings import Precision, Settings
 from tlnlp.task import Prediction
 from tlnlp.training.distributed import start_accelerator
 from tlnlp.training.plan import cut
-from tlnlp.transfer.groups import layer_stack
+from tlnlp.transfer.layers import find_layers
 
 # Rows processed at once, for input of any length.
 ROWS_AT_ONCE = 10_000
@@ -53,6 +53,7 @@ class Predictor:
         self.tokenizer = load_tokenizer(str(folder), str(folder), **head.tokenizer_options)
         self.model = load_network(folder, head).eval().to(self.accelerator.device)
         self.packing: PaddingFree | None = None
+        self._can_pad = True
 
     def __repr__(self) -> str:
         return f"Predictor({self.task.name}: {type(self.model).__name__}, on {self.accelerator.device})"
@@ -91,6 +92,7 @@ class Predictor:
         """
         (table,) = tables_of(rows_of(inputs, self._asked_roles()), FileFormat()).values()
         encoded = self.task.head.encode(self._read(table, {}), self.task, self.tokenizer, self.settings)
+        encoded = self._batchable(encoded)
         if len(encoded) != len(table):
             raise InputError(
                 expected="one sequence per row",
@@ -98,7 +100,7 @@ class Predictor:
                 change="the model",
             )
         network = getattr(self.model, "base_model", self.model)
-        last = len(layer_stack(network))
+        last = len(find_layers(network))
         wanted = last if layer == "last" else int(layer)
         if not 0 <= wanted <= last or pooling not in ("mean", "first", "last"):
             raise InputError(
@@ -108,7 +110,7 @@ class Predictor:
             )
         reader = FeatureClassifier(network, [wanted], pooling, 1).to(self.accelerator.device)
         lines: dict[int, np.ndarray] = {}
-        for items in cut(np.arange(len(encoded)), encoded.lengths, self.settings.max_tokens):
+        for items in cut(np.arange(len(encoded)), encoded.lengths, self.settings.max_tokens, can_pad=encoded.can_pad):
             batch = self.task.head.collate(encoded, items, self.tokenizer, np.random.default_rng(0))
             on_device = {name: value.to(self.accelerator.device) for name, value in model_inputs(batch).items()}
             padded = contextlib.nullcontext() if self.packing is None else self.packing.paused()
@@ -116,6 +118,14 @@ class Predictor:
                 found = reader.read(on_device)[:, 0].float().cpu().numpy()
             lines.update(zip(items.tolist(), found, strict=True))
         return np.stack([lines[item] for item in range(len(encoded))])
+
+    def _batchable(self, encoded: EncodedDataset) -> EncodedDataset:
+        """Returns the rows with what is known of how this network batches them."""
+        if self._can_pad and self.packing is None:
+            on_device = self.accelerator.device.type
+            with torch.autocast(on_device, enabled=False):
+                self._can_pad = padding_is_ignored(self.model, encoded, self.task, self.tokenizer)
+        return replace(encoded, can_pad=self._can_pad)
 
     def _predict(self, data: Any, columns: dict[str, str]) -> list[Prediction]:
         (table,) = tables_of(data, FileFormat()).values()
@@ -135,7 +145,7 @@ class Predictor:
         """
         rows = self._read(table, chosen)
         task, head = self.task, self.task.head
-        encoded = head.encode(rows, task, self.tokenizer, self.settings)
+        encoded = self._batchable(head.encode(rows, task, self.tokenizer, self.settings))
         if self.packing is None and self.accelerator.device.type == "cpu":
             self.packing = pack(self.model, encoded, task, self.tokenizer)
         predictions = predict(

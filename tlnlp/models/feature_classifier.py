@@ -18,7 +18,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from tlnlp.acceleration.padding_free import unpacked
 from tlnlp.lazy import path_of
 from tlnlp.task import Task
-from tlnlp.transfer.groups import Group, layer_stack
+from tlnlp.transfer.groups import Group
+from tlnlp.transfer.layers import find_layers, layer_modules
 from tlnlp.transfer.linear_probe import Classifier
 from tlnlp.transfer.phases import CLASSIFIER, FeatureClassifierConfig
 
@@ -44,7 +45,7 @@ class FeatureClassifier(nn.Module):
     def __init__(self, network: Any, layers: Sequence[int], pooling: str | None, outputs: int) -> None:
         super().__init__()
         self.network, self.layers, self.pooling = network.requires_grad_(False), tuple(layers), pooling
-        self.last = len(layer_stack(network))
+        self.last = len(find_layers(network))
         width = network.config.hidden_size
         self.weight = nn.Parameter(torch.randn(outputs, len(self.layers), width) / width**0.5, requires_grad=False)
         self.bias = nn.Parameter(torch.zeros(outputs), requires_grad=False)
@@ -78,7 +79,8 @@ class FeatureClassifier(nn.Module):
             if layer == max(self.layers):
                 raise _Read
 
-        stack = layer_stack(self.network)
+        inner = any(layer < self.last for layer in self.layers)
+        stack = layer_modules(self.network) if inner else []
         hooks = [
             stack[layer - 1].register_forward_hook(
                 lambda module, given, states, layer=layer: note(layer, states if torch.is_tensor(states) else states[0])

@@ -19,9 +19,13 @@ from tlnlp.models.feature_classifier import FeatureClassifier
 from tlnlp.recipe import NEW
 from tlnlp.task import Head, Task
 
+# For a tokenizer that has neither a pad nor an end token (the first GPT's).
+PAD_TOKEN = "[PAD]"
+
 
 def load_tokenizer(source: str, model: str, **options: Any) -> Any:
-    """Loads the checkpoint's fast tokenizer. If it has no pad token (GPT-2), it pads with its last token, masked out.
+    """Loads the checkpoint's fast tokenizer. If it has no pad token, it pads with its end token (GPT-2), or with a new
+    one, whose embedding is added to the network (openai-gpt).
 
     Raises:
         InputError: the checkpoint has no tokenizer.
@@ -32,8 +36,11 @@ def load_tokenizer(source: str, model: str, **options: Any) -> Any:
         raise not_readable(model, error) from error
     if len(tokenizer) <= len(tokenizer.all_special_ids):  # transformers returns an empty one if files are missing
         raise not_readable(model, ValueError("its tokenizer is missing (tokenizer.json, or vocab.txt or vocab.json)"))
-    if tokenizer.pad_token is None:
+    if tokenizer.pad_token is None and tokenizer.eos_token is not None:
         tokenizer.pad_token = tokenizer.eos_token
+    elif tokenizer.pad_token is None:
+        # A token that rows may end with cannot be it: transformers' heads look for the last token before the padding.
+        tokenizer.add_special_tokens({"pad_token": PAD_TOKEN})
     return tokenizer
 
 
@@ -51,10 +58,11 @@ def load_model(
         InputError: weights other than those of a new head are missing.
     """
     config = checkpoint.config
-    new_tokens = task.head.tokenizer_options.get("extra_special_tokens", ())
-    if len(tokenizer) > config.vocab_size + len(new_tokens):
+    new_tokens = [*task.head.tokenizer_options.get("extra_special_tokens", ()), PAD_TOKEN]
+    vocabulary = getattr(config, "vocab_size", None) or len(tokenizer)  # CANINE has characters instead
+    if len(tokenizer) > vocabulary + len(new_tokens):
         raise InputError(
-            expected=f"a tokenizer with at most the network's {config.vocab_size:,} tokens",
+            expected=f"a tokenizer with at most the network's {vocabulary:,} tokens",
             found=f"{checkpoint.name}: {len(tokenizer):,} tokens",
             change="the checkpoint: its tokenizer belongs to another network",
         )
@@ -65,7 +73,8 @@ def load_model(
     auto = getattr(transformers, task.head.auto_class)
     torch.manual_seed(seed)
     if new_weights or checkpoint.place == NEW:
-        config.vocab_size = max(config.vocab_size, len(tokenizer))
+        if getattr(config, "vocab_size", None):
+            config.vocab_size = max(config.vocab_size, len(tokenizer))
         return auto.from_config(config, dtype=torch.float32)
     try:
         model, report = auto.from_pretrained(
@@ -79,7 +88,7 @@ def load_model(
         )
     except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise not_readable(checkpoint.name, error) from error
-    if len(tokenizer) > model.config.vocab_size:
+    if len(tokenizer) > vocabulary:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     if new_head:
         # If the checkpoint has a head of the right size, its weights are replaced as well.

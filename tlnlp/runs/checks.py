@@ -24,13 +24,16 @@ from tlnlp.settings import Settings
 from tlnlp.task import Head, Regression, Task
 from tlnlp.transfer import adapters
 from tlnlp.transfer.adapter_strategies import ADAPTERS, MERGEABLE
-from tlnlp.transfer.groups import layer_groups
+from tlnlp.transfer.groups import groups_by_name, layer_groups
+from tlnlp.transfer.layers import find_layers
 from tlnlp.transfer.parse_strategy import StrategyChoice
 from tlnlp.transfer.phases import FeatureClassifierConfig, Hyperparameters
 from tlnlp.transfer.strategies import shallow
 
-# Networks whose first position is after the padding token's index: RoBERTa's 514 positions hold 512 tokens.
-COUNTS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "mpnet")
+# Bidirectional, although transformers lists them among causal language models: their order of prediction is permuted.
+PERMUTED = ("xlnet",)
+# What transformers changes in a saved network when it loads it, although its heads depend on it.
+NOT_RESTORED = {("funnel", "AutoModelForMaskedLM"): "whose padding row is set to zero at each loading"}
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,11 @@ def check_checkpoint(recipe: Recipe, settings: Settings, strategy: StrategyChoic
     place = checkpoint.find_checkpoint(settings.model, weights_needed=not strategy.is_from_scratch)
     config = checkpoint.read_config(place, settings.model)
     _check_architecture(config, head, settings)
-    check_length(config, settings.max_length, settings.model)
-    _check_strategy(config, head, settings, strategy)
+    with torch.device("meta"):
+        network = getattr(transformers, head.auto_class).from_config(config)
+    positions = positions_of(network)
+    check_length(positions, settings.max_length, settings.model)
+    _check_strategy(network, settings, strategy, positions)
     if not settings.new_head and not strategy.is_from_scratch:
         labels = _match_labels(config, head, labels, settings.model)
     return Checkpoint(settings.model, place, config, labels, checkpoint.fingerprint(place, config))
@@ -175,16 +181,22 @@ def _check_architecture(config: Any, head: Head, settings: Settings) -> None:
             found=f"{settings.model}, a {config.model_type}",
             change="another --model, or a recipe with another head (for GPT checkpoints: gpt_*)",
         )
+    if (config.model_type, head.auto_class) in NOT_RESTORED:
+        raise InputError(
+            expected="a network that transformers restores as it was saved",
+            found=f"{settings.model}, a {config.model_type}, {NOT_RESTORED[config.model_type, head.auto_class]}",
+            change="another --model",
+        )
     if not head.causal:
         return
-    if type(config) in transformers.AutoModelForMaskedLM._model_mapping:
+    if not is_causal(config):
         raise InputError(
             expected="a causal checkpoint (such as GPT-2)",
-            found=f"{settings.model}, a {config.model_type}, which is bidirectional",
+            found=f"{settings.model}, a {config.model_type}, which {_direction(config)}",
             change="another --model, or a recipe with another head",
         )
     own_output = head.auto_class.endswith("CausalLM")
-    if settings.lm_weight > 0 and not own_output and not config.tie_word_embeddings:
+    if settings.lm_weight > 0 and not own_output and not getattr(config, "tie_word_embeddings", False):
         raise InputError(
             expected="a checkpoint with tied input and output embeddings (GPT-2), for the language-model loss",
             found=f"{settings.model}: tie_word_embeddings is false",
@@ -192,10 +204,50 @@ def _check_architecture(config: Any, head: Head, settings: Settings) -> None:
         )
 
 
-def check_length(config: Any, max_length: int, model: str, *, added: int = 0, strategy: str = "") -> None:
+def is_causal(config: Any) -> bool:
+    """Returns whether each token attends only to those before it, in a network of one stack."""
+    kind = type(config)
+    known = transformers.AutoModelForCausalLM._model_mapping
+    both_ways = kind in transformers.AutoModelForMaskedLM._model_mapping or config.model_type in PERMUTED
+    return kind in known and not both_ways and not getattr(config, "is_encoder_decoder", False)
+
+
+def _direction(config: Any) -> str:
+    if getattr(config, "is_encoder_decoder", False):
+        return "has an encoder before its decoder"
+    return "is bidirectional"
+
+
+def positions_of(network: Any) -> int | None:
+    """Returns how many tokens a sequence may have; None if there is no limit.
+
+    Networks like RoBERTa count positions from the padding's: of 514 they have 512 for tokens. This is seen in the table
+    of positions, which has a padding row, and more than one row (unlike the table of token types).
+    """
+    positions = getattr(network.config, "max_position_embeddings", None)
+    if positions is None or positions <= 0:  # -1 for XLNet
+        return None
+    tables = [module for module in network.modules() if isinstance(module, torch.nn.Embedding)]
+    starts = [
+        table.padding_idx + 1
+        for table in tables
+        if table.num_embeddings == positions and table.padding_idx is not None and not _is_of_tokens(table, network)
+    ]
+    return int(positions - max(starts, default=0))
+
+
+def _is_of_tokens(table: torch.nn.Embedding, network: Any) -> bool:
+    try:
+        return table is network.get_input_embeddings()
+    except NotImplementedError:
+        return False
+
+
+def check_length(positions: int | None, max_length: int, model: str, *, added: int = 0, strategy: str = "") -> None:
     """Raises an error if rows may be longer than the network has positions for.
 
     Args:
+        positions: see `positions_of`.
         max_length: in tokens.
         model: the value of `--model`.
         added: positions that a prompt or a prefix of `strategy` takes.
@@ -203,11 +255,8 @@ def check_length(config: Any, max_length: int, model: str, *, added: int = 0, st
     Raises:
         InputError: `--max-length` is above what the checkpoint supports.
     """
-    positions = getattr(config, "max_position_embeddings", None)
     if positions is None:
         return
-    if config.model_type in COUNTS_FROM_PADDING:
-        positions -= (config.pad_token_id or 0) + 1
     room = positions - added
     if max_length > room:
         without = f" without the {added} of --strategy {strategy}" if added else ""
@@ -218,27 +267,44 @@ def check_length(config: Any, max_length: int, model: str, *, added: int = 0, st
         )
 
 
-def _check_strategy(config: Any, head: Head, settings: Settings, strategy: StrategyChoice) -> None:
-    """Raises an error if the strategy cannot be used with this network. No weights are loaded."""
-    with torch.device("meta"):
-        network = getattr(transformers, head.auto_class).from_config(config)
-        try:
-            groups = layer_groups(network)
-        except RuntimeError:  # from torch, if the network needs real values: it is checked after loading
-            return
+def _check_strategy(network: Any, settings: Settings, strategy: StrategyChoice, positions: int | None) -> None:
+    """Raises an error if the strategy cannot be used with this network, which is on the meta device."""
+    try:
+        groups = layer_groups(network)
+    # Some networks need real values to run (the end token of each row, for example): for these checks it is enough to
+    # know the names of the groups.
+    except Exception:
+        groups = groups_by_name(network)
     first = strategy.plan(groups, Hyperparameters(settings.epochs, settings.learning_rate))[0]
     if first.adapter is not None:
         adapters.check(network, first.adapter)
         added = adapters.tokens_added(first.adapter)
-        check_length(config, settings.max_length, settings.model, added=added, strategy=strategy.text)
+        check_length(positions, settings.max_length, settings.model, added=added, strategy=strategy.text)
     if first.fit is not None:
-        _check_pooling(config, first.fit)
+        _check_features(network, first.fit)
+        _check_pooling(network.config, first.fit)
+
+
+def _check_features(network: Any, fit: FeatureClassifierConfig) -> None:
+    """Raises an error for a network whose states cannot be read as one sequence, or not between its layers."""
+    if getattr(network.config, "is_encoder_decoder", False):
+        raise InputError(
+            expected="--strategy shallow on a network of one stack (BERT, GPT-2)",
+            found=f"a {network.config.model_type}, an encoder and a decoder",
+            change="--strategy head_only, or another --model",
+        )
+    layers = find_layers(network)
+    if any(len(layer.parts) > 1 for layer in layers) and fit.layers != (len(layers),):
+        raise InputError(
+            expected=f"--strategy shallow on the last layer of a {network.config.model_type}, the only one it shows",
+            found=f"layers {', '.join(map(str, fit.layers))}",
+            change="leave layer out",
+        )
 
 
 def _check_pooling(config: Any, fit: FeatureClassifierConfig) -> None:
     """Raises an error for pooling the first token of a causal network, where it attends to no other token."""
-    both_ways = type(config) in transformers.AutoModelForMaskedLM._model_mapping
-    if fit.pooling == "first" and not both_ways and type(config) in transformers.AutoModelForCausalLM._model_mapping:
+    if fit.pooling == "first" and is_causal(config):
         raise InputError(
             expected="pooling=last or mean for a causal network, whose first token attends to no other",
             found=f"shallow:pooling=first on a {config.model_type}",

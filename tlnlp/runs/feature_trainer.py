@@ -77,7 +77,7 @@ class FeatureTrainer:
         self.reader.eval()
         features = np.zeros((first_lines[-1], *self.reader.weight.shape[1:]), dtype=np.float32)
         seen = np.zeros((first_lines[-1], 1), dtype=np.int32)
-        micro_batches = cut(np.arange(len(encoded)), encoded.lengths, self.settings.max_tokens)
+        micro_batches = cut(np.arange(len(encoded)), encoded.lengths, self.settings.max_tokens, can_pad=encoded.can_pad)
         bar.say("reading")
         with stop_requests(self.accelerator) as stop_asked:
             for number, items in shard_micro_batches(

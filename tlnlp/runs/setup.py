@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import transformers
 from accelerate import Accelerator
 
 from tlnlp.acceleration.activation_cache import ActivationCache, frozen_layers
 from tlnlp.acceleration.embedding_pruning import PrunedEmbedding, pieces_used
 from tlnlp.acceleration.fast_dropout import FastDropout
-from tlnlp.acceleration.padding_free import PaddingFree
-from tlnlp.data.rows import Rows
+from tlnlp.acceleration.padding_free import PaddingFree, attention_window
+from tlnlp.data.rows import Rows, Splits
+from tlnlp.errors import InputError
 from tlnlp.evaluation.data_profile import describe_data
 from tlnlp.heads.encoded import EncodedDataset, model_inputs
 from tlnlp.models import loading
@@ -74,52 +76,98 @@ class PreparedRun:
     facts: dict[str, Any] | None
 
 
+@dataclass(frozen=True)
+class EncodedSplits:
+    """The encoded rows of all splits; names as in `PreparedRun`."""
+
+    train: EncodedDataset
+    dev: EncodedDataset
+    eval: EncodedDataset
+    extra_splits: dict[str, tuple[EncodedDataset, Rows]]
+    target_languages: dict[str, tuple[EncodedDataset, Rows]]
+
+    @classmethod
+    def of(cls, splits: Splits, task: Task, tokenizer: Any, settings: Settings) -> EncodedSplits:
+        """Encodes the rows of all splits."""
+
+        def encode(rows: Rows) -> EncodedDataset:
+            return task.head.encode(rows, task, tokenizer, settings)
+
+        dev = encode(splits.dev)
+        extra_splits, target_languages = (
+            {name: (encode(rows), rows) for name, rows in further.items()}
+            for further in (splits.extra_splits, splits.target_languages)
+        )
+        on_eval = dev if splits.test is None else encode(splits.test)
+        return cls(encode(splits.train), dev, on_eval, extra_splits, target_languages)
+
+    @property
+    def own(self) -> list[EncodedDataset]:
+        """All but those of the target languages."""
+        return [self.train, self.dev, self.eval, *(each for each, _ in self.extra_splits.values())]
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to say about each split."""
+        further = (each for each, _ in self.target_languages.values())
+        return [note for each in (*self.own, *further) for note in each.notes]
+
+    def without_padding(self) -> EncodedSplits:
+        """Returns the same rows, to be batched with rows of equal length only."""
+        of_train, dev = replace(self.train, can_pad=False), replace(self.dev, can_pad=False)
+        on_eval = dev if self.eval is self.dev else replace(self.eval, can_pad=False)
+        extra_splits, target_languages = (
+            {name: (replace(each, can_pad=False), rows) for name, (each, rows) in further.items()}
+            for further in (self.extra_splits, self.target_languages)
+        )
+        return EncodedSplits(of_train, dev, on_eval, extra_splits, target_languages)
+
+
 def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     """Loads the tokenizer and the weights, encodes the rows, splits the network into layer groups, and plans the
     phases."""
     request, splits, source = run.request, run.splits, run.checkpoint
     settings, strategy, folder = request.settings, request.strategy, request.folder
-    task, place = request.recipe.task, source.place
+    task, place, left_out = request.recipe.task, source.place, list[str]()
     if place == NEW:
         place = str(folder / "tokenizer")
         run_on_main(accelerator, lambda: _make_vocabulary(request.recipe, splits.train, Path(place)))
     tokenizer = loading.load_tokenizer(place, settings.model, **task.head.tokenizer_options)
-    encoded = task.head.encode(splits.train, task, tokenizer, settings)
-    encoded_dev = task.head.encode(splits.dev, task, tokenizer, settings)
-    encoded_eval = encoded_dev if splits.test is None else task.head.encode(splits.test, task, tokenizer, settings)
-    extra_splits, target_languages = (
-        {name: (task.head.encode(rows, task, tokenizer, settings), rows) for name, rows in further.items()}
-        for further in (splits.extra_splits, splits.target_languages)
-    )
-    everything = (encoded, encoded_dev, encoded_eval, *(each for each, _ in extra_splits.values()))
-    special = [*tokenizer.all_special_ids, tokenizer.pad_token_id]
-    pieces = source.config.vocab_size
+    encoded = EncodedSplits.of(splits, task, tokenizer, settings)
+    special = [*tokenizer.all_special_ids, *([tokenizer.pad_token_id] if tokenizer.pad_token_id is not None else [])]
+    pieces = getattr(source.config, "vocab_size", None)
     network = loading.load_model(
         source, task, tokenizer, seed=settings.seed, new_head=settings.new_head, new_weights=strategy.is_from_scratch,
     )  # fmt: skip
-    run_once = _logits_on(encoded, np.arange(1), task, tokenizer)
+    run_once = _logits_on(encoded.train, np.arange(1), task, tokenizer)
+    if not _ignores_padding(network, encoded.train, task, tokenizer, settings.model):
+        left_out.append(_refuse_or_say_no_padding(encoded.train, task, settings))
+        encoded = encoded.without_padding()
     groups = layer_groups(network, run_once)
     # Few rows make few updates: more epochs, to reach `--least-updates`.
-    epochs = math.ceil((settings.least_updates or 0) / updates_per_epoch(len(encoded), settings.batch_size))
+    epochs = math.ceil((settings.least_updates or 0) / updates_per_epoch(len(encoded.train), settings.batch_size))
     phases = strategy.plan(groups, Hyperparameters(max(settings.epochs, epochs), settings.learning_rate))
     adapted = None
     if (adapter := phases[0].adapter) is not None:
         # Before everything that runs the network: embedding pruning, packing.
-        adapted = _install_adapter(network, adapter, groups, settings, source, resized=len(tokenizer) > pieces)
+        resized = pieces is not None and len(tokenizer) > pieces
+        adapted = _install_adapter(network, adapter, groups, settings, source, resized=resized)
         groups = layer_groups(network, run_once, added=set(adapted.installed.parameters))
     if phases[0].fit is not None:
         network, groups = with_feature_classifier(network, groups, phases[0].fit, task)
-    used = pieces_used(*(each.features["input_ids"].flat for each in everything), always=special)
+    used = pieces_used(*(each.features["input_ids"].flat for each in encoded.own), always=special)
     # The embedding table of a causal network is also its output layer; a frozen one costs nothing. The pruned table has
     # no tokens that occur in the target languages only, or training would depend on them; --show-oracle, which
     # evaluates these during training, needs the full table.
     whole = task.head.causal or phases[0].fit is not None or settings.show_oracle
-    compact = None if whole else PrunedEmbedding.install(network, used)
+    compact = None if whole else PrunedEmbedding.install(network, used, run_once)
     network.to(accelerator.device)
     packing = None
     if accelerator.device.type == "cpu":
         FastDropout.install(network)
-        packing = pack(network, encoded, task, tokenizer)
+        packing = pack(
+            network, encoded.train, task, tokenizer, lambda why: left_out.append(f"padding is computed: {why}")
+        )
 
     def begin_phase(phase: Phase) -> None:
         redrawn = [name for group in groups if group.name in phase.reinitialize for name in group.parameters]
@@ -139,7 +187,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
             weight_decay=settings.weight_decay,
             biases_apart=any(phase.only_biases for phase in phases),
         ),
-        encoded=encoded,
+        encoded=encoded.train,
         tokenizer=tokenizer,
         phases=phases,
         settings=settings,
@@ -152,27 +200,43 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     is_answered = not {"label", "tags", "answers"}.isdisjoint(splits.train.columns)
     facts = describe_data(splits, tokenizer, settings.max_length) if is_answered else None
     found = facts["findings"] if facts else []
-    noted = (*everything, *(each for each, _ in target_languages.values()))
     work = PreparedRun(
         run=run,
         training=training,
         groups=groups,
         train_rows=splits.train,
-        encoded_dev=encoded_dev,
+        encoded_dev=encoded.dev,
         dev_rows=splits.dev,
-        encoded_eval=encoded_eval,
+        encoded_eval=encoded.eval,
         eval_rows=splits.test or splits.dev,
-        extra_splits=extra_splits,
-        target_languages=target_languages,
+        extra_splits=encoded.extra_splits,
+        target_languages=encoded.target_languages,
         language=splits.language,
         labels=source.labels,
         compact=compact,
         adapted=adapted,
         packing=packing,
-        notes=list(dict.fromkeys([*splits.notes, *(note for each in noted for note in each.notes), *found])),
+        notes=list(dict.fromkeys([*splits.notes, *encoded.notes, *found, *left_out])),
         facts=facts,
     )
     return work
+
+
+def _ignores_padding(network: Any, encoded: EncodedDataset, task: Task, tokenizer: Any, model: str) -> bool:
+    """Runs the network for the first time: see `padding_is_ignored`.
+
+    Raises:
+        InputError: this network cannot run on these rows.
+    """
+    try:
+        return padding_is_ignored(network, encoded, task, tokenizer)
+    # A network raises whatever it raises: what it lacks is told here, before anything is built on it.
+    except Exception as error:
+        raise InputError(
+            expected=f"a network that transformers {transformers.__version__} can run on rows of {task.name}",
+            found=f"{model}, a {type(network).__name__}: {type(error).__name__}: {str(error).strip()[:200]}",
+            change="another --model, or another release of transformers",
+        ) from error
 
 
 def _freeze(phase: Phase, work: PreparedRun, folder: Path) -> ActivationCache | None:
@@ -195,7 +259,15 @@ def _freeze(phase: Phase, work: PreparedRun, folder: Path) -> ActivationCache | 
         max_tokens=settings.max_tokens,
         whole={} if compact is None else {compact.parameter: compact.whole},
         say=lambda text: training.say(text),
+        left_out=lambda reason: _add_note(work, f"frozen layers run in every epoch: {reason}"),
     )
+
+
+def _add_note(work: PreparedRun, note: str) -> None:
+    """Adds a note to the result and says it."""
+    if note not in work.notes:
+        work.notes.append(note)
+        work.training.note(note)
 
 
 def _install_adapter(
@@ -215,20 +287,67 @@ def _install_adapter(
     return AdapterFiles(installed, settings.model, place, source.fingerprint, tuple(modules))
 
 
-def pack(network: Any, encoded: EncodedDataset, task: Task, tokenizer: Any) -> PaddingFree | None:
+def padding_is_ignored(network: Any, encoded: EncodedDataset, task: Task, tokenizer: Any) -> bool:
+    """Returns whether the network computes the same for a row alone and padded to a longer one, as tested on the
+    shortest and the longest row. Convolutions over tokens and Fourier transforms do not."""
+    shortest, longest = np.array([encoded.lengths.argmin()]), np.array([encoded.lengths.argmax()])
+    if encoded.lengths[shortest] == encoded.lengths[longest]:
+        return True
+    was_training = network.training
+    with torch.no_grad():
+        alone = [_logits_on(encoded, item, task, tokenizer)(network.eval()) for item in (shortest, longest)]
+        together = _logits_on(encoded, np.concatenate([shortest, longest]), task, tokenizer)(network)
+    network.train(was_training)
+    expected = torch.cat(alone)
+    tolerance = 1e-4 * float(expected.abs().max())
+    return expected.shape == together.shape and bool(((expected - together).abs() <= tolerance).all())
+
+
+def _refuse_or_say_no_padding(encoded: EncodedDataset, task: Task, settings: Settings) -> str:
+    """Returns the note on a network whose outputs depend on the padding.
+
+    Raises:
+        InputError: a row of this task is several sequences, which are padded to the longest.
+    """
+    if encoded.sequence_offsets is not None:
+        raise InputError(
+            expected=f"a network that ignores padding, since each row of {task.name} is several sequences",
+            found=f"{settings.model}, whose outputs depend on the padding",
+            change="another --model (BERT, RoBERTa, ModernBERT)",
+        )
+    return "only rows of equal length are batched: the outputs of this network depend on the padding"
+
+
+def pack(
+    network: Any,
+    encoded: EncodedDataset,
+    task: Task,
+    tokenizer: Any,
+    left_out: Callable[[str], None] = lambda reason: None,
+) -> PaddingFree | None:
     """Returns padding-free layers if sequence lengths differ and the network supports it, as tested on some of the
-    rows."""
-    sequences = encoded.features["input_ids"].lengths
-    if sequences.min() == sequences.max():
+    rows.
+
+    Args:
+        left_out: called with the reason if it does not.
+    """
+    if not encoded.can_pad:
         return None
-    items = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
+    sequences = encoded.features["input_ids"].lengths
+    # Longer rows run padded: they would show nothing.
+    offsets = np.arange(len(encoded) + 1) if encoded.sequence_offsets is None else encoded.sequence_offsets
+    longest = np.maximum.reduceat(sequences, offsets[:-1])
+    fitting = np.flatnonzero(longest <= attention_window(network))
+    if len(fitting) == 0:
+        return None
+    items = fitting[np.argsort(encoded.lengths[fitting], kind="stable")][:: max(1, len(fitting) // 8)]
     # The length of an item of several sequences does not show padding between them: the items with the shortest and the
     # longest sequence are included.
-    extremes = np.array([sequences.argmin(), sequences.argmax()])
-    if encoded.sequence_offsets is not None:
-        extremes = np.searchsorted(encoded.sequence_offsets, extremes, side="right") - 1
-    items = np.union1d(items, extremes)
-    return PaddingFree.install(network, _logits_on(encoded, items, task, tokenizer))
+    shortest = np.minimum.reduceat(sequences, offsets[:-1])
+    extremes = fitting[[shortest[fitting].argmin(), longest[fitting].argmax()]]
+    if shortest[extremes[0]] == longest[extremes[1]]:
+        return None
+    return PaddingFree.install(network, _logits_on(encoded, np.union1d(items, extremes), task, tokenizer), left_out)
 
 
 def _is_random(encoded: EncodedDataset, task: Task, tokenizer: Any) -> bool:
@@ -245,7 +364,12 @@ def _to_device(batch: dict[str, Any], accelerator: Accelerator) -> dict[str, Any
 def _logits_on(encoded: EncodedDataset, items: np.ndarray, task: Task, tokenizer: Any) -> Callable[[Any], Any]:
     """Returns a function from the network to its logits for `items`."""
     batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
-    return lambda network: task.head.logits(network, batch)
+
+    def ask(network: Any) -> torch.Tensor:
+        device = next(network.parameters()).device
+        return task.head.logits(network, {name: value.to(device) for name, value in batch.items()})
+
+    return ask
 
 
 def _make_vocabulary(recipe: Recipe, rows: Rows, folder: Path) -> None:

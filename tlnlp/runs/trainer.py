@@ -112,7 +112,7 @@ class Trainer:
         )
         record.startup_seconds = time.time() - self.began
         with self.screen.bar(rows, rows_done) as bar:
-            self.training.say = bar.say
+            self.training.say, self.training.note = bar.say, self.screen.note
             with stop_requests(self.accelerator) as stop_asked:
                 steps = train(self.training, record.updates_done)
                 while (step := self._next(steps)) is not None:

@@ -62,6 +62,7 @@ class TrainingState:
         slots: number of positions that the layers compute for sequences of these lengths, padding included.
         frozen: the cache of the current phase.
         say: called with messages about slow steps.
+        note: called with what the reader of the run should know.
         phase: the current phase.
         learning: the parameters trained in it.
         stop_phase: set by the caller to continue with the next phase after this update.
@@ -81,6 +82,7 @@ class TrainingState:
     slots: Callable[[np.ndarray], int] = padded_places
     frozen: LayerCache | None = None
     say: Callable[[str], None] = lambda text: None
+    note: Callable[[str], None] = lambda text: None
     phase: Phase | None = None
     learning: Sequence[nn.Parameter] = ()
     stop_phase: bool = False
@@ -134,6 +136,7 @@ def train(training: TrainingState, updates_done: int = 0) -> Iterator[Step]:
             batch_size=settings.batch_size,
             max_tokens=settings.max_tokens,
             micro_batches=settings.micro_batches,
+            can_pad=training.encoded.can_pad,
         ):
             factor = schedule_factor(settings.schedule, update.number - first, last - first, settings.warmup_fraction)
             set_rates(training.optimizer, phase.learning_rates, factor)

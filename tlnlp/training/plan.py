@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,25 +37,36 @@ def updates_per_epoch(items: int, batch_size: int) -> int:
 
 
 def plan_epoch(
-    lengths: np.ndarray, epoch: int, *, seed: int, batch_size: int, max_tokens: int, micro_batches: int = 1
+    lengths: np.ndarray,
+    epoch: int,
+    *,
+    seed: int,
+    batch_size: int,
+    max_tokens: int,
+    micro_batches: int = 1,
+    can_pad: bool = True,
 ) -> list[Update]:
     """Returns the updates of one epoch, with every item once, in an order determined by (seed, epoch).
 
     Args:
         lengths: [items] in tokens.
         batch_size: number of items per update, over all processes.
-        max_tokens: see `cut`.
+        max_tokens, can_pad: see `cut`.
         micro_batches: minimum number per update, if it has that many items.
     """
     order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
     first = epoch * updates_per_epoch(len(lengths), batch_size)
     return [
-        Update(first + i, epoch, cut(order[start : start + batch_size], lengths, max_tokens, micro_batches))
+        Update(
+            first + i,
+            epoch,
+            cut(order[start : start + batch_size], lengths, max_tokens, micro_batches, can_pad=can_pad),
+        )
         for i, start in enumerate(range(0, len(order), batch_size))
     ]
 
 
-def plan_updates(lengths: np.ndarray, first: int, last: int, *, batch_size: int, **plan: int) -> Iterator[Update]:
+def plan_updates(lengths: np.ndarray, first: int, last: int, *, batch_size: int, **plan: Any) -> Iterator[Update]:
     """Yields the updates `first` to `last` - 1 of a run, without iterating over earlier ones."""
     per_epoch = updates_per_epoch(len(lengths), batch_size)
     for epoch in range(first // per_epoch, math.ceil(last / per_epoch)):
@@ -63,11 +75,16 @@ def plan_updates(lengths: np.ndarray, first: int, last: int, *, batch_size: int,
                 yield update
 
 
-def cut(items: np.ndarray, lengths: np.ndarray, max_tokens: int, at_least: int = 1) -> list[np.ndarray]:
+def cut(
+    items: np.ndarray, lengths: np.ndarray, max_tokens: int, at_least: int = 1, *, can_pad: bool = True
+) -> list[np.ndarray]:
     """Splits `items` into micro-batches of similar lengths, longest first.
 
     A micro-batch has at most `max_tokens` tokens, padding included (items x longest), unless a single item has more.
     The split does not depend on the number of processes.
+
+    Args:
+        can_pad: whether a micro-batch may have items of different lengths.
     """
     items = items[np.argsort(-lengths[items], kind="stable")]
     at_least = min(at_least, len(items))
@@ -77,6 +94,7 @@ def cut(items: np.ndarray, lengths: np.ndarray, max_tokens: int, at_least: int =
     for place, item in enumerate(items):
         longest = lengths[pieces[-1][0]] if pieces else 0
         full = not pieces or (len(pieces[-1]) + 1) * longest > max_tokens
+        full = full or not (can_pad or lengths[item] == longest)
         due = len(pieces) < at_least and (
             tokens_before >= share * len(pieces) or len(items) - place <= at_least - len(pieces)
         )

@@ -18,7 +18,8 @@ from transformers.pytorch_utils import Conv1D
 
 from tlnlp.errors import InputError
 from tlnlp.lazy import lazy_module
-from tlnlp.transfer.groups import ADAPTER, layer_stack
+from tlnlp.transfer.groups import ADAPTER
+from tlnlp.transfer.layers import find_layers, layer_modules
 from tlnlp.transfer.phases import AdapterSpec
 from tlnlp.transfer.prompts import Prefix, Prompt, takes_prefix
 
@@ -76,7 +77,11 @@ def check(network: Any, adapter: AdapterSpec) -> None:
         InputError: what is missing, and which strategies to use instead.
     """
     found = None
-    if adapter.kind == "prefix" and not takes_prefix(network.base_model):
+    if adapter.kind in ("prefix", "prompt") and getattr(network.config, "is_encoder_decoder", False):
+        found = "one with an encoder and a decoder"
+    elif adapter.kind == "adapter" and any(len(layer.parts) > 1 for layer in find_layers(network)):
+        found = "one whose layers are not modules"
+    elif adapter.kind == "prefix" and not takes_prefix(network.base_model):
         found = "one whose layers take no keys and values from elsewhere"
     elif adapter.kind == "lora" and not _lora_targets(network, adapter):
         found = "one whose layers have no linear parts"
@@ -141,7 +146,7 @@ def _install_prefix(network: Any, adapter: AdapterSpec) -> tuple[Any, None]:
 
 
 def _install_bottlenecks(network: Any, adapter: AdapterSpec) -> tuple[None, None]:
-    for layer in layer_stack(network):
+    for layer in layer_modules(network):
         bottleneck = Bottleneck(network.config.hidden_size, adapter.options["size"])
         layer.add_module(ADAPTER, bottleneck)  # as the last child: the first must remain the attention block
         layer.register_forward_hook(bottleneck.add_to)
@@ -185,7 +190,7 @@ class Bottleneck(nn.Module):
 def _linear_parts(network: nn.Module) -> Iterator[tuple[str, nn.Module, bool]]:
     """Yields the name, the module, and whether it belongs to attention, of each linear module of the layers, in
     order."""
-    stack = set(layer_stack(network))
+    stack = {part for layer in find_layers(network) for part in layer.parts}
     for layer_name, layer in [(name, module) for name, module in network.named_modules() if module in stack]:
         # By class name, a convention of all of transformers: attention cannot be detected from the structure.
         blocks = [name for name, part in layer.named_modules() if "attention" in type(part).__name__.lower()]

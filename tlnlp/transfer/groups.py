@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tlnlp.lazy import lazy_module
+from tlnlp.transfer.layers import Layer, call_hooks_of, find_layers
 
 if TYPE_CHECKING:
     import torch
@@ -47,21 +48,34 @@ def layer_groups(
         ask: runs the network once; if None, it is run on one row of two tokens.
         added: names of the parameters of an adapter: a group of their own before the head, wherever they are.
 
-    The layers are the longest ModuleList. What runs after the last of them is the head, including a pooler and a final
-    norm, which serve the output; the rest are embeddings. This is detected by running the network: names and order of
-    declaration differ between architectures.
+    The layers are those of `find_layers`: those of an encoder and then those of a decoder. A module between two layers
+    (a decoder's embeddings, a last norm of the encoder) belongs to the layer that follows. What runs after the last
+    layer is the head, including a pooler and a final norm, which serve the output; the rest are embeddings. This is
+    detected by running the network: names and order of declaration differ between architectures.
     """
-    stack = layer_stack(model)
-    groups: dict[str, list[str]] = {"embeddings": []}
-    groups |= {f"layer {number}": [] for number in range(1, len(stack) + 1)}
-    groups |= {ADAPTER: [], "head": []}
-    layer_of = {p: f"layer {i}" for i, layer in enumerate(stack, start=1) for p in layer.parameters()}
-    after = _parameters_after(model, stack, ask or _run_on_two_tokens)
+    layers = find_layers(model)
+    names = ["embeddings", *(f"layer {number}" for number in range(1, len(layers) + 1)), "head"]
+    groups: dict[str, list[str]] = {name: [] for name in (*names[:-1], ADAPTER, names[-1])}
+    place_of = _places_in_order(model, layers, ask or _run_on_two_tokens)
+    place_of |= {p: number for number, layer in enumerate(layers, start=1) for p in layer.parameters()}
     bias_parameters = {module._parameters.get("bias") for module in model.modules()}
     named = dict(model.named_parameters())
     for name, parameter in named.items():
-        where = layer_of.get(parameter) or ("head" if parameter in after else "embeddings")
-        groups[ADAPTER if name in added else where].append(name)
+        groups[ADAPTER if name in added else names[place_of.get(parameter, 0)]].append(name)
+    return [_group(name, members, named, bias_parameters) for name, members in groups.items() if members]
+
+
+def groups_by_name(model: Any) -> list[Group]:
+    """Returns the groups of a network that cannot be run: what is outside the layers is the head if it is outside the
+    body. `layer_groups` is more exact."""
+    layers = find_layers(model)
+    layer_of = {p: f"layer {number}" for number, layer in enumerate(layers, start=1) for p in layer.parameters()}
+    body = set(model.base_model.parameters())
+    groups: dict[str, list[str]] = {name: [] for name in ("embeddings", *dict.fromkeys(layer_of.values()), "head")}
+    named = dict(model.named_parameters())
+    for name, parameter in named.items():
+        groups[layer_of.get(parameter) or ("embeddings" if parameter in body else "head")].append(name)
+    bias_parameters = {module._parameters.get("bias") for module in model.modules()}
     return [_group(name, members, named, bias_parameters) for name, members in groups.items() if members]
 
 
@@ -69,14 +83,6 @@ def _group(name: str, members: Sequence[str], named: Mapping[str, nn.Parameter],
     biases = tuple(member for member in members if named[member] in bias_parameters)
     size, bias_size = (sum(named[member].numel() for member in some) for some in (members, biases))
     return Group(name, tuple(members), size, biases, bias_size)
-
-
-def layer_stack(model: nn.Module) -> nn.ModuleList:
-    """Returns the longest ModuleList of the network."""
-    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
-    if not lists:
-        raise ValueError(f"{type(model).__name__} has no list of layers")
-    return max(lists, key=len)
 
 
 def _run_on_two_tokens(model: nn.Module) -> None:
@@ -87,20 +93,30 @@ def _run_on_two_tokens(model: nn.Module) -> None:
     model(input_ids=ids, **masked)
 
 
-def _parameters_after(model: nn.Module, stack: nn.ModuleList, ask: Callable[[nn.Module], object]) -> set[nn.Parameter]:
-    """Returns the parameters of the modules that are called after the last layer, but not before it."""
-    before: set[nn.Parameter] = set()
-    after: set[nn.Parameter] = set()
-    state = {"last layer answered": False}
+def _places_in_order(
+    model: nn.Module, layers: Sequence[Layer], ask: Callable[[nn.Module], object]
+) -> dict[nn.Parameter, int]:
+    """Returns for each parameter that is outside the layers where its module is called first: 0 before the first layer,
+    k between layer k - 1 and layer k, the number of layers + 1 after the last."""
+    parts = {part: number for number, layer in enumerate(layers, start=1) for part in layer.parts}
+    inside = {parameter for layer in layers for parameter in layer.parameters()}
+    first_called: dict[nn.Parameter, int] = {}
+    entered: set[int] = set()
+    late: set[nn.Parameter] = set()  # called first since a part of a layer answered last
 
     def note(module: nn.Module, arguments: object) -> None:
-        (after if state["last layer answered"] else before).update(module.parameters(recurse=False))
+        if module in parts:
+            entered.add(parts[module])
+        for parameter in module.parameters(recurse=False):
+            if parameter not in first_called and parameter not in inside:
+                first_called[parameter] = len(entered) + 1 if entered else 0
+                late.add(parameter)
 
     def answered(module: nn.Module, arguments: object, output: object) -> None:
-        state["last layer answered"] = True
+        late.clear()
 
     hooks = [module.register_forward_pre_hook(note) for module in model.modules()]
-    hooks.append(stack[-1].register_forward_hook(answered))
+    hooks += [part.register_forward_hook(answered) for part in parts]
     training = model.training
     try:
         with torch.no_grad():
@@ -109,4 +125,9 @@ def _parameters_after(model: nn.Module, stack: nn.ModuleList, ask: Callable[[nn.
         model.train(training)
         for hook in hooks:
             hook.remove()
-    return after - before
+    if not entered:  # the network calls `layer.forward`
+        for part in parts:
+            call_hooks_of(part)
+        return _places_in_order(model, layers, ask)
+    # Between two calls of the last layer, which is called several times (ALBERT): a part of it.
+    return {p: len(layers) + 1 if p in late else min(place, len(layers)) for p, place in first_called.items()}
