@@ -22,7 +22,8 @@ from tlnlp.evaluation.predict import predict
 from tlnlp.runs.setup import PreparedRun
 from tlnlp.training.loop import train
 from tlnlp.training.plan import cut
-from tlnlp.transfer.groups import ADAPTER, layer_stack
+from tlnlp.transfer.groups import ADAPTER
+from tlnlp.transfer.layers import layer_modules
 
 NAMES = ["embeddings", "layer 1", "layer 2", "head"]
 
@@ -113,7 +114,7 @@ def test_what_is_learnt_is_what_is_learnt_when_frozen_layers_run_each_time(
 def test_the_frozen_layers_see_each_row_once(reviews: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     work = _work(CASES[0], {"data": str(reviews)}, tmp_path, request, epochs=5, max_tokens=128)
     calls: list[int] = []
-    attention = next(layer_stack(work.training.model)[0].children())
+    attention = next(layer_modules(work.training.model)[0].children())
     attention.register_forward_hook(lambda *_: calls.append(1))
     after_update = [len(calls) for _ in train(work.training)]
     passes = len(cut(np.arange(len(work.training.encoded)), work.training.encoded.lengths, 128))
@@ -143,7 +144,7 @@ def test_nothing_stale_is_read(bert: Path, reviews: Path, tmp_path: Path, reques
     other_weights = shutil.copytree(bert, tmp_path / "other weights")
     model = transformers.AutoModelForMaskedLM.from_pretrained(other_weights)
     with torch.no_grad():
-        next(layer_stack(model)[1].parameters()).add_(1e-3)
+        next(layer_modules(model)[1].parameters()).add_(1e-3)
     model.save_pretrained(other_weights)
     other_tokenizer = shutil.copytree(bert, tmp_path / "other tokenizer")
     tokenizer = json.loads((other_tokenizer / "tokenizer.json").read_text())

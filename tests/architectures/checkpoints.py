@@ -74,7 +74,7 @@ ENCODERS = {
     "layoutlm": _of("LayoutLMForMaskedLM", kinds.bert("LayoutLMTokenizer"), **_SIZE),
     "canine": _of("CanineModel", kinds.characters(), num_hash_buckets=64, local_transformer_stride=16,
                   num_hash_functions=4, downsampling_rate=4, upsampling_kernel_size=4, **_SIZE),
-    "funnel": _of("FunnelForPreTraining", kinds.funnel(), block_sizes=[4, 4, 4], num_decoder_layers=1, d_model=32,
+    "funnel": _of("FunnelForPreTraining", kinds.funnel(), block_sizes=[1, 1, 1], num_decoder_layers=1, d_model=32,
                   n_head=4, d_head=8, d_inner=64),
     "mpnet": _of("MPNetForMaskedLM", kinds.mpnet(), max_position_embeddings=514, **_SIZE),
     "roberta": _of("RobertaForMaskedLM", kinds.roberta(), **_ROBERTA),

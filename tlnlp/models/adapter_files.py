@@ -78,7 +78,9 @@ def load_adapted(folder: Path, record: Mapping[str, Any], head: Head) -> Any:
     """
     place = _find_base(folder, record)
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    pieces, config.vocab_size = config.vocab_size, checkpoint.read_config(place, record["base"]).vocab_size
+    pieces = checkpoint.vocabulary_size(config)
+    if pieces is not None:
+        config.vocab_size = checkpoint.read_config(place, record["base"]).vocab_size
     network = getattr(transformers, head.auto_class).from_pretrained(
         place,
         config=config,
@@ -87,7 +89,7 @@ def load_adapted(folder: Path, record: Mapping[str, Any], head: Head) -> Any:
         trust_remote_code=False,
         ignore_mismatched_sizes=True,  # a head of another size, which is replaced
     )
-    if pieces != config.vocab_size:
+    if pieces is not None and pieces != config.vocab_size:
         network.resize_token_embeddings(pieces, mean_resizing=False)
     installed = install(network, AdapterSpec(record["kind"], record["options"]), seed=0)
     own, stored = _tensors(network, installed, record["modules"]), load_file(folder / checkpoint.ADAPTER_FILE)

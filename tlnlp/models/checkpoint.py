@@ -96,6 +96,11 @@ def read_config(source: str, model: str) -> Any:
         raise not_readable(model, error) from error
 
 
+def vocabulary_size(config: Any) -> int | None:
+    """Returns the number of tokens of a network; None if it has no table of tokens (CANINE hashes characters)."""
+    return getattr(config, "vocab_size", None)
+
+
 def not_readable(model: str, error: Exception) -> InputError:
     hint = did_you_mean(model, bundled_models())
     return InputError(

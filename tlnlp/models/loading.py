@@ -13,7 +13,7 @@ from torch import nn
 
 from tlnlp.acceleration.embedding_pruning import PrunedEmbedding
 from tlnlp.errors import InputError
-from tlnlp.models.checkpoint import Checkpoint, not_readable
+from tlnlp.models.checkpoint import Checkpoint, not_readable, vocabulary_size
 from tlnlp.models.feature_classifier import FILE as READER_FILE
 from tlnlp.models.feature_classifier import FeatureClassifier
 from tlnlp.recipe import NEW
@@ -59,7 +59,7 @@ def load_model(
     """
     config = checkpoint.config
     new_tokens = [*task.head.tokenizer_options.get("extra_special_tokens", ()), PAD_TOKEN]
-    vocabulary = getattr(config, "vocab_size", None) or len(tokenizer)  # CANINE has characters instead
+    vocabulary = vocabulary_size(config) or len(tokenizer)
     if len(tokenizer) > vocabulary + len(new_tokens):
         raise InputError(
             expected=f"a tokenizer with at most the network's {vocabulary:,} tokens",
@@ -73,7 +73,7 @@ def load_model(
     auto = getattr(transformers, task.head.auto_class)
     torch.manual_seed(seed)
     if new_weights or checkpoint.place == NEW:
-        if getattr(config, "vocab_size", None):
+        if vocabulary_size(config) is not None:
             config.vocab_size = max(config.vocab_size, len(tokenizer))
         return auto.from_config(config, dtype=torch.float32)
     try:
@@ -116,8 +116,11 @@ def reinitialize(
     new, own = dict(fresh.named_parameters()), dict(model.named_parameters())
     with torch.no_grad():
         for name in names:
-            is_cut = compact is not None and name == compact.parameter
-            own[name].copy_(compact.take(new[name]) if compact and is_cut else new[name])
+            if compact is not None and name == compact.parameter:
+                compact.whole.copy_(new[name])
+                own[name].copy_(compact.take(new[name]))
+            else:
+                own[name].copy_(new[name])
 
 
 def load_whole(folder: Path, head: Head) -> Any:

@@ -13,7 +13,7 @@ import torch
 import transformers
 from accelerate import Accelerator
 
-from tlnlp.acceleration.activation_cache import ActivationCache, frozen_layers
+from tlnlp.acceleration.activation_cache import ActivationCache, HeadCalls, frozen_layers
 from tlnlp.acceleration.embedding_pruning import PrunedEmbedding, pieces_used
 from tlnlp.acceleration.fast_dropout import FastDropout
 from tlnlp.acceleration.padding_free import PaddingFree, attention_window
@@ -23,7 +23,7 @@ from tlnlp.evaluation.data_profile import describe_data
 from tlnlp.heads.encoded import EncodedDataset, model_inputs
 from tlnlp.models import loading
 from tlnlp.models.adapter_files import AdapterFiles
-from tlnlp.models.checkpoint import Checkpoint
+from tlnlp.models.checkpoint import Checkpoint, vocabulary_size
 from tlnlp.models.feature_classifier import with_feature_classifier
 from tlnlp.models.vocabulary import train_vocabulary
 from tlnlp.recipe import NEW, Recipe
@@ -135,7 +135,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     tokenizer = loading.load_tokenizer(place, settings.model, **task.head.tokenizer_options)
     encoded = EncodedSplits.of(splits, task, tokenizer, settings)
     special = [*tokenizer.all_special_ids, *([tokenizer.pad_token_id] if tokenizer.pad_token_id is not None else [])]
-    pieces = getattr(source.config, "vocab_size", None)
+    pieces = vocabulary_size(source.config)
     network = loading.load_model(
         source, task, tokenizer, seed=settings.seed, new_head=settings.new_head, new_weights=strategy.is_from_scratch,
     )  # fmt: skip
@@ -152,9 +152,11 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         # Before everything that runs the network: embedding pruning, packing.
         resized = pieces is not None and len(tokenizer) > pieces
         adapted = _install_adapter(network, adapter, groups, settings, source, resized=resized)
+        _try_strategy(network, run_once, strategy.text)
         groups = layer_groups(network, run_once, added=set(adapted.installed.parameters))
     if phases[0].fit is not None:
         network, groups = with_feature_classifier(network, groups, phases[0].fit, task)
+        _try_strategy(network, run_once, strategy.text)
     used = pieces_used(*(each.features["input_ids"].flat for each in encoded.own), always=special)
     # The embedding table of a causal network is also its output layer; a frozen one costs nothing. The pruned table has
     # no tokens that occur in the target languages only, or training would depend on them; --show-oracle, which
@@ -253,8 +255,11 @@ def _freeze(phase: Phase, work: PreparedRun, folder: Path) -> ActivationCache | 
         encoded,
         folder=settings.frozen_dir or folder / FROZEN,
         packing=work.packing,
-        collate=lambda encoded, items: task.head.collate(encoded, items, tokenizer, np.random.default_rng(0)),
-        ask=lambda batch: task.head.loss(training.model, _to_device(batch, training.accelerator), task),
+        head=HeadCalls(
+            collate=lambda encoded, items: task.head.collate(encoded, items, tokenizer, np.random.default_rng(0)),
+            loss=lambda batch: task.head.loss(training.model, _to_device(batch, training.accelerator), task),
+            logits=lambda batch: task.head.logits(training.model, _to_device(batch, training.accelerator)),
+        ),
         accelerator=training.accelerator,
         max_tokens=settings.max_tokens,
         whole={} if compact is None else {compact.parameter: compact.whole},
@@ -287,20 +292,58 @@ def _install_adapter(
     return AdapterFiles(installed, settings.model, place, source.fingerprint, tuple(modules))
 
 
+def _try_strategy(network: Any, run_once: Callable[[Any], Any], strategy: str) -> None:
+    """Raises an error if the network does not run with what `strategy` put into it.
+
+    Raises:
+        InputError: see above.
+    """
+    try:
+        with torch.no_grad():
+            run_once(network)
+    # A layer whose output is of another kind raises whatever it raises.
+    except Exception as error:
+        raise InputError(
+            expected=f"--strategy {strategy} on a network whose layers return a state for each token (BERT, GPT-2)",
+            found=f"a {network.config.model_type}: {type(error).__name__}: {str(error).strip()[:120]}",
+            change="another --strategy or another --model",
+        ) from error
+
+
 def padding_is_ignored(network: Any, encoded: EncodedDataset, task: Task, tokenizer: Any) -> bool:
     """Returns whether the network computes the same for a row alone and padded to a longer one, as tested on the
     shortest and the longest row. Convolutions over tokens and Fourier transforms do not."""
     shortest, longest = np.array([encoded.lengths.argmin()]), np.array([encoded.lengths.argmax()])
     if encoded.lengths[shortest] == encoded.lengths[longest]:
         return True
+    both = np.concatenate([shortest, longest])
     was_training = network.training
     with torch.no_grad():
         alone = [_logits_on(encoded, item, task, tokenizer)(network.eval()) for item in (shortest, longest)]
-        together = _logits_on(encoded, np.concatenate([shortest, longest]), task, tokenizer)(network)
+        together = _logits_on(encoded, both, task, tokenizer)(network)
+        batch = task.head.collate(encoded, both, tokenizer, np.random.default_rng(0))
+        reads_padding = _reads_padding(network, model_inputs(batch))
     network.train(was_training)
     expected = torch.cat(alone)
     tolerance = 1e-4 * float(expected.abs().max())
-    return expected.shape == together.shape and bool(((expected - together).abs() <= tolerance).all())
+    is_same = expected.shape == together.shape and bool(((expected - together).abs() <= tolerance).all())
+    return is_same and not reads_padding
+
+
+def _reads_padding(network: Any, inputs: dict[str, torch.Tensor]) -> bool:
+    """Returns whether the states of real tokens depend on which token the padding is: seen also where random weights
+    make the difference small."""
+    if getattr(network.config, "is_encoder_decoder", False):  # its body wants a decoder's tokens as well
+        return False
+    device = next(network.parameters()).device
+    inputs = {name: value.to(device) for name, value in inputs.items()}
+    real = inputs["attention_mask"].bool()
+    other = torch.where(real, inputs["input_ids"], inputs["input_ids"][real][-1])
+    both = [network.base_model(**{**inputs, "input_ids": ids})[0] for ids in (inputs["input_ids"], other)]
+    if both[0].shape[:2] != real.shape:  # tokens are pooled on the way, those of the padding with them
+        return True
+    expected, found = (states[real] for states in both)
+    return bool(((expected - found).abs() > 1e-6 * expected.abs().max()).any())
 
 
 def _refuse_or_say_no_padding(encoded: EncodedDataset, task: Task, settings: Settings) -> str:

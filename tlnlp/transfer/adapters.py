@@ -79,6 +79,8 @@ def check(network: Any, adapter: AdapterSpec) -> None:
     found = None
     if adapter.kind in ("prefix", "prompt") and getattr(network.config, "is_encoder_decoder", False):
         found = "one with an encoder and a decoder"
+    elif adapter.kind == "prompt" and not _has_token_table(network):
+        found = "one without a table of tokens"
     elif adapter.kind == "adapter" and any(len(layer.parts) > 1 for layer in find_layers(network)):
         found = "one whose layers are not modules"
     elif adapter.kind == "prefix" and not takes_prefix(network.base_model):
@@ -93,6 +95,13 @@ def check(network: Any, adapter: AdapterSpec) -> None:
             found=f"{found} ({network.config.model_type})",
             change="--strategy lora or adapter, or another --model" if adapter.kind != "lora" else "--strategy adapter",
         )
+
+
+def _has_token_table(network: Any) -> bool:
+    try:
+        return isinstance(network.get_input_embeddings(), nn.Embedding)
+    except NotImplementedError:
+        return False
 
 
 def install(network: Any, adapter: AdapterSpec, seed: int) -> InstalledAdapter:
