@@ -17,6 +17,7 @@ from tlnlp.evaluation.scoring import check_metrics, try_metrics
 from tlnlp.models import checkpoint
 from tlnlp.models.checkpoint import Checkpoint
 from tlnlp.models.feature_classifier import OF_ROWS, OF_WORDS, head_name
+from tlnlp.models.label_names import match_labels
 from tlnlp.recipe import NEW, Recipe
 from tlnlp.runs.folder import identity_of
 from tlnlp.runs.request import Request
@@ -31,6 +32,9 @@ from tlnlp.transfer.strategies import shallow
 
 # Networks whose first position is after the padding token's index: RoBERTa's 514 positions hold 512 tokens.
 COUNTS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "roberta-prelayernorm", "mpnet")
+
+# Networks with a next-word class whose words see those after them, unless given a permutation (Yang et al. 2019, 2.2).
+NOT_CAUSAL = ("xlnet",)
 
 
 @dataclass(frozen=True)
@@ -97,9 +101,19 @@ def check_checkpoint(recipe: Recipe, settings: Settings, strategy: StrategyChoic
     _check_architecture(config, head, settings)
     check_length(config, settings.max_length, settings.model)
     _check_strategy(config, head, settings, strategy)
+    notes = [] if strategy.is_from_scratch else _notes_on_adapter(place, settings.model)
     if not settings.new_head and not strategy.is_from_scratch:
-        labels = _match_labels(config, head, labels, settings.model)
-    return Checkpoint(settings.model, place, config, labels, checkpoint.fingerprint(place, config))
+        labels, notes_on_labels = _match_labels(config, head, labels, settings.model)
+        notes += notes_on_labels
+    digest = checkpoint.fingerprint(place, config)
+    return Checkpoint(settings.model, place, config, labels, digest, settings.resize_embeddings, notes)
+
+
+def _notes_on_adapter(place: str, model: str) -> list[str]:
+    base = checkpoint.base_of_adapter(place)
+    if base is None:
+        return []
+    return [f"{model} is a peft adapter ({base.kind}): its weights are merged into {base.name}, and learn from there"]
 
 
 def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
@@ -177,7 +191,7 @@ def _check_architecture(config: Any, head: Head, settings: Settings) -> None:
         )
     if not head.causal:
         return
-    if type(config) in transformers.AutoModelForMaskedLM._model_mapping:
+    if type(config) in transformers.AutoModelForMaskedLM._model_mapping or config.model_type in NOT_CAUSAL:
         raise InputError(
             expected="a causal checkpoint (such as GPT-2)",
             found=f"{settings.model}, a {config.model_type}, which is bidirectional",
@@ -221,7 +235,8 @@ def check_length(config: Any, max_length: int, model: str, *, added: int = 0, st
 def _check_strategy(config: Any, head: Head, settings: Settings, strategy: StrategyChoice) -> None:
     """Raises an error if the strategy cannot be used with this network. No weights are loaded."""
     with torch.device("meta"):
-        network = getattr(transformers, head.auto_class).from_config(config)
+        with checkpoint.errors_in_words(settings.model):
+            network = getattr(transformers, head.auto_class).from_config(config)
         try:
             groups = layer_groups(network)
         except RuntimeError:  # from torch, if the network needs real values: it is checked after loading
@@ -246,24 +261,14 @@ def _check_pooling(config: Any, fit: FeatureClassifierConfig) -> None:
         )
 
 
-def _match_labels(config: Any, head: Head, labels: Sequence[str], model: str) -> tuple[str, ...]:
-    """Returns the labels in the order to use: the checkpoint's own if its head was trained on labels with these names.
-
-    A checkpoint that was fine-tuned with such a head has label names. If the names are the same in another order, its
-    order is used (the label indices of the rows are changed); other names raise an error, since the head would predict
-    the wrong names.
-    """
+def _match_labels(config: Any, head: Head, labels: Sequence[str], model: str) -> tuple[tuple[str, ...], list[str]]:
+    """Returns the labels in the order to use, and notes on them: the checkpoint's own order if it was fine-tuned with
+    such a head, whose label names must then include the rows' (`match_labels`); otherwise the head would predict the
+    wrong names."""
     trained = any(kind.endswith(head.auto_class.removeprefix("AutoModel")) for kind in config.architectures or [])
     if not trained or not labels:
-        return tuple(labels)
-    own = tuple(config.id2label[i] for i in sorted(config.id2label))
-    if sorted(own) == sorted(labels):
-        return own
-    raise InputError(
-        expected=f"a checkpoint without a head, or one with the labels {', '.join(labels)}",
-        found=f"{model}, whose head has the labels {', '.join(own[:8])}",
-        change="id2label in its config.json if only the names differ, or use --new-head for a new head",
-    )
+        return tuple(labels), []
+    return match_labels(tuple(config.id2label[i] for i in sorted(config.id2label)), labels, model)
 
 
 def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:

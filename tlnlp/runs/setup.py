@@ -169,7 +169,9 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         compact=compact,
         adapted=adapted,
         packing=packing,
-        notes=list(dict.fromkeys([*splits.notes, *(note for each in noted for note in each.notes), *found])),
+        notes=list(
+            dict.fromkeys([*source.notes, *splits.notes, *(note for each in noted for note in each.notes), *found])
+        ),
         facts=facts,
     )
     return work
