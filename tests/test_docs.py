@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 import tyro
+from safetensors.torch import load_file
 
 from tests.recipe_runs import ROOT, load_recipe
 from tlnlp import cli
@@ -141,7 +143,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = [[row["question"], row["context"], "".join(row["answers"]["text"][:1])] for row in asked]
         csv.writer(file).writerows([["ask", "page", "reply"], *rows])
     (folder / "lines.jsonl").write_text('{"text": "The dog [MASK]."}\n')
-    shutil.copytree(ROOT / "tlnlp" / "bundled" / "mini", folder / "my_bert")
+    mini = ROOT / "tlnlp" / "bundled" / "mini"
+    for name in ("my_bert", "my_old_bert"):
+        shutil.copytree(mini, folder / name)
+    (folder / "my_old_bert" / "model.safetensors").unlink()
+    torch.save(load_file(mini / "model.safetensors"), folder / "my_old_bert" / "pytorch_model.bin")
     spam_recipe(folder)
     (folder / "mine.py").write_text(python_blocks(ROOT / "docs" / "own-parts.md")[0])
     with (folder / "messages.csv").open("w", newline="") as file:

@@ -1,5 +1,5 @@
 """Bad input is refused before the model is loaded: status 2, three parts, no traceback. The checkpoint is a trap: its
-weights are no weights, and whoever reads them fails in another way than the one expected here."""
+weights are those of nothing, and whoever reads them fails in another way than the one expected here."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers
+from safetensors.torch import save
 
 from tests.recipe_runs import ROOT, load_recipe
 
-TRAP = b"whoever reads this as weights has loaded the model"
+TRAP = save({"whoever.reads.this": torch.zeros(1)}, metadata={"format": "pt"})
 
 
 def write_rows(folder: Path, **splits: list[dict[str, Any]] | bytes) -> Path:
@@ -94,6 +96,63 @@ def _only_a_pickle(place: WorkerSlot) -> list[str]:
     return []
 
 
+def _config(**changes: Any) -> Callable[[WorkerSlot], list[str]]:
+    """Changes the configuration."""
+
+    def spoil(place: WorkerSlot) -> list[str]:
+        path = place.trap / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+        return []
+
+    return spoil
+
+
+def _pointer(name: str) -> Callable[[WorkerSlot], list[str]]:
+    """Puts what a clone without Git LFS has in the place of a file."""
+
+    def spoil(place: WorkerSlot) -> list[str]:
+        (place.trap / name).write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 17\n")
+        return []
+
+    return spoil
+
+
+def _cut_off(place: WorkerSlot) -> list[str]:
+    (place.trap / "model.safetensors").write_bytes(TRAP[:-1])
+    return []
+
+
+def _web_page(place: WorkerSlot) -> list[str]:
+    (place.trap / "model.safetensors").write_text("<!doctype html><title>Sign in</title>")
+    return []
+
+
+def _missing_shard(place: WorkerSlot) -> list[str]:
+    (place.trap / "model.safetensors").rename(place.trap / "model-00001-of-00002.safetensors")
+    index = {"weight_map": {name: f"model-0000{i}-of-00002.safetensors" for i, name in ((1, "a"), (2, "b"))}}
+    (place.trap / "model.safetensors.index.json").write_text(json.dumps(index))
+    return []
+
+
+def _missing_index(place: WorkerSlot) -> list[str]:
+    (place.trap / "model.safetensors").rename(place.trap / "model-00001-of-00002.safetensors")
+    return []
+
+
+def _adapter(place: WorkerSlot, **config: Any) -> list[str]:
+    """Nothing but an adapter's two files."""
+    for path in place.trap.iterdir():
+        path.unlink()
+    (place.trap / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", **config}))
+    (place.trap / "adapter_model.safetensors").write_bytes(TRAP)
+    return []
+
+
+def _of_tensorflow(place: WorkerSlot) -> list[str]:
+    (place.trap / "model.safetensors").rename(place.trap / "tf_model.h5")
+    return []
+
+
 def _without_weights(place: WorkerSlot) -> list[str]:
     (place.trap / "model.safetensors").unlink()
     return []
@@ -134,6 +193,34 @@ BAD: dict[str, tuple[Callable[[WorkerSlot], list[str]], str]] = {
     "no such model": (lambda place: ["--model", str(place.tmp / "trep")], "did you mean trap?"),
     "model without weights": (_without_weights, "config.json"),
     "model as a pickle": (_only_a_pickle, "pytorch_model.bin"),
+    "model of which only a pointer was cloned": (_pointer("model.safetensors"), "Git LFS pointer"),
+    "tokenizer of which only a pointer was cloned": (_pointer("tokenizer.json"), "tokenizer.json itself"),
+    "model that was cut off": (_cut_off, "download the file again: it was cut off"),
+    "model that is a web page": (_web_page, "bytes without its header"),
+    "a shard is missing": (_missing_shard, "1 of them, without model-00002-of-00002.safetensors"),
+    "the index of the shards is missing": (_missing_index, "model.safetensors.index.json"),
+    "weights of another library": (_of_tensorflow, "tf_model.h5, which is TensorFlow's"),
+    "an adapter of a base that is not there": (
+        lambda place: _adapter(place, base_model_name_or_path="org/base"),
+        "hf download org/base",
+    ),
+    "an adapter that names no base": (_adapter, "base_model_name_or_path"),
+    "an adapter that cannot be merged": (
+        lambda place: _adapter(place, peft_type="PREFIX_TUNING", base_model_name_or_path="mini"),
+        "an adapter of kind PREFIX_TUNING",
+    ),
+    "a network with code of its own": (
+        _config(model_type="our_own", auto_map={"AutoConfig": "modeling.OurConfig"}),
+        "code from a checkpoint is never run",
+    ),
+    "bitsandbytes": (
+        _config(quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True}),
+        "quantised (bitsandbytes, 4 bits)",
+    ),
+    "GPTQ": (_config(quantization_config={"quant_method": "gptq", "bits": 8}), "quantised (gptq, 8 bits)"),
+    "AWQ": (_config(quantization_config={"quant_method": "awq", "bits": 4}), "quantised (awq, 4 bits)"),
+    "a configuration of wrong types": (_config(num_attention_heads="two"), "a checkpoint that transformers"),
+    "a configuration that contradicts itself": (_config(num_attention_heads=3), "a checkpoint that transformers"),
     "model for other labels": (_finetuned_for_others, "whose head has the labels joy, anger"),
     "somebody's folder": (_foreign, "thesis.tex"),
     "unknown tracker": (lambda place: ["--tracker", "tensorbord"], "tensorbord"),
@@ -146,7 +233,7 @@ def test_the_trap_works(place: WorkerSlot, capsys: pytest.CaptureFixture[str]) -
     assert run("sst2", place, []) == 2
     said = capsys.readouterr().err
     assert str(place.trap) in said
-    assert "header" in said, "of a safetensors file"
+    assert "the weights of a BertForSequenceClassification" in said
 
 
 @pytest.mark.parametrize("bad", BAD)
@@ -163,6 +250,14 @@ def test_bad_input_is_refused_in_three_parts(bad: str, place: WorkerSlot, capsys
     assert output.out == "", "nothing is announced before the input is known to be good"
     left = {path.name for path in place.output.iterdir()} if place.output.is_dir() else set()
     assert left <= {"thesis.tex", ".lock"}, "nothing is begun either"
+
+
+def test_the_next_word_task_refuses_a_network_whose_words_see_those_after_them(
+    place: WorkerSlot, capsys: pytest.CaptureFixture[str]
+) -> None:
+    transformers.XLNetConfig(vocab_size=300, d_model=16, n_layer=2, n_head=2, d_inner=32).save_pretrained(place.trap)
+    assert run("pretrain_gpt", place, ["--columns", "text=sentence"]) == 2
+    assert "a xlnet, which is bidirectional" in capsys.readouterr().err
 
 
 def test_the_masked_word_task_refuses_a_network_that_reads_from_left_to_right(

@@ -17,6 +17,10 @@ COMMANDS = {
     "predict": ("predict new rows with a saved model: jsonl in, jsonl out", lazy_module("tlnlp.commands.predict")),
     "fill-mask": ("predict the words for [MASK]", lazy_module("tlnlp.commands.fill_mask")),
     "next-word": ("predict the next word; choose, continue, undo", lazy_module("tlnlp.commands.next_word")),
+    "convert": (
+        "write the weights of pytorch_model.bin as safetensors, without executing code from them",
+        lazy_module("tlnlp.commands.convert"),
+    ),
     "demo": ("serve a web page on this machine to try models", lazy_module("tlnlp.commands.demo")),
     "report": ("write an HTML report on one or more runs", lazy_module("tlnlp.commands.report")),
     "check": ("profile the data before training", lazy_module("tlnlp.commands.check")),

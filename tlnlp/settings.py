@@ -122,6 +122,9 @@ class Settings:
     new_head: Annotated[
         bool, _flag("", "Drop the checkpoint's own head, whatever its labels, and begin a new one.")
     ] = False
+    resize_embeddings: Annotated[
+        bool, _flag("", "New rows in the embedding table for tokens that were added to the checkpoint's tokenizer.")
+    ] = False
     fix_answers: Annotated[
         bool,
         _flag("", "Question answering only: a start that does not point at its answer moves to the nearest match."),

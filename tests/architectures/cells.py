@@ -171,9 +171,8 @@ def _is_read(name: str, plain: _Learnt) -> bool:
 def _gradients(plain: _Learnt) -> dict[str, torch.Tensor]:
     network, training = plain.untrained, plain.work.training
     network.requires_grad_(True)
-    batch = training.head.collate(
-        training.encoded, np.arange(len(training.encoded)), training.tokenizer, np.random.default_rng(0)
-    )
+    items = np.arange(len(training.encoded) if training.encoded.can_pad else 1)
+    batch = training.head.collate(training.encoded, items, training.tokenizer, np.random.default_rng(0))
     network.zero_grad()
     training.head.loss(network.eval(), batch, training.task).backward()
     return {name: each.grad for name, each in network.named_parameters() if each.grad is not None}
@@ -272,9 +271,8 @@ def _states_of(plain: _Learnt, layers: int) -> Callable[[Any], list[torch.Tensor
     after each call), what the layers' own modules return.
     """
     training = plain.work.training
-    batch = training.head.collate(
-        training.encoded, np.arange(min(3, len(training.encoded))), training.tokenizer, np.random.default_rng(0)
-    )
+    items = np.arange(3 if training.encoded.can_pad else 1)
+    batch = training.head.collate(training.encoded, items, training.tokenizer, np.random.default_rng(0))
 
     def read(network: Any) -> list[torch.Tensor]:
         with torch.no_grad():

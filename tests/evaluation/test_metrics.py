@@ -55,6 +55,12 @@ def test_accuracy_of_several_labels_asks_for_all_of_a_row_as_scikit_learn_does(s
     assert 0.2 < found["accuracy"] < 0.9
 
 
+def test_the_perplexity_of_a_diverged_network_is_infinite() -> None:
+    assert metrics.perplexity.Perplexity().compute(predictions=[8000.0], references=[2.0]) == {"perplexity": math.inf}
+    found = metrics.perplexity.Perplexity().compute(predictions=[math.nan], references=[2.0])
+    assert found is not None and math.isnan(found["perplexity"])
+
+
 def test_perplexity_is_e_to_the_nats_of_a_place_whatever_the_sequences_lengths() -> None:
     """Two places at probability 1/4 and six at 1/16: 2 ln 4 + 6 ln 16 = 28 ln 2 nats over 8 places, 2 to the 3.5."""
     answers = [

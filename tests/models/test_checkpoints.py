@@ -15,7 +15,8 @@ import transformers
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
-from tests.recipe_runs import load_recipe
+from tests.recipe_runs import load_recipe, run_recipe
+from tlnlp import load as tlnlp_load
 from tlnlp.data import Splits, load_splits
 from tlnlp.errors import InputError
 from tlnlp.evaluation.predict import predict
@@ -119,7 +120,7 @@ def test_a_pickle_is_refused_and_not_read(copy: Path, name: str) -> None:
     (copy / WEIGHTS).rename(copy / name)
     with pytest.raises(InputError, match="cannot execute code when they are loaded") as caught:
         checkpoint.find_checkpoint(str(copy))
-    assert "save_pretrained" in caught.value.change
+    assert f"tlnlp convert {copy}" in caught.value.change
 
 
 def test_a_pickle_beside_safetensors_is_left_alone(copy: Path, sst2: Recipe, reviews: Path) -> None:
@@ -138,6 +139,43 @@ def test_a_checkpoint_without_a_tokenizer_is_refused(copy: Path, sst2: Recipe, r
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (copy / name).unlink()
     assert "tokenizer" in refusal(sst2, reviews, copy)
+
+
+def test_a_network_that_transformers_has_itself_is_loaded_without_the_code_beside_it(
+    copy: Path, sst2: Recipe, reviews: Path
+) -> None:
+    config = json.loads((copy / "config.json").read_text())
+    code = {name: f"modeling.{name}" for name in ("AutoConfig", "AutoModelForSequenceClassification")}
+    (copy / "config.json").write_text(json.dumps({**config, "auto_map": code}))
+    (copy / "modeling.py").write_text("raise SystemExit('this must not be run')")
+    settings = sst2.settings(model=str(copy), data=str(reviews), max_length=48)
+    model, _, _ = load(sst2, settings, load_splits(sst2.task, settings))
+    assert type(model) is transformers.BertForSequenceClassification
+
+
+def test_a_tokenizer_that_needs_a_package_is_refused_with_its_name(copy: Path, sst2: Recipe, reviews: Path) -> None:
+    """RoFormer's own tokenizer cuts Chinese words with a package that is rarely there."""
+    (copy / "tokenizer.json").unlink()
+    (copy / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+    (copy / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "RoFormerTokenizer"}))
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**config, "model_type": "roformer"}))
+    assert "pip install rjieba" in refusal(sst2, reviews, copy)
+
+
+@pytest.mark.parametrize("kind", [AttributeError, TypeError, RuntimeError, IndexError, ImportError, UnicodeError])
+def test_whatever_transformers_raises_is_said_in_words(
+    kind: type[Exception], copy: Path, sst2: Recipe, reviews: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise kind("what went wrong\nand where")
+
+    for owner in ("AutoConfig", "AutoTokenizer", "AutoModelForSequenceClassification"):
+        with monkeypatch.context() as patched:
+            patched.setattr(getattr(transformers, owner), "from_pretrained", fail)
+            said = refusal(sst2, reviews, copy)
+        assert f"--model {copy}: what went wrong\n" in said
+        assert "and where" not in said
 
 
 def test_a_tokenizer_with_more_pieces_than_the_network_has_is_refused(copy: Path, sst2: Recipe, reviews: Path) -> None:
@@ -187,6 +225,21 @@ def test_a_checkpoint_without_a_head_gets_one_drawn_by_the_seed_and_keeps_its_bo
     assert capfd.readouterr() == ("", ""), "a fresh head is expected: nothing is to be said about it"
 
 
+@pytest.mark.parametrize("with_head", [True, False])
+def test_a_language_model_that_begins_with_a_random_head_says_so(
+    with_head: bool, bert: Path, copy: Path, corpus: Path, tmp_path: Path
+) -> None:
+    if not with_head:
+        transformers.AutoModel.from_pretrained(bert).save_pretrained(copy)
+    ended = run_recipe(
+        "pretrain", "--model", copy, "--data", corpus, "--max-length", 32, "--epochs", 1, "--strategy", "full",
+        folder=tmp_path / "run",
+    )  # fmt: skip
+    assert ended.status == 0, ended.output
+    said = " ".join(ended.output.split())
+    assert ("has no language-model head: a new one is learnt, from random weights" in said) is not with_head
+
+
 def test_a_checkpoint_with_other_labels_is_refused_with_both(
     bert: Path, tmp_path: Path, sst2: Recipe, reviews: Path
 ) -> None:
@@ -197,9 +250,62 @@ def test_a_checkpoint_with_other_labels_is_refused_with_both(
     assert "--new-head" in said
 
 
-def test_a_checkpoint_with_more_labels_is_refused(bert: Path, tmp_path: Path, sst2: Recipe, reviews: Path) -> None:
-    save_classifier(tmp_path / "more", bert, ("negative", "neutral", "positive"))
-    assert "whose head has the labels negative, neutral, positive" in refusal(sst2, reviews, tmp_path / "more")
+@pytest.mark.parametrize(
+    ("own", "expected", "said"),
+    [
+        (("POSITIVE", "NEGATIVE"), ("positive", "negative"), "POSITIVE = positive, NEGATIVE = negative"),
+        (("LABEL_0", "LABEL_1"), OWN, "LABEL_0 = negative, LABEL_1 = positive is assumed"),
+        (("positive", "neutral", "Negative"), ("positive", "neutral", "negative"), "keeps them: neutral"),
+    ],
+)
+def test_labels_that_are_written_otherwise_or_more_than_the_rows_have_go_on_and_it_is_said(
+    own: tuple[str, ...], expected: tuple[str, ...], said: str, bert: Path, tmp_path: Path, sst2: Recipe, reviews: Path
+) -> None:
+    theirs = save_classifier(tmp_path / "trained", bert, own)
+    settings = sst2.settings(model=str(tmp_path / "trained"), data=str(reviews), max_length=48)
+    splits = load_splits(sst2.task, settings)
+    run = check_run(replace(Request.of(sst2, settings), splits=splits))
+    assert said in " ".join(run.checkpoint.notes)
+    model, _, followed = load(sst2, settings, splits)
+    assert followed.train.labels == expected
+    assert [expected[i] for i in followed.train.columns["label"]] == [OWN[i] for i in splits.train.columns["label"]]
+    assert model.config.id2label == dict(enumerate(expected))
+    assert torch.equal(model.classifier.weight, theirs.classifier.weight)
+
+
+def test_a_run_goes_on_with_all_labels_of_a_checkpoint(bert: Path, tmp_path: Path, reviews: Path) -> None:
+    save_classifier(tmp_path / "trained", bert, ("neutral", "negative", "positive"))
+    ended = run_recipe(
+        "sst2", "--model", tmp_path / "trained", "--data", reviews, "--max-length", 32, "--epochs", 1,
+        folder=tmp_path / "run",
+    )  # fmt: skip
+    assert ended.status == 0, ended.output
+    assert "keeps them: neutral" in ended.output.replace("\n", " ")
+    saved = transformers.AutoConfig.from_pretrained(tmp_path / "run" / "model")
+    assert saved.id2label == {0: "neutral", 1: "negative", 2: "positive"}
+    (answer,) = tlnlp_load(tmp_path / "run").predict(["A film to see twice."])
+    assert set(answer.scores) == {"neutral", "negative", "positive"}
+
+
+def test_tokens_that_were_added_without_rows_are_refused_with_the_cure_or_get_rows(
+    copy: Path, sst2: Recipe, reviews: Path
+) -> None:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(copy)
+    before = transformers.AutoConfig.from_pretrained(copy).vocab_size
+    tokenizer.add_tokens([f"[FILLER{i}]" for i in range(before - len(tokenizer))])
+    tokenizer.add_tokens(["[hashtag]", "[user]"])
+    tokenizer.save_pretrained(copy)
+    said = refusal(sst2, reviews, copy)
+    assert "[hashtag], [user]" in said and "--resize-embeddings" in said
+    settings = sst2.settings(model=str(copy), data=str(reviews), max_length=48, resize_embeddings=True)
+    model, _, _ = load(sst2, settings, load_splits(sst2.task, settings))
+    table, old = (
+        model.get_input_embeddings().weight,
+        load_file(copy / WEIGHTS)["bert.embeddings.word_embeddings.weight"],
+    )
+    assert len(table) == model.config.vocab_size == before + 2
+    assert torch.equal(table[:before], old)
+    assert (table[before:] - old.mean(0)).abs().max() < 3 * old.std()
 
 
 @pytest.mark.parametrize("labels", [OWN, OWN[::-1]], ids=["same order", "other order"])

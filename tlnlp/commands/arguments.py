@@ -91,6 +91,25 @@ class NextWordArguments:
 
 
 @dataclass(frozen=True)
+class ConvertArguments:
+    """Write the weights of a checkpoint that has only pickles (pytorch_model.bin, adapter_model.bin) as safetensors,
+    which all commands read. No code from the pickles is executed; the pickles stay.
+
+    tlnlp convert my-bert
+
+    tlnlp convert my-bert --output-dir my-bert-safetensors
+    """
+
+    folder: Annotated[
+        Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER", help="A checkpoint with its weights as pickles.")
+    ]
+    output_dir: Annotated[
+        Path | None,
+        tyro.conf.arg(metavar="FOLDER", help="Gets the weights, configuration and tokenizer; FOLDER itself if unset."),
+    ] = None
+
+
+@dataclass(frozen=True)
 class DemoArguments:
     """Serve a web page on this machine: fill-mask, next word, predictions of a trained model, and the same model before
     fine-tuning. Works without a network connection; no data leave the machine.

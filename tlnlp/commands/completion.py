@@ -17,6 +17,7 @@ import tyro
 from tlnlp.commands.arguments import (
     CheckArguments,
     CompletionArguments,
+    ConvertArguments,
     DemoArguments,
     FillMaskArguments,
     MatrixArguments,
@@ -35,6 +36,7 @@ ARGUMENTS: dict[str, type] = {
     "predict": PredictArguments,
     "fill-mask": FillMaskArguments,
     "next-word": NextWordArguments,
+    "convert": ConvertArguments,
     "demo": DemoArguments,
     "report": ReportArguments,
     "check": CheckArguments,
@@ -51,7 +53,8 @@ _tlnlp() {{
 complete -o default -F _tlnlp tlnlp
 """
 FILES_IN_FISH = """
-complete --command tlnlp --force-files --condition '__fish_seen_subcommand_from predict report check compare matrix'
+complete --command tlnlp --force-files \\
+  --condition '__fish_seen_subcommand_from predict convert report check compare matrix'
 """
 
 

@@ -18,6 +18,7 @@ from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.files import read_file
 from tlnlp.data.json_files import table_of_lines
 from tlnlp.data.table import Table
+from tlnlp.display.json_numbers import name_numbers
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.inference.predictor import Predictor
 from tlnlp.settings import Settings
@@ -64,5 +65,5 @@ def _tables(files: tuple[Path, ...], task: Task) -> Iterator[Table]:
 
 def _write(predictions: list[Prediction], table: Table, written: TextIO) -> None:
     for number, each in zip(table.numbers, predictions, strict=True):
-        written.write(json.dumps({"row": int(number), **each.as_json()}, ensure_ascii=False) + "\n")
+        written.write(json.dumps(name_numbers({"row": int(number), **each.as_json()}), ensure_ascii=False) + "\n")
     written.flush()

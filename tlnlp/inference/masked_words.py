@@ -12,9 +12,10 @@ import torch
 import transformers
 
 from tlnlp.errors import InputError
+from tlnlp.inference.positions import count_positions
 from tlnlp.inference.word_pieces import sort_pieces
 from tlnlp.models.checkpoint import find_checkpoint, read_config
-from tlnlp.models.loading import load_tokenizer
+from tlnlp.models.loading import load_language_model, load_tokenizer
 
 MASK = "[MASK]"
 LEAST_BEAMS = 32
@@ -46,6 +47,7 @@ class MaskFiller:
         self._begins = torch.from_numpy(sorted_pieces.begins)
         self._continues = torch.from_numpy(sorted_pieces.continues)
         self._begins_text = torch.from_numpy(sorted_pieces.begins_text)
+        self._ends = None if sorted_pieces.ends is None else torch.from_numpy(sorted_pieces.ends)
 
     @classmethod
     def load(cls, name: str) -> MaskFiller:
@@ -57,15 +59,17 @@ class MaskFiller:
         place = find_checkpoint(name)
         config = read_config(place, name)
         tokenizer = load_tokenizer(place, name)
-        is_known = type(config) in transformers.AutoModelForMaskedLM._model_mapping
-        if tokenizer.mask_token_id is None or not is_known:
+        auto = transformers.AutoModelForMaskedLM
+        is_encoder = type(config) in auto._model_mapping and not config.is_encoder_decoder
+        if tokenizer.mask_token_id is None or not is_encoder:
+            kind = ", an encoder and a decoder" if config.is_encoder_decoder else ""
+            is_causal = type(config) in transformers.AutoModelForCausalLM._model_mapping and not kind
             raise InputError(
                 expected="a masked language model (BERT, RoBERTa, ModernBERT)",
-                found=f"{name}, of type {config.model_type}",
-                change="another --model; use `tlnlp next-word` for causal models such as GPT-2",
+                found=f"{name}, of type {config.model_type}{kind}",
+                change=f"another --model{'; use `tlnlp next-word` for causal models such as GPT-2' * is_causal}",
             )
-        model = transformers.AutoModelForMaskedLM.from_pretrained(place, trust_remote_code=False)
-        return cls(model, tokenizer)
+        return cls(load_language_model(auto, place, name, config), tokenizer)
 
     def fill(self, text: str, *, top: int = 5, pieces: int = 1) -> list[FilledMask]:
         """Returns the `top` most probable ways to fill the masks of `text` with whole words.
@@ -136,8 +140,8 @@ class MaskFiller:
         joined = parts[0] + "".join(mask * count + part for count, part in zip(way, parts[1:], strict=True))
         ids = self.tokenizer(joined, return_tensors="pt", verbose=False)["input_ids"][0]
         places = (ids == self.tokenizer.mask_token_id).nonzero()[:, 0].tolist()
-        positions = getattr(self.model.config, "max_position_embeddings", None) or len(ids)
-        if len(ids) > positions:
+        positions = count_positions(self.model)
+        if positions is not None and len(ids) > positions:
             raise InputError(
                 expected=f"a text of at most {positions:,} tokens",
                 found=f"{len(ids):,} tokens",
@@ -159,7 +163,7 @@ class MaskFiller:
         parts = self._parts(text)
         firsts = [self._first_pieces(part) for part in parts[:-1]]
         kinds = [
-            first if piece == 0 else self._continues
+            self._of_place(first if piece == 0 else self._continues, is_last=piece == count - 1)
             for first, count in zip(firsts, way, strict=True)
             for piece in range(count)
         ]
@@ -176,6 +180,12 @@ class MaskFiller:
         for sequence, score in zip(sequences, scores, strict=True):
             words = tuple(self.tokenizer.decode(sequence[span]).strip() for span in spans)
             yield words, float(score.exp())
+
+    def _of_place(self, kind: torch.Tensor, *, is_last: bool) -> torch.Tensor:
+        """Returns those of `kind` that may be the last token of a word, or that may not [vocabulary]."""
+        if self._ends is None:
+            return kind
+        return kind & (self._ends if is_last else ~self._ends)
 
     def _first_pieces(self, before: str) -> torch.Tensor:
         """Returns which tokens may start a word after `before` [vocabulary]: after a letter, those that continue a

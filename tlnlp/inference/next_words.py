@@ -11,9 +11,10 @@ import torch
 import transformers
 
 from tlnlp.errors import InputError
+from tlnlp.inference.positions import count_positions
 from tlnlp.inference.word_pieces import sort_pieces
 from tlnlp.models.checkpoint import find_checkpoint, read_config
-from tlnlp.models.loading import load_tokenizer
+from tlnlp.models.loading import load_language_model, load_tokenizer
 
 # Words of more tokens than this are not considered.
 MOST_PIECES = 8
@@ -37,6 +38,7 @@ class NextWordPredictor:
         self._starts = torch.from_numpy(pieces.begins | pieces.marks)
         self._continues = torch.from_numpy(pieces.continues)
         self._marks = torch.from_numpy(pieces.marks)
+        self._ends = None if pieces.ends is None else torch.from_numpy(pieces.ends)
 
     @classmethod
     def load(cls, name: str) -> NextWordPredictor:
@@ -47,16 +49,24 @@ class NextWordPredictor:
         """
         place = find_checkpoint(name)
         config = read_config(place, name)
-        known = transformers.AutoModelForCausalLM._model_mapping
+        auto = transformers.AutoModelForCausalLM
         is_masked = type(config) in transformers.AutoModelForMaskedLM._model_mapping
-        if type(config) not in known or is_masked:
+        if type(config) not in auto._model_mapping or is_masked or config.is_encoder_decoder:
+            kind = ", an encoder and a decoder" if config.is_encoder_decoder else ""
             raise InputError(
                 expected="a causal language model (GPT-2)",
-                found=f"{name}, of type {config.model_type}",
-                change="another --model; use `tlnlp fill-mask` for masked language models such as BERT",
+                found=f"{name}, of type {config.model_type}{kind}",
+                change=f"another --model{'; use `tlnlp fill-mask` for this one' * (is_masked and not kind)}",
             )
-        model = transformers.AutoModelForCausalLM.from_pretrained(place, trust_remote_code=False)
-        return cls(model, load_tokenizer(place, name))
+        tokenizer = load_tokenizer(place, name)
+        model = load_language_model(auto, place, name, config)
+        if not _is_causal(model, len(tokenizer)):
+            raise InputError(
+                expected="a causal language model (GPT-2), whose words depend only on those before them",
+                found=f"{name}, of type {config.model_type}, whose words depend on later ones too",
+                change="another --model",
+            )
+        return cls(model, tokenizer)
 
     def follow(self, text: str, *, top: int = 5) -> list[NextWord]:
         """Returns the `top` most probable words after `text`, exactly: the probability of a word is that of its tokens
@@ -80,7 +90,7 @@ class NextWordPredictor:
             heapq.heappush(queue, (-chance, next(number), pieces, is_whole))
 
         for piece in self._starts.nonzero()[:, 0].tolist():
-            push(float(first[piece]), (piece,), is_whole=bool(self._marks[piece]))  # a mark is not continued
+            push(float(first[piece]), (piece,), is_whole=self._is_last(piece))
         found: list[NextWord] = []
         while queue and len(found) < top:
             chance, _, pieces, is_whole = heapq.heappop(queue)
@@ -88,11 +98,16 @@ class NextWordPredictor:
                 found.append(NextWord(self._word(pieces), self._join(text, pieces), -chance))
                 continue
             after = self._probabilities(torch.cat([ids, torch.tensor(pieces)]))
-            push(-chance * (1 - float(after[self._continues].sum())), pieces, is_whole=True)
+            if self._ends is None:
+                push(-chance * (1 - float(after[self._continues].sum())), pieces, is_whole=True)
             if len(pieces) < MOST_PIECES:
                 for piece in self._continues.nonzero()[:, 0].tolist():
-                    push(-chance * float(after[piece]), (*pieces, piece), is_whole=False)
+                    push(-chance * float(after[piece]), (*pieces, piece), is_whole=self._is_last(piece))
         return found
+
+    def _is_last(self, piece: int) -> bool:
+        """Returns whether no token continues the word after `piece`: a punctuation mark, or a token that says so."""
+        return bool(self._marks[piece]) if self._ends is None else bool(self._ends[piece])
 
     def _encode(self, text: str) -> torch.Tensor:
         if not text.strip():
@@ -100,8 +115,8 @@ class NextWordPredictor:
         ids = self.tokenizer(text.rstrip(), return_tensors="pt", verbose=False)["input_ids"][0]
         if self.tokenizer.sep_token_id is not None and ids[-1] == self.tokenizer.sep_token_id:
             ids = ids[:-1]  # no end token: the text continues
-        positions = self.model.config.max_position_embeddings
-        return ids[-(positions - MOST_PIECES) :]  # the end of a longer text
+        positions = count_positions(self.model)
+        return ids if positions is None else ids[-(positions - MOST_PIECES) :]  # the end of a longer text
 
     def _probabilities(self, ids: torch.Tensor) -> torch.Tensor:
         """Returns the probability of each token after `ids`: [vocabulary]."""
@@ -114,3 +129,14 @@ class NextWordPredictor:
     def _join(self, text: str, pieces: tuple[int, ...]) -> str:
         blank = "" if bool(self._marks[pieces[0]]) else " "
         return text.rstrip() + blank + self._word(pieces)
+
+
+def _is_causal(model: Any, tokens: int) -> bool:
+    """Returns whether the outputs at a token are the same whatever follows it, as tried with a few tokens. Not every
+    network with a next-word class is (XLNet)."""
+    ids = torch.arange(12) * 7 % tokens
+    other = ids.clone()
+    other[-4:] = (other[-4:] + tokens // 2) % tokens
+    with torch.no_grad():
+        before, after = (model(input_ids=each[None].to(model.device)).logits[0, :-4].float() for each in (ids, other))
+    return torch.allclose(before, after, rtol=1e-3, atol=1e-4)

@@ -15,6 +15,8 @@ from torch import nn
 
 from tlnlp.errors import InputError
 from tlnlp.models import checkpoint
+from tlnlp.models.checkpoint_files import ADAPTER_FILE
+from tlnlp.models.loading import load_weights
 from tlnlp.task import Head
 from tlnlp.transfer.adapters import InstalledAdapter, install
 from tlnlp.transfer.phases import AdapterSpec
@@ -60,7 +62,7 @@ class AdapterFiles:
         model.config.save_pretrained(folder)
         tensors = _tensors(model, self.installed, self.modules)
         whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-        save_file(whole, folder / checkpoint.ADAPTER_FILE, metadata={"format": "pt"})
+        save_file(whole, folder / ADAPTER_FILE, metadata={"format": "pt"})
         task_type = TASK_TYPES.get(auto_class)
         if self.installed.config is None or (self.installed.config.is_prompt_learning and task_type is None):
             return
@@ -76,27 +78,21 @@ def load_adapted(folder: Path, record: Mapping[str, Any], head: Head) -> Any:
     Raises:
         InputError: the base checkpoint is missing or has other weights, or the adapter does not fit it.
     """
-    place = _find_base(folder, record)
+    place = checkpoint.find_base(folder, record)
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
     pieces = checkpoint.vocabulary_size(config)
     if pieces is not None:
         config.vocab_size = checkpoint.read_config(place, record["base"]).vocab_size
-    network = getattr(transformers, head.auto_class).from_pretrained(
-        place,
-        config=config,
-        dtype=torch.float32,
-        use_safetensors=True,
-        trust_remote_code=False,
-        ignore_mismatched_sizes=True,  # a head of another size, which is replaced
-    )
-    if pieces is not None and pieces != config.vocab_size:
+    # The head may have another size: it is replaced.
+    network = load_weights(getattr(transformers, head.auto_class), place, record["base"], config, new_head=True).network
+    if pieces is not None and pieces != network.config.vocab_size:
         network.resize_token_embeddings(pieces, mean_resizing=False)
     installed = install(network, AdapterSpec(record["kind"], record["options"]), seed=0)
-    own, stored = _tensors(network, installed, record["modules"]), load_file(folder / checkpoint.ADAPTER_FILE)
+    own, stored = _tensors(network, installed, record["modules"]), load_file(folder / ADAPTER_FILE)
     if own.keys() != stored.keys():
         differing = sorted(own.keys() ^ stored.keys())
         raise InputError(
-            expected=f"the weights of the adapter and the head in {folder / checkpoint.ADAPTER_FILE}",
+            expected=f"the weights of the adapter and the head in {folder / ADAPTER_FILE}",
             found=f"{len(differing)} missing or unexpected, among them {differing[0]}",
             change="train it again: it was saved for another network, or by another version of peft",
         )
@@ -115,20 +111,3 @@ def _tensors(network: nn.Module, installed: InstalledAdapter, modules: Any) -> d
         for name, tensor in network.get_submodule(module).state_dict().items()
     }
     return installed.tensors(network) | whole
-
-
-def _find_base(folder: Path, record: Mapping[str, Any]) -> str:
-    """Returns the base checkpoint: by the name that was given, otherwise by its former path. From the Hub: its id."""
-    name, place = record["base"], record["place"]
-    if not Path(place).is_absolute():
-        return place
-    known = name in checkpoint.bundled_models() or Path(name).expanduser().is_dir()
-    there = [each for each in ([checkpoint.find_checkpoint(name)] if known else []) + [place] if Path(each).is_dir()]
-    for each in there:
-        if checkpoint.fingerprint(each, None) == record["fingerprint"]:
-            return each
-    raise InputError(
-        expected=f"the base checkpoint of the adapter in {folder}: {name}, at {place}",
-        found="a checkpoint with other weights" if there else "no such folder",
-        change="restore it; a model saved with --merge (lora, ia3) needs no base checkpoint",
-    )

@@ -17,6 +17,7 @@ from tlnlp.evaluation.scoring import check_metrics, try_metrics
 from tlnlp.models import checkpoint
 from tlnlp.models.checkpoint import Checkpoint
 from tlnlp.models.feature_classifier import OF_ROWS, OF_WORDS, head_name
+from tlnlp.models.label_names import match_labels
 from tlnlp.recipe import NEW, Recipe
 from tlnlp.runs.folder import identity_of
 from tlnlp.runs.request import Request
@@ -98,14 +99,24 @@ def check_checkpoint(recipe: Recipe, settings: Settings, strategy: StrategyChoic
     place = checkpoint.find_checkpoint(settings.model, weights_needed=not strategy.is_from_scratch)
     config = checkpoint.read_config(place, settings.model)
     _check_architecture(config, head, settings)
-    with torch.device("meta"):
+    with torch.device("meta"), checkpoint.errors_in_words(settings.model):
         network = getattr(transformers, head.auto_class).from_config(config)
     positions = positions_of(network)
     check_length(positions, settings.max_length, settings.model)
     _check_strategy(network, settings, strategy, positions)
+    notes = [] if strategy.is_from_scratch else _notes_on_adapter(place, settings.model)
     if not settings.new_head and not strategy.is_from_scratch:
-        labels = _match_labels(config, head, labels, settings.model)
-    return Checkpoint(settings.model, place, config, labels, checkpoint.fingerprint(place, config))
+        labels, notes_on_labels = _match_labels(config, head, labels, settings.model)
+        notes += notes_on_labels
+    digest = checkpoint.fingerprint(place, config)
+    return Checkpoint(settings.model, place, config, labels, digest, settings.resize_embeddings, notes)
+
+
+def _notes_on_adapter(place: str, model: str) -> list[str]:
+    base = checkpoint.base_of_adapter(place)
+    if base is None:
+        return []
+    return [f"{model} is a peft adapter ({base.kind}): its weights are merged into {base.name}, and learn from there"]
 
 
 def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
@@ -312,24 +323,14 @@ def _check_pooling(config: Any, fit: FeatureClassifierConfig) -> None:
         )
 
 
-def _match_labels(config: Any, head: Head, labels: Sequence[str], model: str) -> tuple[str, ...]:
-    """Returns the labels in the order to use: the checkpoint's own if its head was trained on labels with these names.
-
-    A checkpoint that was fine-tuned with such a head has label names. If the names are the same in another order, its
-    order is used (the label indices of the rows are changed); other names raise an error, since the head would predict
-    the wrong names.
-    """
+def _match_labels(config: Any, head: Head, labels: Sequence[str], model: str) -> tuple[tuple[str, ...], list[str]]:
+    """Returns the labels in the order to use, and notes on them: the checkpoint's own order if it was fine-tuned with
+    such a head, whose label names must then include the rows' (`match_labels`); otherwise the head would predict the
+    wrong names."""
     trained = any(kind.endswith(head.auto_class.removeprefix("AutoModel")) for kind in config.architectures or [])
     if not trained or not labels:
-        return tuple(labels)
-    own = tuple(config.id2label[i] for i in sorted(config.id2label))
-    if sorted(own) == sorted(labels):
-        return own
-    raise InputError(
-        expected=f"a checkpoint without a head, or one with the labels {', '.join(labels)}",
-        found=f"{model}, whose head has the labels {', '.join(own[:8])}",
-        change="id2label in its config.json if only the names differ, or use --new-head for a new head",
-    )
+        return tuple(labels), []
+    return match_labels(tuple(config.id2label[i] for i in sorted(config.id2label)), labels, model)
 
 
 def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:

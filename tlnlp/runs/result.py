@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from tlnlp.display.json_numbers import restore_numbers
 from tlnlp.errors import InputError
 from tlnlp.evaluation.statistics import Estimate
 from tlnlp.evaluation.uncertainty import estimate_over
@@ -20,6 +21,13 @@ from tlnlp.settings import NOT_OF_THE_RUN
 # The fields that the result of several seeds contains for each seed.
 OF_EACH_SEED = (
     "seed", "metrics", "extra_splits", "languages", "seconds", "rows_per_second", "is_constant", "output",
+)  # fmt: skip
+
+
+# The fields with scores. Those of a diverged run may be infinite or NaN, which is a text in `result.json`.
+MAYBE_INFINITE = (
+    "metrics", "row_variance", "extra_splits", "calibration", "majority", "history", "curve", "best", "languages",
+    "runs", "spread",
 )  # fmt: skip
 
 
@@ -84,8 +92,10 @@ class RunResult:
         Raises:
             InputError: a field is missing, as may be the case for older versions.
         """
+        known = {each.name: content[each.name] for each in fields(cls) if each.name in content}
+        known |= {name: restore_numbers(known[name]) for name in MAYBE_INFINITE if name in known}
         try:
-            return cls(**{each.name: content[each.name] for each in fields(cls) if each.name in content})
+            return cls(**known)
         except TypeError as error:
             raise InputError(
                 expected=f"a run of tlnlp {versions_of('tlnlp')['tlnlp']}",

@@ -218,7 +218,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         compact=compact,
         adapted=adapted,
         packing=packing,
-        notes=list(dict.fromkeys([*splits.notes, *encoded.notes, *found, *left_out])),
+        notes=list(dict.fromkeys([*source.notes, *splits.notes, *encoded.notes, *found, *left_out])),
         facts=facts,
     )
     return work

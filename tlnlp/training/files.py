@@ -12,6 +12,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from tlnlp.display.json_numbers import name_numbers
 from tlnlp.errors import InputError
 
 LOCK = ".lock"
@@ -63,8 +64,10 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes atomically (temporary file, sync, rename): readers see either the old or the new file."""
-    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n")
+    """Writes atomically (temporary file, sync, rename): readers see either the old or the new file. Infinity and NaN,
+    which JSON does not have, are written as texts."""
+    text = json.dumps(name_numbers(content), indent=2, ensure_ascii=False, default=str, allow_nan=False)
+    write_text(path, text + "\n")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ DESCRIPTION = (
 
 
 class Perplexity(evaluate.Metric):
-    """`compute(predictions=[nats], references=[places])["perplexity"]`, from 1 upwards; lower is better."""
+    """`compute(predictions=[nats], references=[places])["perplexity"]`, from 1 to infinity; lower is better."""
 
     lower_is_better = True
 
@@ -22,4 +22,7 @@ class Perplexity(evaluate.Metric):
         return evaluate.MetricInfo(description=DESCRIPTION, citation="", inputs_description="", features=features)
 
     def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
-        return {"perplexity": math.exp(sum(predictions) / sum(references))}
+        try:
+            return {"perplexity": math.exp(sum(predictions) / sum(references))}
+        except OverflowError:  # a diverged network: more than 709 nats per token
+            return {"perplexity": math.inf}
