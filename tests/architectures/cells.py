@@ -119,12 +119,15 @@ def check(checkpoint: Path, head: str, strategy: str, rows: Path, folder: Path) 
 
 
 class _Learnt:
-    """A run in float64: its network before and after."""
+    """A run in float64 if the network can be run in it: its network before and after."""
 
     def __init__(self, request: Request, accelerator: Any) -> None:
         request.folder.mkdir(parents=True)
         self.work = prepare(check_run(request), accelerator)
         self.network = self.work.training.model.double()
+        self.is_exact = self._is_finite()
+        if not self.is_exact:  # CANINE is not a number in float64
+            self.network.float()
         self.untrained = copy.deepcopy(self.network)
         self.before = self._weights()
         if self.work.training.phases[0].fit is None:
@@ -134,11 +137,17 @@ class _Learnt:
             self.work.training.frozen.remove()
         self.after = self._weights()
 
+    def _is_finite(self) -> bool:
+        training = self.work.training
+        batch = training.head.collate(training.encoded, np.arange(1), training.tokenizer, np.random.default_rng(0))
+        with torch.no_grad():
+            return bool(training.head.logits(self.network.eval(), batch).isfinite().all())
+
     def _weights(self) -> dict[str, torch.Tensor]:
         """All weights; a pruned table with all its rows."""
         found = {name: each.detach().clone() for name, each in self.network.named_parameters()}
         if (pruned := self.work.compact) is not None:
-            whole = pruned.whole.double().clone()
+            whole = pruned.whole.to(found[pruned.parameter].dtype, copy=True)
             whole[pruned.used] = found[pruned.parameter]
             found[pruned.parameter] = whole
         return found
@@ -185,7 +194,7 @@ def _check_speed_ups(fast: _Learnt, plain: _Learnt) -> None:
     learnt = torch.cat([(plain.after[name] - each).flatten() for name, each in plain.before.items()])
     difference = torch.cat([(fast.after[name] - each).flatten() for name, each in plain.after.items()])
     share = float(difference.norm() / max(float(learnt.norm()), 1e-9))
-    if share > 1e-5:
+    if share > (1e-5 if plain.is_exact else 0.02):
         worst = max(plain.after, key=lambda name: float((fast.after[name] - plain.after[name]).norm()))
         raise Wrong(f"with speed-ups something else is learnt: {share:.2g} of it differs, most in {worst}")
 
