@@ -98,6 +98,10 @@ class Settings:
         tuple[str, ...],
         _flag("ROLE=SIDE", "What gives way in longer rows: end, start or never, e.g. text=start text_pair=never."),
     ] = ()
+    windows: Annotated[
+        Literal["none", "mean"],
+        _flag("none|mean", "Longer rows (one answer per row): cut, or in windows whose logits are averaged."),
+    ] = "none"
     max_tokens: Annotated[
         int, _flag("TOKENS", "Budget of a micro-batch: for memory, never for the result. Source: 128 x 32 = 4096.")
     ] = 4096
@@ -145,7 +149,11 @@ class Settings:
         ),
     ] = 0.5
     window_overlap: Annotated[
-        int, _flag("TOKENS", "Rows in windows (tags, answers): tokens that neighbours share. Source: run_squad (128).")
+        int,
+        _flag(
+            "TOKENS",
+            "Rows in windows: tokens that neighbours share. Source: run_squad (128).",
+        ),
     ] = 128
     max_answer: Annotated[
         int, _flag("TOKENS", "Question answering only: longest answer. Source: the code of Devlin et al. 2019 (30).")
@@ -292,6 +300,16 @@ def _check_conflicts(settings: Settings) -> None:
             found=f"--columns {' '.join(settings.columns)}",
             change=f"leave one {twice[0]}=COLUMN",
         )
+    _check_truncation(settings)
+    if settings.full and settings.data not in ("hub", "sample"):
+        raise InputError(
+            expected="--full (the published data) or --data PATH (your own)",
+            found=f"--full and --data {settings.data}",
+            change=f"leave out --full and name the model: --model HUB_ID --data {settings.data}",
+        )
+
+
+def _check_truncation(settings: Settings) -> None:
     for each in settings.truncate:
         if each.partition("=")[2] not in SIDES:
             raise InputError(
@@ -299,11 +317,11 @@ def _check_conflicts(settings: Settings) -> None:
                 found=f"{each}{did_you_mean(each.partition('=')[2], SIDES)}",
                 change="write e.g. --truncate text=start",
             )
-    if settings.full and settings.data not in ("hub", "sample"):
+    if settings.truncate and settings.windows != "none":
         raise InputError(
-            expected="--full (the published data) or --data PATH (your own)",
-            found=f"--full and --data {settings.data}",
-            change=f"leave out --full and name the model: --model HUB_ID --data {settings.data}",
+            expected="one of --truncate and --windows: in windows nothing of a row is left out",
+            found=f"--truncate {' '.join(settings.truncate)} and --windows {settings.windows}",
+            change="leave one of them out",
         )
 
 

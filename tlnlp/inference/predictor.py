@@ -24,7 +24,7 @@ from tlnlp.errors import InputError
 from tlnlp.evaluation.calibration import calibrate
 from tlnlp.evaluation.predict import predict
 from tlnlp.heads.encoded import model_inputs
-from tlnlp.models.feature_classifier import FeatureClassifier
+from tlnlp.models.feature_classifier import FeatureClassifier, mean_of_items
 from tlnlp.models.loading import load_tokenizer
 from tlnlp.models.task_file import load_network, read_task
 from tlnlp.runs.setup import pack
@@ -82,7 +82,8 @@ class Predictor:
         return found
 
     def features(self, inputs: Iterable[Any], *, layer: int | str = "last", pooling: str = "mean") -> np.ndarray:
-        """Returns the hidden states of the network, pooled over each row: [rows, width], in fp32.
+        """Returns the hidden states of the network, pooled over each row: [rows, width], in fp32. For a row in windows
+        (`--windows mean`) it is the mean over its windows, of each window's pooled states.
 
         Args:
             inputs: same as in `predict`.
@@ -91,7 +92,7 @@ class Predictor:
         """
         (table,) = tables_of(rows_of(inputs, self._asked_roles()), FileFormat()).values()
         encoded = self.task.head.encode(self._read(table, {}), self.task, self.tokenizer, self.settings)
-        if len(encoded) != len(table):
+        if len(encoded) != len(table) or "endings" in self.task.columns.by_role():
             raise InputError(
                 expected="one sequence per row",
                 found=f"{self.task.name}, whose rows have several sequences",
@@ -114,7 +115,7 @@ class Predictor:
             padded = contextlib.nullcontext() if self.packing is None else self.packing.paused()
             with torch.no_grad(), self.accelerator.autocast(), padded:
                 found = reader.read(on_device)[:, 0].float().cpu().numpy()
-            lines.update(zip(items.tolist(), found, strict=True))
+            lines.update(zip(items.tolist(), mean_of_items(found, encoded, items), strict=True))
         return np.stack([lines[item] for item in range(len(encoded))])
 
     def _predict(self, data: Any, columns: dict[str, str]) -> list[Prediction]:

@@ -16,7 +16,7 @@ from tlnlp.task import Columns, Data, Head, Labels, MultiLabel, Regression, Task
 
 FILE = "tlnlp.json"
 # Settings that determine how rows are encoded and predictions decoded.
-ENCODED_WITH = ("max_length", "truncate", "window_overlap", "max_answer")
+ENCODED_WITH = ("max_length", "truncate", "windows", "window_overlap", "max_answer")
 
 
 def write_task(

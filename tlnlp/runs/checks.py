@@ -112,6 +112,14 @@ def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
                 found=f"--truncate {role}={side}{did_you_mean(role, cut)}",
                 change="the name before the equals sign" if cut else "omit --truncate",
             )
+    if settings.windows != "none" and (not getattr(task.head, "takes_windows", False) or "endings" in rows.columns):
+        own = {"words", "context"} & set(rows.columns)
+        raise InputError(
+            expected="--windows for tasks with one answer for a text or a pair (heads sentence and gpt)",
+            found=f"--windows {settings.windows} for {task.name}"
+            + (", whose long rows are always read in windows" if own else ""),
+            change="omit --windows",
+        )
     if settings.class_weights != "none" and ("label" not in rows.columns or "endings" in rows.columns):
         raise InputError(
             expected="--class-weights for tasks with one label per row",
