@@ -30,7 +30,7 @@ def run(recipe: str, folder: Path, **settings: Any) -> RunResult:
     declared = load_recipe(recipe)
     asked = declared.settings(**({"epochs": 1, "batch_size": 16, "quiet": True, "learning_rate": 1e-2} | settings))
     request = replace(Request.of(declared, asked), folder=folder)
-    return run_once(request, start_accelerator(), RunConsole(speaks=False, quiet=True))
+    return run_once(request, start_accelerator(asked.precision), RunConsole(speaks=False, quiet=True))
 
 
 def rows_of(folder: Path) -> list[dict[str, Any]]:

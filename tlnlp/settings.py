@@ -111,6 +111,13 @@ class Settings:
     precision: Annotated[Precision, _flag("fp32|bf16|fp16", "Arithmetic of the network; weights stay in fp32.")] = (
         "fp32"
     )
+    load_in: Annotated[
+        Literal["fp32", "bf16", "8bit", "4bit"],
+        _flag("fp32|bf16|8bit|4bit", "Frozen weights under an adapter, which learns in fp32 (QLoRA: Dettmers 2023)."),
+    ] = "fp32"
+    gradient_checkpointing: Annotated[
+        bool, _flag("", "Compute activations again in the backward pass: less memory, more time, the same gradients.")
+    ] = False
     seed: Annotated[int, _flag("SEED", "Everything random follows from it: head, order, dropout, splits.")] = 0
     seeds: Annotated[int, _flag("COUNT", "Run seeds 0 to COUNT-1 and report mean, spread and degenerate runs.")] = 1
     train_rows: Annotated[

@@ -86,6 +86,8 @@ def test_a_run_stopped_after_any_update_ends_with_the_same_bits(
 # Settings under which an update is computed in another way, and with what.
 OTHER_WAYS: dict[str, tuple[str, str, str, Rows]] = {
     "a row in windows": ("sst2", "bert", "full", {"max_length": 12, "windows": "mean", "window_overlap": 4}),
+    "activations computed again": ("sst2", "gpt2", "full", {"gradient_checkpointing": True}),
+    "a base in bf16": ("sst2", "bert", "lora", {"load_in": "bf16", "precision": "bf16"}),
     "a pair in windows": ("gpt_rte", "gpt2", "lora", {"max_length": 24, "windows": "mean", "window_overlap": 4}),
 }
 

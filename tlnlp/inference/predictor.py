@@ -24,9 +24,10 @@ from tlnlp.errors import InputError
 from tlnlp.evaluation.calibration import calibrate
 from tlnlp.evaluation.predict import predict
 from tlnlp.heads.encoded import model_inputs
+from tlnlp.models.base_weights import QUANTISED
 from tlnlp.models.feature_classifier import FeatureClassifier, mean_of_items
 from tlnlp.models.loading import load_tokenizer
-from tlnlp.models.task_file import load_network, read_task
+from tlnlp.models.task_file import load_network, loaded_in, read_task
 from tlnlp.runs.setup import pack
 from tlnlp.settings import Precision, Settings
 from tlnlp.task import Prediction
@@ -43,6 +44,8 @@ class Predictor:
 
     def __init__(self, folder: Path, *, max_tokens: int = 4096, precision: Precision = "fp32") -> None:
         self.task, settings, self.threshold, self.temperature = read_task(folder)
+        if loaded_in(folder) in QUANTISED:  # which compute in bf16, whatever the rest does
+            precision = "bf16"
         self.settings: Settings = replace(
             settings,
             max_tokens=max(max_tokens, settings.max_length),
@@ -51,7 +54,8 @@ class Predictor:
         self.accelerator: Accelerator = start_accelerator(precision)
         head = self.task.head
         self.tokenizer = load_tokenizer(str(folder), str(folder), **head.tokenizer_options)
-        self.model = load_network(folder, head).eval().to(self.accelerator.device)
+        as_trained, device = self.settings.precision == "bf16", self.accelerator.device
+        self.model = load_network(folder, head, as_trained=as_trained, device=device).eval().to(device)
         self.packing: PaddingFree | None = None
 
     def __repr__(self) -> str:

@@ -15,6 +15,7 @@ from torch import nn
 
 from tlnlp.errors import InputError
 from tlnlp.models import checkpoint
+from tlnlp.models.base_weights import check_quantised, keep_in_fp32, loading_options, parameters_in
 from tlnlp.task import Head
 from tlnlp.transfer.adapters import InstalledAdapter, install
 from tlnlp.transfer.phases import AdapterSpec
@@ -39,6 +40,7 @@ class AdapterFiles:
         fingerprint: the fingerprint of that checkpoint.
         modules: modules that are saved completely (peft's `modules_to_save`): the head, and the embeddings if tokens
             were added.
+        load_in: the form of the base's weights under it.
     """
 
     installed: InstalledAdapter
@@ -46,6 +48,7 @@ class AdapterFiles:
     place: str
     fingerprint: str
     modules: tuple[str, ...]
+    load_in: str = "fp32"
 
     def record(self) -> dict[str, Any]:
         """Returns what `load_adapted` needs, as JSON values."""
@@ -57,7 +60,10 @@ class AdapterFiles:
         adapter for this network."""
         folder.mkdir(parents=True)
         model.config.architectures = [type(model).__name__]
-        model.config.save_pretrained(folder)
+        config = copy.deepcopy(model.config)
+        if hasattr(config, "quantization_config"):  # of the base in memory: nothing quantised is saved
+            del config.quantization_config
+        config.save_pretrained(folder)
         tensors = _tensors(model, self.installed, self.modules)
         whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
         save_file(whole, folder / checkpoint.ADAPTER_FILE, metadata={"format": "pt"})
@@ -70,19 +76,27 @@ class AdapterFiles:
         config.save_pretrained(folder)
 
 
-def load_adapted(folder: Path, record: Mapping[str, Any], head: Head) -> Any:
-    """Loads the base checkpoint of the adapter in `folder`, with the adapter and the head, in fp32.
+def load_adapted(
+    folder: Path, record: Mapping[str, Any], head: Head, *, as_trained: bool = False, device: torch.device | None = None
+) -> Any:
+    """Loads the base checkpoint of the adapter in `folder`, with the adapter and the head, in fp32. The base has the
+    values that it had in training, rounded to bf16 or quantised; a quantised one remains so.
+
+    Args:
+        as_trained: the base remains in bf16, if it was.
+        device: where a quantised base is put.
 
     Raises:
         InputError: the base checkpoint is missing or has other weights, or the adapter does not fit it.
     """
-    place = _find_base(folder, record)
+    place, load_in = _find_base(folder, record), record.get("load_in", "fp32")  # older versions had none
+    check_quantised(load_in)
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
     pieces, config.vocab_size = config.vocab_size, checkpoint.read_config(place, record["base"]).vocab_size
     network = getattr(transformers, head.auto_class).from_pretrained(
         place,
         config=config,
-        dtype=torch.float32,
+        **loading_options(load_in, head.auto_class, config, device or torch.device("cpu")),
         use_safetensors=True,
         trust_remote_code=False,
         ignore_mismatched_sizes=True,  # a head of another size, which is replaced
@@ -90,6 +104,7 @@ def load_adapted(folder: Path, record: Mapping[str, Any], head: Head) -> Any:
     if pieces != config.vocab_size:
         network.resize_token_embeddings(pieces, mean_resizing=False)
     installed = install(network, AdapterSpec(record["kind"], record["options"]), seed=0)
+    keep_in_fp32(network, [*installed.parameters, *parameters_in(network, record["modules"])])
     own, stored = _tensors(network, installed, record["modules"]), load_file(folder / checkpoint.ADAPTER_FILE)
     if own.keys() != stored.keys():
         differing = sorted(own.keys() ^ stored.keys())
@@ -101,7 +116,7 @@ def load_adapted(folder: Path, record: Mapping[str, Any], head: Head) -> Any:
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(stored[name])
-    return network
+    return network.float() if load_in == "bf16" and not as_trained else network
 
 
 def _tensors(network: nn.Module, installed: InstalledAdapter, modules: Any) -> dict[str, torch.Tensor]:

@@ -13,6 +13,7 @@ from torch import nn
 
 from tlnlp.acceleration.embedding_pruning import PrunedEmbedding
 from tlnlp.errors import InputError
+from tlnlp.models.base_weights import loading_options
 from tlnlp.models.checkpoint import Checkpoint, not_readable
 from tlnlp.models.feature_classifier import FILE as READER_FILE
 from tlnlp.models.feature_classifier import FeatureClassifier
@@ -38,7 +39,15 @@ def load_tokenizer(source: str, model: str, **options: Any) -> Any:
 
 
 def load_model(
-    checkpoint: Checkpoint, task: Task, tokenizer: Any, *, seed: int, new_head: bool = False, new_weights: bool = False
+    checkpoint: Checkpoint,
+    task: Task,
+    tokenizer: Any,
+    *,
+    seed: int,
+    new_head: bool = False,
+    new_weights: bool = False,
+    load_in: str = "fp32",
+    device: torch.device | None = None,
 ) -> Any:
     """Loads the network with the task's head, in fp32 on the CPU.
 
@@ -46,6 +55,7 @@ def load_model(
         seed: initialises new weights.
         new_head: replace the checkpoint's head, if it has one.
         new_weights: read no weights of the checkpoint; a NEW one has none.
+        load_in, device: the form of all weights if not fp32, and where quantised ones go, see `loading_options`.
 
     Raises:
         InputError: weights other than those of a new head are missing.
@@ -71,7 +81,7 @@ def load_model(
         model, report = auto.from_pretrained(
             checkpoint.place,
             config=config,
-            dtype=torch.float32,
+            **loading_options(load_in, task.head.auto_class, config, device or torch.device("cpu")),
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,

@@ -19,6 +19,7 @@ from tlnlp.models.checkpoint import Checkpoint
 from tlnlp.models.feature_classifier import OF_ROWS, OF_WORDS, head_name
 from tlnlp.recipe import NEW, Recipe
 from tlnlp.runs.folder import identity_of
+from tlnlp.runs.memory_checks import check_memory_flags
 from tlnlp.runs.request import Request
 from tlnlp.settings import Settings
 from tlnlp.task import Head, Regression, Task
@@ -91,11 +92,13 @@ def check_checkpoint(recipe: Recipe, settings: Settings, strategy: StrategyChoic
         new = recipe.new_model
         _refuse_adapter_of_new(strategy)
         config = transformers.AutoConfig.for_model(new.architecture, **new.config, vocab_size=new.vocab_size)
+        check_memory_flags(config, head, settings, strategy)
         return Checkpoint(NEW, NEW, config, labels, repr(new))
     place = checkpoint.find_checkpoint(settings.model, weights_needed=not strategy.is_from_scratch)
     config = checkpoint.read_config(place, settings.model)
     _check_architecture(config, head, settings)
     check_length(config, settings.max_length, settings.model)
+    check_memory_flags(config, head, settings, strategy)
     _check_strategy(config, head, settings, strategy)
     if not settings.new_head and not strategy.is_from_scratch:
         labels = _match_labels(config, head, labels, settings.model)

@@ -17,12 +17,15 @@ from tlnlp.acceleration.embedding_pruning import PrunedEmbedding, pieces_used
 from tlnlp.acceleration.fast_dropout import FastDropout
 from tlnlp.acceleration.padding_free import PaddingFree
 from tlnlp.data.rows import Rows
+from tlnlp.errors import InputError
 from tlnlp.evaluation.data_profile import describe_data
 from tlnlp.heads.encoded import EncodedDataset, model_inputs
 from tlnlp.models import loading
 from tlnlp.models.adapter_files import AdapterFiles
+from tlnlp.models.base_weights import QUANTISED, keep_in_fp32
 from tlnlp.models.checkpoint import Checkpoint
 from tlnlp.models.feature_classifier import with_feature_classifier
+from tlnlp.models.gradient_checkpointing import enable_gradient_checkpointing
 from tlnlp.models.vocabulary import train_vocabulary
 from tlnlp.recipe import NEW, Recipe
 from tlnlp.runs.checks import CheckedRun
@@ -96,8 +99,9 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     pieces = source.config.vocab_size
     network = loading.load_model(
         source, task, tokenizer, seed=settings.seed, new_head=settings.new_head, new_weights=strategy.is_from_scratch,
+        load_in=settings.load_in, device=accelerator.device,
     )  # fmt: skip
-    run_once = _logits_on(encoded, np.arange(1), task, tokenizer)
+    run_once = _run_as_trained(_logits_on(encoded, np.arange(1), task, tokenizer), settings, accelerator)
     groups = layer_groups(network, run_once)
     # Few rows make few updates: more epochs, to reach `--least-updates`.
     epochs = math.ceil((settings.least_updates or 0) / updates_per_epoch(len(encoded), settings.batch_size))
@@ -106,7 +110,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     if (adapter := phases[0].adapter) is not None:
         # Before everything that runs the network: embedding pruning, packing.
         adapted = _install_adapter(network, adapter, groups, settings, source, resized=len(tokenizer) > pieces)
-        groups = layer_groups(network, run_once, added=set(adapted.installed.parameters))
+        groups = _groups_with_adapter(network, adapted, run_once)
     if phases[0].fit is not None:
         network, groups = with_feature_classifier(network, groups, phases[0].fit, task)
     used = pieces_used(*(each.features["input_ids"].flat for each in everything), always=special)
@@ -115,11 +119,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     # evaluates these during training, needs the full table.
     whole = task.head.causal or phases[0].fit is not None or settings.show_oracle
     compact = None if whole else PrunedEmbedding.install(network, used)
-    network.to(accelerator.device)
-    packing = None
-    if accelerator.device.type == "cpu":
-        FastDropout.install(network)
-        packing = pack(network, encoded, task, tokenizer)
+    packing, without = _place(network, encoded, task, tokenizer, settings, accelerator)
 
     def begin_phase(phase: Phase) -> None:
         redrawn = [name for group in groups if group.name in phase.reinitialize for name in group.parameters]
@@ -151,7 +151,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     # Plain text almost certainly has duplicates, and no score that they could distort.
     is_answered = not {"label", "tags", "answers"}.isdisjoint(splits.train.columns)
     facts = describe_data(splits, tokenizer, settings.max_length) if is_answered else None
-    found = facts["findings"] if facts else []
+    found = [*without, *(facts["findings"] if facts else [])]
     noted = (*everything, *(each for each, _ in target_languages.values()))
     work = PreparedRun(
         run=run,
@@ -173,6 +173,55 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         facts=facts,
     )
     return work
+
+
+def _run_as_trained(ask: Callable[[Any], Any], settings: Settings, accelerator: Accelerator) -> Callable[[Any], Any]:
+    """Returns `ask`, in the arithmetic of the run if the weights are in fewer bits, as not every network can."""
+
+    def run(network: Any) -> Any:
+        try:
+            with accelerator.autocast():
+                return ask(network)
+        except RuntimeError as error:
+            raise InputError(
+                expected=f"a network that computes with --load-in {settings.load_in}",
+                found=f"{settings.model}, a {network.config.model_type}: {str(error).splitlines()[0][:200]}",
+                change="omit --load-in",
+            ) from error
+
+    return ask if settings.load_in == "fp32" else run
+
+
+def _groups_with_adapter(network: Any, adapted: AdapterFiles, run_once: Callable[[Any], Any]) -> list[Group]:
+    """Returns the layer groups, with one of the adapter's weights. These and the head are kept in fp32."""
+    groups = layer_groups(network, run_once, added=set(adapted.installed.parameters))
+    if adapted.load_in != "fp32":
+        keep_in_fp32(network, [*adapted.installed.parameters, *groups[-1].parameters])
+    return groups
+
+
+def _place(
+    network: Any, encoded: EncodedDataset, task: Task, tokenizer: Any, settings: Settings, accelerator: Accelerator
+) -> tuple[PaddingFree | None, list[str]]:
+    """Moves the network to the device, and prepares its layers there. Returns the padding-free layers, if there are
+    any, and notes on what is left out."""
+    if settings.gradient_checkpointing:
+        enable_gradient_checkpointing(network)
+    if settings.load_in not in QUANTISED:  # which are there since they were loaded
+        network.to(accelerator.device)
+    if accelerator.device.type != "cpu":
+        return None, []
+    FastDropout.install(network)
+    # A layer that is computed again in the backward pass does not know any more how its batch was packed; and in bf16
+    # the outputs differ by more than the comparison of packed with padded ones allows.
+    flags = {
+        "--gradient-checkpointing": settings.gradient_checkpointing,
+        f"--load-in {settings.load_in}": settings.load_in != "fp32",
+    }
+    without = [flag for flag, is_given in flags.items() if is_given]
+    if without:
+        return None, [f"padding-free layers are left out with {' and '.join(without)}"]
+    return pack(network, encoded, task, tokenizer), []
 
 
 def _freeze(phase: Phase, work: PreparedRun, folder: Path) -> ActivationCache | None:
@@ -212,14 +261,14 @@ def _install_adapter(
         table = network.get_input_embeddings()
         modules.append(next(name for name, module in network.named_modules() if module is table))
     place = str(Path(source.place).resolve()) if Path(source.place).is_dir() else source.place
-    return AdapterFiles(installed, settings.model, place, source.fingerprint, tuple(modules))
+    return AdapterFiles(installed, settings.model, place, source.fingerprint, tuple(modules), settings.load_in)
 
 
 def pack(network: Any, encoded: EncodedDataset, task: Task, tokenizer: Any) -> PaddingFree | None:
     """Returns padding-free layers if sequence lengths differ and the network supports it, as tested on some of the
-    rows."""
+    rows; None also if some of its weights are in fewer bits (`--load-in`)."""
     sequences = encoded.features["input_ids"].lengths
-    if sequences.min() == sequences.max():
+    if sequences.min() == sequences.max() or len({parameter.dtype for parameter in network.parameters()}) > 1:
         return None
     items = np.argsort(encoded.lengths, kind="stable")[:: max(1, len(encoded) // 8)]
     # The length of an item of several sequences does not show padding between them: the items with the shortest and the
@@ -245,7 +294,12 @@ def _to_device(batch: dict[str, Any], accelerator: Accelerator) -> dict[str, Any
 def _logits_on(encoded: EncodedDataset, items: np.ndarray, task: Task, tokenizer: Any) -> Callable[[Any], Any]:
     """Returns a function from the network to its logits for `items`."""
     batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
-    return lambda network: task.head.logits(network, batch)
+
+    def ask(network: Any) -> Any:
+        device = next(network.parameters()).device  # a quantised network is loaded onto the GPU
+        return task.head.logits(network, {name: value.to(device) for name, value in batch.items()})
+
+    return ask
 
 
 def _make_vocabulary(recipe: Recipe, rows: Rows, folder: Path) -> None:
