@@ -98,6 +98,10 @@ class Settings:
         tuple[str, ...],
         _flag("ROLE=SIDE", "What gives way in longer rows: end, start or never, e.g. text=start text_pair=never."),
     ] = ()
+    windows: Annotated[
+        Literal["none", "mean"],
+        _flag("none|mean", "Longer rows (one answer per row): cut, or in windows whose logits are averaged."),
+    ] = "none"
     max_tokens: Annotated[
         int, _flag("TOKENS", "Budget of a micro-batch: for memory, never for the result. Source: 128 x 32 = 4096.")
     ] = 4096
@@ -107,6 +111,13 @@ class Settings:
     precision: Annotated[Precision, _flag("fp32|bf16|fp16", "Arithmetic of the network; weights stay in fp32.")] = (
         "fp32"
     )
+    load_in: Annotated[
+        Literal["fp32", "bf16", "8bit", "4bit"],
+        _flag("fp32|bf16|8bit|4bit", "Frozen weights under an adapter, which learns in fp32 (QLoRA: Dettmers 2023)."),
+    ] = "fp32"
+    gradient_checkpointing: Annotated[
+        bool, _flag("", "Compute activations again in the backward pass: less memory, more time, the same gradients.")
+    ] = False
     seed: Annotated[int, _flag("SEED", "Everything random follows from it: head, order, dropout, splits.")] = 0
     seeds: Annotated[int, _flag("COUNT", "Run seeds 0 to COUNT-1 and report mean, spread and degenerate runs.")] = 1
     train_rows: Annotated[
@@ -148,7 +159,11 @@ class Settings:
         ),
     ] = 0.5
     window_overlap: Annotated[
-        int, _flag("TOKENS", "Rows in windows (tags, answers): tokens that neighbours share. Source: run_squad (128).")
+        int,
+        _flag(
+            "TOKENS",
+            "Rows in windows: tokens that neighbours share. Source: run_squad (128).",
+        ),
     ] = 128
     max_answer: Annotated[
         int, _flag("TOKENS", "Question answering only: longest answer. Source: the code of Devlin et al. 2019 (30).")
@@ -295,6 +310,16 @@ def _check_conflicts(settings: Settings) -> None:
             found=f"--columns {' '.join(settings.columns)}",
             change=f"leave one {twice[0]}=COLUMN",
         )
+    _check_truncation(settings)
+    if settings.full and settings.data not in ("hub", "sample"):
+        raise InputError(
+            expected="--full (the published data) or --data PATH (your own)",
+            found=f"--full and --data {settings.data}",
+            change=f"leave out --full and name the model: --model HUB_ID --data {settings.data}",
+        )
+
+
+def _check_truncation(settings: Settings) -> None:
     for each in settings.truncate:
         if each.partition("=")[2] not in SIDES:
             raise InputError(
@@ -302,11 +327,11 @@ def _check_conflicts(settings: Settings) -> None:
                 found=f"{each}{did_you_mean(each.partition('=')[2], SIDES)}",
                 change="write e.g. --truncate text=start",
             )
-    if settings.full and settings.data not in ("hub", "sample"):
+    if settings.truncate and settings.windows != "none":
         raise InputError(
-            expected="--full (the published data) or --data PATH (your own)",
-            found=f"--full and --data {settings.data}",
-            change=f"leave out --full and name the model: --model HUB_ID --data {settings.data}",
+            expected="one of --truncate and --windows: in windows nothing of a row is left out",
+            found=f"--truncate {' '.join(settings.truncate)} and --windows {settings.windows}",
+            change="leave one of them out",
         )
 
 

@@ -37,6 +37,8 @@ SECOND_TEXTS = [
     "It is grey.",
 ]
 SETTINGS = Settings(max_length=62, max_tokens=620)
+# The longest of `TEXTS` are several windows of one item.
+IN_WINDOWS = Settings(max_length=12, max_tokens=620, windows="mean", window_overlap=4)
 
 
 def as_rows(labels: Labels, values: list[Any] | None, *, pairs: bool = False) -> Rows:
@@ -95,6 +97,7 @@ class ReadOptions:
     model: Any
     encoded: EncodedDataset
     batch: dict[str, torch.Tensor]
+    settings: Settings = SETTINGS
 
     @property
     def items(self) -> np.ndarray:
@@ -131,10 +134,12 @@ Read = Callable[..., ReadOptions]
 
 @pytest.fixture(scope="session")
 def read() -> Read:
-    """read(folder, head, task, rows): a network in evaluation mode, its weights drawn large enough to tell answers
-    apart."""
+    """read(folder, head, task, rows, settings): a network in evaluation mode, its weights drawn large enough to tell
+    answers apart."""
 
-    def _read(folder: Path, head: Any, task: Task, rows: Rows, **config_changes: Any) -> ReadOptions:
+    def _read(
+        folder: Path, head: Any, task: Task, rows: Rows, settings: Settings = SETTINGS, **config_changes: Any
+    ) -> ReadOptions:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **head.tokenizer_options)
         config = transformers.AutoConfig.from_pretrained(folder)
         changes = head.config_changes(task, rows.labels or ())
@@ -144,8 +149,8 @@ def read() -> Read:
             setattr(config, name, value)
         torch.manual_seed(0)
         model = getattr(transformers, head.auto_class).from_config(config).eval()
-        encoded = head.encode(rows, task, tokenizer, SETTINGS)
-        reading = ReadOptions(head, task, rows, tokenizer, model, encoded, {})
+        encoded = head.encode(rows, task, tokenizer, settings)
+        reading = ReadOptions(head, task, rows, tokenizer, model, encoded, {}, settings)
         if tokenizer.pad_token is not None:
             reading.batch = reading.collate()
         return reading

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 import transformers
 
 from tests.heads.conftest import (
+    IN_WINDOWS,
     SETTINGS,
     TEXTS,
     Read,
@@ -79,6 +80,9 @@ CASES: dict[str, dict[str, Case]] = {
         "endings": CHOICES,
     },
 }
+# Kinds of rows that are read in windows as well, by the heads that `--windows` is for.
+WINDOWS = {"sentence": ["one label", "several labels", "a score"], "gpt": ["one label", "a pair in both orders"]}
+SPLIT = ", in windows"
 # Whose loss is that of the networks' own class, for each item the same number of times.
 # (The class for spans takes padding for places to answer with: see test_span.)
 LIKE_HUGGINGFACE = ("sentence", "masked_lm", "causal_lm", "tag")
@@ -90,12 +94,12 @@ def _reads(name: str, architecture: str, config: Any) -> bool:
     return config in getattr(transformers, HEADS[name].auto_class)._model_mapping
 
 
-def _fitting(names: Iterable[str]) -> list[Any]:
+def _fitting(names: Iterable[str], windows: Mapping[str, Sequence[str]]) -> list[Any]:
     """(head, kind of rows, architecture) wherever transformers has such a network."""
     return [
         pytest.param((name, kind, architecture), id=f"{name}, {kind}, {architecture}")
         for name in names
-        for kind in CASES.get(name, {"one label": ONE_LABEL})
+        for kind in [*CASES.get(name, {"one label": ONE_LABEL}), *(f"{each}{SPLIT}" for each in windows.get(name, ()))]
         for architecture, config in ARCHITECTURES.items()
         if _reads(name, architecture, config)
     ]
@@ -104,15 +108,17 @@ def _fitting(names: Iterable[str]) -> list[Any]:
 def _reading(request: pytest.FixtureRequest, read: Read) -> ReadOptions:
     name, kind, architecture = request.param
     head = HEADS[name]
-    return read(request.getfixturevalue(architecture), head, *CASES.get(name, {"one label": ONE_LABEL})[kind](head))
+    case = CASES.get(name, {"one label": ONE_LABEL})[kind.removesuffix(SPLIT)]
+    settings = IN_WINDOWS if kind.endswith(SPLIT) else SETTINGS
+    return read(request.getfixturevalue(architecture), head, *case(head), settings=settings)
 
 
-@pytest.fixture(scope="module", params=_fitting(HEADS))
+@pytest.fixture(scope="module", params=_fitting(HEADS, WINDOWS))
 def reading(request: pytest.FixtureRequest, read: Read) -> ReadOptions:
     return _reading(request, read)
 
 
-@pytest.fixture(scope="module", params=_fitting(LIKE_HUGGINGFACE))
+@pytest.fixture(scope="module", params=_fitting(LIKE_HUGGINGFACE, {}))
 def reading_like_huggingface(request: pytest.FixtureRequest, read: Read) -> ReadOptions:
     return _reading(request, read)
 
@@ -153,7 +159,7 @@ def test_every_row_is_encoded_with_all_its_tokens(reading: ReadOptions) -> None:
             else:
                 continue
             expected.append(" ".join(map(str, [*tokens, ""])))
-        if " ".join(expected).count(" ") < SETTINGS.max_length - 8:  # long rows are cut, or read in windows
+        if " ".join(expected).count(" ") < reading.settings.max_length - 8:  # long rows are cut, or read in windows
             assert all(tokens in stream for tokens in expected), row
     if len(reading.head.roles) > 1:
         assert sorted(set(reading.encoded.rows.tolist())) == list(range(len(TEXTS)))

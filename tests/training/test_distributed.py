@@ -75,6 +75,9 @@ ALWAYS: list[Case] = [
     ("sst2", "modernbert", False, {"micro_batches": 3, "strategy": "prompt"}),
     ("conll2003", "gpt2", False, {"micro_batches": 3, "strategy": "ia3"}),
     ("copa", "bert", False, {"micro_batches": 3, "strategy": "adapter"}),
+    ("sst2", "bert", False, {"micro_batches": 3, "gradient_checkpointing": True}),
+    # A row is several sequences, which stay together.
+    ("sst2", "bert", False, {"micro_batches": 4, "max_length": 12, "windows": "mean", "window_overlap": 4}),
 ]
 IN_LONG_TESTS: list[Case] = [
     *ALWAYS,

@@ -20,7 +20,10 @@ from tlnlp.transfer.strategies import STRATEGIES as TRANSFER_STRATEGIES
 # --- in this process: every update of every kind of run
 
 
-def _begin(recipe: str, strategy: str, model: Path, rows: dict[str, Any], folder: Path) -> PreparedRun:
+Rows = dict[str, Any]
+
+
+def _begin(recipe: str, strategy: str, model: Path, rows: Rows, folder: Path) -> PreparedRun:
     named = strategy if not strategy.startswith("two phases") else "full"
     work = begin(recipe, folder, model=str(model), **rows, strategy=named, learning_rate=1e-3, micro_batches=2, seed=7)
     if strategy != named:
@@ -75,7 +78,32 @@ def test_a_run_stopped_after_any_update_ends_with_the_same_bits(
     tmp_path: Path,
     request: pytest.FixtureRequest,
 ) -> None:
-    model, rows = request.getfixturevalue(architecture), rows_for(recipe)
+    goes_on_with_the_same_bits(
+        recipe, strategy, request.getfixturevalue(architecture), rows_for(recipe), tmp_path, everywhere
+    )
+
+
+# Settings under which an update is computed in another way, and with what.
+OTHER_WAYS: dict[str, tuple[str, str, str, Rows]] = {
+    "a row in windows": ("sst2", "bert", "full", {"max_length": 12, "windows": "mean", "window_overlap": 4}),
+    "activations computed again": ("sst2", "gpt2", "full", {"gradient_checkpointing": True}),
+    "a base in bf16": ("sst2", "bert", "lora", {"load_in": "bf16", "precision": "bf16"}),
+    "a pair in windows": ("gpt_rte", "gpt2", "lora", {"max_length": 24, "windows": "mean", "window_overlap": 4}),
+}
+
+
+@pytest.mark.parametrize("way", OTHER_WAYS)
+def test_a_stopped_run_ends_with_the_same_bits_in_each_way_of_computing(
+    way: str, rows_for: Callable[[str], Rows], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    recipe, architecture, strategy, more = OTHER_WAYS[way]
+    model = request.getfixturevalue(architecture)
+    goes_on_with_the_same_bits(recipe, strategy, model, rows_for(recipe) | more, tmp_path, everywhere=False)
+
+
+def goes_on_with_the_same_bits(
+    recipe: str, strategy: str, model: Path, rows: Rows, tmp_path: Path, everywhere: bool
+) -> None:
     work = _begin(recipe, strategy, model, rows, tmp_path)
     places = range(1, work.training.updates + 1) if everywhere else turning_points(work)
     losses, checkpoints = [], {}

@@ -99,6 +99,33 @@ def test_any_budget_gives_the_same_gradients(
     request: pytest.FixtureRequest,
 ) -> None:
     model, rows = request.getfixturevalue(architecture), rows_for(recipe) | {"strategy": strategy}
+    same_gradients(recipe, model, rows, budgets, tmp_path)
+
+
+# Most rows are several sequences of one item, of which some have more tokens than the smaller budgets.
+IN_WINDOWS = {"max_length": 12, "windows": "mean", "window_overlap": 4}
+
+
+@pytest.mark.usefixtures("full_precision")
+@pytest.mark.parametrize(
+    ("recipe", "architecture", "strategy"),
+    [("sst2", "bert", "full"), ("stsb", "modernbert", "lora"), ("gpt_rte", "gpt2", "full")],
+)
+def test_the_windows_of_a_row_have_the_same_gradients_in_any_budget(
+    recipe: str,
+    architecture: str,
+    strategy: str,
+    rows_for: Callable[[str], Any],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    model, rows = request.getfixturevalue(architecture), rows_for(recipe) | IN_WINDOWS | {"strategy": strategy}
+    same_gradients(recipe, model, rows, [BUDGETS[0], (33, 1), BUDGETS[4]], tmp_path)
+
+
+def same_gradients(
+    recipe: str, model: Path, rows: dict[str, Any], budgets: list[tuple[int, int]], tmp_path: Path
+) -> None:
     expected, losses, counts = gradients_of_each_update(recipe, model, rows, tmp_path, *budgets[0])
     assert len(expected) >= 2
     assert set(counts) == {1}
@@ -120,11 +147,25 @@ ANSWERED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("recipe", "architecture"), long_but_for(ANSWERED[2:6] + ANSWERED[7:], ANSWERED))
+ANSWERED_IN_WINDOWS = [("sst2", "modernbert", True), ("gpt_rte", "gpt2", True)]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "architecture", "in_windows"),
+    [
+        *long_but_for([(*each, False) for each in ANSWERED[2:6] + ANSWERED[7:]], [(*each, False) for each in ANSWERED]),
+        *ANSWERED_IN_WINDOWS,
+    ],
+)
 def test_any_budget_gives_the_same_answers(
-    recipe: str, architecture: str, rows_for: Callable[[str], Any], tmp_path: Path, request: pytest.FixtureRequest
+    recipe: str,
+    architecture: str,
+    in_windows: bool,
+    rows_for: Callable[[str], Any],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
-    model, rows = request.getfixturevalue(architecture), rows_for(recipe)
+    model, rows = request.getfixturevalue(architecture), rows_for(recipe) | (IN_WINDOWS if in_windows else {})
     answers = []
     for max_tokens in (33, 200, 10_000):
         work = begin(recipe, tmp_path, model=str(model), **rows, max_tokens=max(max_tokens, rows.get("max_length", 0)))

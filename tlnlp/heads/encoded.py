@@ -70,7 +70,7 @@ class EncodedDataset:
             `collate`, or if the rows have no labels.
         alignment: what each token corresponds to (its word, its characters), if decode needs it; like `features`.
         batch_constants: settings that `collate` needs.
-        sequence_offsets: [items + 1] the first sequence of each item, if an item has several (one per ending).
+        sequence_offsets: [items + 1] the first sequence of each item, if an item has several (endings, windows).
         notes: notes to print ("3.2 % of the rows were cut to 128 tokens").
         can_pad: whether a micro-batch may have items of different lengths: False for a network whose outputs depend on
             the padding.

@@ -14,6 +14,7 @@ from tlnlp.errors import InputError
 from tlnlp.heads.confidences import Confidences
 from tlnlp.heads.encoded import EncodedDataset, model_inputs, pad_features
 from tlnlp.heads.truncation import join_texts
+from tlnlp.heads.windows import join_windows
 from tlnlp.task import MultiLabel, Prediction, Regression
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ roles = ("text", "label")
 optional_roles = ("text_pair", "weight")
 tokenizer_options: dict[str, Any] = {}
 causal = False
+# Whether `--windows` applies.
+takes_windows = True
 
 # In multi-label tasks a label is predicted if its probability is above one half, as in transformers' pipelines.
 HOLDS = 0.5
@@ -44,13 +47,19 @@ def config_changes(task: Task, labels: Sequence[str]) -> dict[str, Any]:
 
 
 def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> EncodedDataset:
-    """Encodes each row as one item of at most `max_length` tokens; in a pair, the longer text is truncated first."""
-    features, notes = join_texts(text_columns(rows), tokenizer, settings, rows.origin)
+    """Encodes each row as one item of at most `max_length` tokens; in a pair, the longer text is truncated first. With
+    `--windows mean` a longer row is one item of several sequences, see `join_windows`."""
+    columns, offsets = text_columns(rows), None
+    if settings.windows == "mean":
+        features, offsets, notes = join_windows(columns, tokenizer, settings, rows.origin)
+    else:
+        features, notes = join_texts(columns, tokenizer, settings, rows.origin)
     return EncodedDataset(
         features,
         rows=np.arange(len(rows)),
         counts=row_weights(rows, task, settings),
         targets=row_targets(rows, task),
+        sequence_offsets=offsets,
         notes=notes,
     )
 
@@ -91,9 +100,11 @@ def row_targets(rows: Rows, task: Task) -> np.ndarray | None:
 
 
 def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
-    """Returns model inputs [items, longest], `weights` [items] and, if the rows have labels, `labels` [items] or
-    [items, labels]."""
+    """Returns model inputs [sequences, longest], `weights` [items], with `--windows` the number of `windows` of each
+    item [items] and, if the rows have labels, `labels` [items] or [items, labels]."""
     batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
+    if encoded.sequence_offsets is not None:
+        batch["windows"] = torch.from_numpy(np.diff(encoded.sequence_offsets)[items])
     batch["weights"] = torch.from_numpy(encoded.counts[items].astype(np.float32))
     if isinstance(encoded.targets, np.ndarray):
         batch["labels"] = torch.from_numpy(encoded.targets[items])
@@ -116,11 +127,20 @@ def row_losses(found: torch.Tensor, targets: torch.Tensor, task: Task) -> torch.
 
 
 def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
-    """Returns logits [items, labels]; for regression [items, 1]."""
+    """Returns logits [sequences, labels]; for regression [sequences, 1]."""
     return model(**model_inputs(batch)).logits
 
 
-forward = logits
+def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    """Returns logits [items, labels], averaged over the windows of each item; for regression [items, 1]."""
+    found = logits(model, batch)
+    return add_up(found.float(), batch["windows"]) / batch["windows"][:, None] if "windows" in batch else found
+
+
+def add_up(values: torch.Tensor, sequences: torch.Tensor) -> torch.Tensor:
+    """Sums values [sequences, ...] over the sequences of each item: [items, ...]."""
+    item_of = torch.repeat_interleave(sequences)
+    return values.new_zeros(len(sequences), *values.shape[1:]).index_add(0, item_of, values)
 
 
 def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[Prediction]:

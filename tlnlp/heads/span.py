@@ -18,6 +18,7 @@ from tlnlp.heads.confidences import Confidences
 from tlnlp.heads.encoded import TOKENIZED_ROWS, EncodedDataset, Ragged, model_inputs, pad_features, require_fast
 from tlnlp.heads.span_search import NOWHERE, SPANS, Spans, apply_threshold, find_spans, tune_threshold
 from tlnlp.heads.truncation import Template, tokens_of
+from tlnlp.heads.windows import cut_windows
 from tlnlp.task import Prediction
 
 if TYPE_CHECKING:
@@ -161,18 +162,6 @@ def _tokenized(rows: Rows, tokenizer: Any) -> Iterator[tuple[list[int], Context,
 
 def _has_answer(rows: Rows, row: int) -> bool:
     return "answers" in rows.columns and bool(rows.columns["answers"][row]["text"])
-
-
-def cut_windows(length: int, room: int, overlap: int) -> list[tuple[int, int]]:
-    """Returns (start, end) of each window of a context of `length` tokens; there is at least one window.
-
-    Args:
-        room: maximum number of tokens per window.
-        overlap: number of tokens that consecutive windows share, at most half of `room`.
-    """
-    step = room - min(overlap, room // 2)
-    windows = 1 + max(0, -(-(length - room) // step))
-    return [(first, min(first + room, length)) for first in range(0, windows * step, step)]
 
 
 def _place_in(window: tuple[int, int], before: int, answer: tuple[int, int] | None) -> tuple[int, int]:

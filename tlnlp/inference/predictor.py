@@ -24,9 +24,10 @@ from tlnlp.errors import InputError
 from tlnlp.evaluation.calibration import calibrate
 from tlnlp.evaluation.predict import predict
 from tlnlp.heads.encoded import EncodedDataset, model_inputs
-from tlnlp.models.feature_classifier import FeatureClassifier
+from tlnlp.models.base_weights import QUANTISED
+from tlnlp.models.feature_classifier import FeatureClassifier, mean_of_items
 from tlnlp.models.loading import load_tokenizer
-from tlnlp.models.task_file import load_network, read_task
+from tlnlp.models.task_file import load_network, loaded_in, read_task
 from tlnlp.runs.setup import pack, padding_is_ignored
 from tlnlp.settings import Precision, Settings
 from tlnlp.task import Prediction
@@ -43,6 +44,8 @@ class Predictor:
 
     def __init__(self, folder: Path, *, max_tokens: int = 4096, precision: Precision = "fp32") -> None:
         self.task, settings, self.threshold, self.temperature = read_task(folder)
+        if loaded_in(folder) in QUANTISED:  # which compute in bf16, whatever the rest does
+            precision = "bf16"
         self.settings: Settings = replace(
             settings,
             max_tokens=max(max_tokens, settings.max_length),
@@ -51,7 +54,8 @@ class Predictor:
         self.accelerator: Accelerator = start_accelerator(precision)
         head = self.task.head
         self.tokenizer = load_tokenizer(str(folder), str(folder), **head.tokenizer_options)
-        self.model = load_network(folder, head).eval().to(self.accelerator.device)
+        as_trained, device = self.settings.precision == "bf16", self.accelerator.device
+        self.model = load_network(folder, head, as_trained=as_trained, device=device).eval().to(device)
         self.packing: PaddingFree | None = None
         self._can_pad = True
 
@@ -83,7 +87,8 @@ class Predictor:
         return found
 
     def features(self, inputs: Iterable[Any], *, layer: int | str = "last", pooling: str = "mean") -> np.ndarray:
-        """Returns the hidden states of the network, pooled over each row: [rows, width], in fp32.
+        """Returns the hidden states of the network, pooled over each row: [rows, width], in fp32. For a row in windows
+        (`--windows mean`) it is the mean over its windows, of each window's pooled states.
 
         Args:
             inputs: same as in `predict`.
@@ -93,7 +98,7 @@ class Predictor:
         (table,) = tables_of(rows_of(inputs, self._asked_roles()), FileFormat()).values()
         encoded = self.task.head.encode(self._read(table, {}), self.task, self.tokenizer, self.settings)
         encoded = self._batchable(encoded)
-        if len(encoded) != len(table):
+        if len(encoded) != len(table) or "endings" in self.task.columns.by_role():
             raise InputError(
                 expected="one sequence per row",
                 found=f"{self.task.name}, whose rows have several sequences",
@@ -116,7 +121,7 @@ class Predictor:
             padded = contextlib.nullcontext() if self.packing is None else self.packing.paused()
             with torch.no_grad(), self.accelerator.autocast(), padded:
                 found = reader.read(on_device)[:, 0].float().cpu().numpy()
-            lines.update(zip(items.tolist(), found, strict=True))
+            lines.update(zip(items.tolist(), mean_of_items(found, encoded, items), strict=True))
         return np.stack([lines[item] for item in range(len(encoded))])
 
     def _batchable(self, encoded: EncodedDataset) -> EncodedDataset:

@@ -15,6 +15,7 @@ from torch import nn
 
 from tlnlp.errors import InputError
 from tlnlp.models import checkpoint
+from tlnlp.models.base_weights import check_quantised, keep_in_fp32, parameters_in
 from tlnlp.models.checkpoint_files import ADAPTER_FILE
 from tlnlp.models.loading import load_weights
 from tlnlp.task import Head
@@ -41,6 +42,7 @@ class AdapterFiles:
         fingerprint: the fingerprint of that checkpoint.
         modules: modules that are saved completely (peft's `modules_to_save`): the head, and the embeddings if tokens
             were added.
+        load_in: the form of the base's weights under it.
     """
 
     installed: InstalledAdapter
@@ -48,6 +50,7 @@ class AdapterFiles:
     place: str
     fingerprint: str
     modules: tuple[str, ...]
+    load_in: str = "fp32"
 
     def record(self) -> dict[str, Any]:
         """Returns what `load_adapted` needs, as JSON values."""
@@ -59,7 +62,10 @@ class AdapterFiles:
         adapter for this network."""
         folder.mkdir(parents=True)
         model.config.architectures = [type(model).__name__]
-        model.config.save_pretrained(folder)
+        config = copy.deepcopy(model.config)
+        if hasattr(config, "quantization_config"):  # of the base in memory: nothing quantised is saved
+            del config.quantization_config
+        config.save_pretrained(folder)
         tensors = _tensors(model, self.installed, self.modules)
         whole = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
         save_file(whole, folder / ADAPTER_FILE, metadata={"format": "pt"})
@@ -72,22 +78,32 @@ class AdapterFiles:
         config.save_pretrained(folder)
 
 
-def load_adapted(folder: Path, record: Mapping[str, Any], head: Head) -> Any:
-    """Loads the base checkpoint of the adapter in `folder`, with the adapter and the head, in fp32.
+def load_adapted(
+    folder: Path, record: Mapping[str, Any], head: Head, *, as_trained: bool = False, device: torch.device | None = None
+) -> Any:
+    """Loads the base checkpoint of the adapter in `folder`, with the adapter and the head, in fp32. The base has the
+    values that it had in training, rounded to bf16 or quantised; a quantised one remains so.
+
+    Args:
+        as_trained: the base remains in bf16, if it was.
+        device: where a quantised base is put.
 
     Raises:
         InputError: the base checkpoint is missing or has other weights, or the adapter does not fit it.
     """
-    place = checkpoint.find_base(folder, record)
+    place, load_in = checkpoint.find_base(folder, record), record.get("load_in", "fp32")  # older versions had none
+    check_quantised(load_in)
     config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
     pieces = checkpoint.vocabulary_size(config)
     if pieces is not None:
         config.vocab_size = checkpoint.read_config(place, record["base"]).vocab_size
     # The head may have another size: it is replaced.
-    network = load_weights(getattr(transformers, head.auto_class), place, record["base"], config, new_head=True).network
+    auto = getattr(transformers, head.auto_class)
+    network = load_weights(auto, place, record["base"], config, new_head=True, load_in=load_in, device=device).network
     if pieces is not None and pieces != network.config.vocab_size:
         network.resize_token_embeddings(pieces, mean_resizing=False)
     installed = install(network, AdapterSpec(record["kind"], record["options"]), seed=0)
+    keep_in_fp32(network, [*installed.parameters, *parameters_in(network, record["modules"])])
     own, stored = _tensors(network, installed, record["modules"]), load_file(folder / ADAPTER_FILE)
     if own.keys() != stored.keys():
         differing = sorted(own.keys() ^ stored.keys())
@@ -99,7 +115,7 @@ def load_adapted(folder: Path, record: Mapping[str, Any], head: Head) -> Any:
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(stored[name])
-    return network
+    return network.float() if load_in == "bf16" and not as_trained else network
 
 
 def _tensors(network: nn.Module, installed: InstalledAdapter, modules: Any) -> dict[str, torch.Tensor]:

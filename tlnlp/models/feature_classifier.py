@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
@@ -16,6 +17,7 @@ from torch import nn
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from tlnlp.acceleration.padding_free import unpacked
+from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.lazy import path_of
 from tlnlp.task import Task
 from tlnlp.transfer.groups import Group
@@ -159,6 +161,16 @@ def with_feature_classifier(
             kept.append(replace(group, parameters=names, size=size, biases=(), bias_size=0))
     size = reader.weight.numel() + reader.bias.numel()
     return reader, [*kept, Group(CLASSIFIER, ("weight", "bias"), size)]
+
+
+def mean_of_items(features: np.ndarray, encoded: EncodedDataset, items: np.ndarray) -> np.ndarray:
+    """Returns the features of `items` [items, ...] from those of their sequences, in order [sequences, ...]: the mean,
+    where an item has several."""
+    if encoded.sequence_offsets is None:
+        return features
+    each = np.diff(encoded.sequence_offsets)[items]
+    firsts = np.cumsum([0, *each[:-1]])
+    return np.add.reduceat(features, firsts) / each.reshape(-1, *[1] * (features.ndim - 1)).astype(features.dtype)
 
 
 def head_name(task: Task) -> str:

@@ -13,6 +13,7 @@ from torch import nn
 
 from tlnlp.acceleration.embedding_pruning import PrunedEmbedding
 from tlnlp.errors import InputError
+from tlnlp.models.base_weights import loading_options
 from tlnlp.models.checkpoint import (
     Checkpoint,
     base_of_adapter,
@@ -70,7 +71,15 @@ def load_tokenizer(source: str, model: str, **options: Any) -> Any:
 
 
 def load_model(
-    checkpoint: Checkpoint, task: Task, tokenizer: Any, *, seed: int, new_head: bool = False, new_weights: bool = False
+    checkpoint: Checkpoint,
+    task: Task,
+    tokenizer: Any,
+    *,
+    seed: int,
+    new_head: bool = False,
+    new_weights: bool = False,
+    load_in: str = "fp32",
+    device: torch.device | None = None,
 ) -> Any:
     """Loads the network with the task's head, in fp32 on the CPU. What the weights tell about the checkpoint is added
     to its notes.
@@ -79,6 +88,7 @@ def load_model(
         seed: initialises new weights.
         new_head: replace the checkpoint's head, if it has one.
         new_weights: read no weights of the checkpoint; a NEW one has none.
+        load_in, device: the form of all weights if not fp32, and where quantised ones go, see `loading_options`.
 
     Raises:
         InputError: weights other than those of a new head are missing.
@@ -96,7 +106,9 @@ def load_model(
         if vocabulary_size(config) is not None:
             config.vocab_size = max(config.vocab_size, len(tokenizer))
         return auto.from_config(config, dtype=torch.float32)
-    loaded = load_weights(auto, checkpoint.place, checkpoint.name, config, new_head=new_head)
+    loaded = load_weights(
+        auto, checkpoint.place, checkpoint.name, config, new_head=new_head, load_in=load_in, device=device
+    )
     model = loaded.network
     vocabulary = vocabulary_size(model.config)
     _check_vocabulary(checkpoint, tokenizer, task, vocabulary)
@@ -164,7 +176,14 @@ def _notes_on_head(loaded: LoadedWeights, checkpoint: Checkpoint, task: Task) ->
 
 
 def load_weights(
-    auto: Any, source: str, model: str, config: Any, *, new_head: bool = False, dtype: Any = torch.float32
+    auto: Any,
+    source: str,
+    model: str,
+    config: Any,
+    *,
+    new_head: bool = False,
+    load_in: str = "fp32",
+    device: torch.device | None = None,
 ) -> LoadedWeights:
     """Loads a network from a checkpoint, or from an adapter and its base.
 
@@ -174,7 +193,8 @@ def load_weights(
         model: the value of `--model`, for messages.
         config: its configuration.
         new_head: whether a head of another size is left out.
-        dtype: of its weights; "auto" is the one that they are stored in.
+        load_in: the form of the weights, see `base_weights.loading_options`; "stored" is the one of the checkpoint.
+        device: where quantised weights are put.
 
     Raises:
         InputError: the weights cannot be read, or an adapter does not fit its base.
@@ -182,7 +202,7 @@ def load_weights(
     base = base_of_adapter(source)
     if base is not None:
         config.vocab_size = read_config(base.place, base.name).vocab_size
-        below = load_weights(auto, base.place, base.name, config, new_head=True, dtype=dtype)
+        below = load_weights(auto, base.place, base.name, config, new_head=True, load_in=load_in, device=device)
         merged = merge_adapter(below.network, Path(source), below.missing, with_head=not new_head)
         nameless = () if (Path(source) / CONFIG).is_file() else merged.head
         return LoadedWeights(below.network, merged.missing, nameless)
@@ -190,7 +210,7 @@ def load_weights(
         network, report = auto.from_pretrained(
             source,
             config=config,
-            dtype=dtype,
+            **loading_options(load_in, auto, config, device or torch.device("cpu")),
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
@@ -211,7 +231,7 @@ def load_language_model(auto: Any, place: str, model: str, config: Any) -> Any:
     Raises:
         InputError: its weights cannot be read, or some are missing: the network would answer at random.
     """
-    loaded = load_weights(auto, place, model, config, dtype="auto")
+    loaded = load_weights(auto, place, model, config, load_in="stored")
     missing = [name for name in loaded.missing if ".pooler." not in name]  # words do not depend on it
     if missing:
         saved_as = ", ".join(config.architectures or ["another network"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -43,20 +44,27 @@ def check_saved(
     head: Head,
     batch: dict[str, torch.Tensor],
     load: Callable[[Path, Head], Any] | None = None,
+    around: Callable[[], AbstractContextManager[Any]] | None = None,
 ) -> None:
     """Loads `folder` again and compares its logits on `batch` with those of `model`.
 
     Args:
         load: loads the network, if it is not a complete checkpoint; with transformers if unset.
+        around: the context of both computations, then on the model's device, if weights in fewer bits than fp32 need
+            one (autocast).
 
     Raises:
         RuntimeError: they differ by more than rounding.
     """
     loaded = (load or load_whole)(folder, head)
     device = next(model.parameters()).device
-    with torch.no_grad():
-        expected = head.logits(model.eval(), {name: value.to(device) for name, value in batch.items()}).cpu()
-        found = head.logits(loaded.eval(), batch)
+    on_device = {name: value.to(device) for name, value in batch.items()}
+    with torch.no_grad(), nullcontext() if around is None else around():
+        expected = head.logits(model.eval(), on_device).float().cpu()
+        if around is None:
+            found = head.logits(loaded.eval(), batch)
+        else:
+            found = head.logits(loaded.eval().to(device), on_device).float().cpu()
     if not torch.allclose(expected, found, rtol=1e-3, atol=1e-4):
         difference = (expected - found).abs().max().item()
         raise RuntimeError(

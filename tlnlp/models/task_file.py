@@ -7,6 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 from tlnlp.errors import InputError
 from tlnlp.lazy import find_object, path_of
 from tlnlp.models.adapter_files import load_adapted
@@ -16,7 +18,7 @@ from tlnlp.task import Columns, Data, Head, Labels, MultiLabel, Regression, Task
 
 FILE = "tlnlp.json"
 # Settings that determine how rows are encoded and predictions decoded.
-ENCODED_WITH = ("max_length", "truncate", "window_overlap", "max_answer")
+ENCODED_WITH = ("max_length", "truncate", "windows", "window_overlap", "max_answer")
 
 
 def write_task(
@@ -97,16 +99,25 @@ def read_task(folder: Path) -> SavedTask:
     return SavedTask(task, settings, record["threshold"], record.get("temperature"))  # older versions had none
 
 
-def load_network(folder: Path, head: Head) -> Any:
+def load_network(folder: Path, head: Head, *, as_trained: bool = False, device: torch.device | None = None) -> Any:
     """Loads the network that a run saved, in fp32: a complete one, or an adapter with its base checkpoint.
+
+    Args:
+        as_trained, device: for the base of an adapter, see `load_adapted`.
 
     Raises:
         InputError: the base checkpoint is missing or has changed.
     """
     record = json.loads((folder / FILE).read_text(encoding="utf-8"))
     if record.get("adapter"):
-        return load_adapted(folder, record["adapter"], head)
+        return load_adapted(folder, record["adapter"], head, as_trained=as_trained, device=device)
     return load_whole(folder, head)
+
+
+def loaded_in(folder: Path) -> str:
+    """Returns the form of the weights under the adapter of a saved model; "fp32" if there is none."""
+    record = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    return (record.get("adapter") or {}).get("load_in", "fp32")
 
 
 def _find_head(folder: Path, path: str) -> Head:

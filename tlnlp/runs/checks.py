@@ -20,6 +20,7 @@ from tlnlp.models.feature_classifier import OF_ROWS, OF_WORDS, head_name
 from tlnlp.models.label_names import match_labels
 from tlnlp.recipe import NEW, Recipe
 from tlnlp.runs.folder import identity_of
+from tlnlp.runs.memory_checks import check_memory_flags
 from tlnlp.runs.request import Request
 from tlnlp.settings import Settings
 from tlnlp.task import Head, Regression, Task
@@ -95,6 +96,7 @@ def check_checkpoint(recipe: Recipe, settings: Settings, strategy: StrategyChoic
         new = recipe.new_model
         _refuse_adapter_of_new(strategy)
         config = transformers.AutoConfig.for_model(new.architecture, **new.config, vocab_size=new.vocab_size)
+        check_memory_flags(config, head, settings, strategy)
         return Checkpoint(NEW, NEW, config, labels, repr(new))
     place = checkpoint.find_checkpoint(settings.model, weights_needed=not strategy.is_from_scratch)
     config = checkpoint.read_config(place, settings.model)
@@ -103,6 +105,7 @@ def check_checkpoint(recipe: Recipe, settings: Settings, strategy: StrategyChoic
         network = getattr(transformers, head.auto_class).from_config(config)
     positions = positions_of(network)
     check_length(positions, settings.max_length, settings.model)
+    check_memory_flags(config, head, settings, strategy)
     _check_strategy(network, settings, strategy, positions)
     notes = [] if strategy.is_from_scratch else _notes_on_adapter(place, settings.model)
     if not settings.new_head and not strategy.is_from_scratch:
@@ -129,6 +132,14 @@ def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
                 found=f"--truncate {role}={side}{did_you_mean(role, cut)}",
                 change="the name before the equals sign" if cut else "omit --truncate",
             )
+    if settings.windows != "none" and (not getattr(task.head, "takes_windows", False) or "endings" in rows.columns):
+        own = {"words", "context"} & set(rows.columns)
+        raise InputError(
+            expected="--windows for tasks with one answer for a text or a pair (heads sentence and gpt)",
+            found=f"--windows {settings.windows} for {task.name}"
+            + (", whose long rows are always read in windows" if own else ""),
+            change="omit --windows",
+        )
     if settings.class_weights != "none" and ("label" not in rows.columns or "endings" in rows.columns):
         raise InputError(
             expected="--class-weights for tasks with one label per row",

@@ -14,7 +14,7 @@ from tlnlp.display.console import ProgressBar, RunConsole
 from tlnlp.errors import Interrupted
 from tlnlp.evaluation.predict import predict
 from tlnlp.heads.encoded import NOT_SCORED, EncodedDataset, Ragged, model_inputs
-from tlnlp.models.feature_classifier import FeatureClassifier
+from tlnlp.models.feature_classifier import FeatureClassifier, mean_of_items
 from tlnlp.runs.setup import PreparedRun
 from tlnlp.runs.trainer import TrainingLog
 from tlnlp.task import MultiLabel, Prediction, Regression
@@ -100,7 +100,7 @@ class FeatureTrainer:
 
     def _read(self, items: np.ndarray) -> np.ndarray:
         """Returns the features of `items` in order: for tags, those of the first token of each word; if an item has
-        several sequences (both orders of a pair), their mean."""
+        several sequences (both orders of a pair, windows), their mean."""
         training = self.training
         batch = training.head.collate(training.encoded, items, training.tokenizer, np.random.default_rng(0))
         batch = {name: value.to(self.accelerator.device) for name, value in batch.items()}
@@ -109,10 +109,7 @@ class FeatureTrainer:
         if self.reader.pooling is None:
             found = found[batch["labels"] != NOT_SCORED]
         features = found.cpu().numpy()
-        if training.encoded.sequence_offsets is not None:
-            each = len(features) // len(items)
-            features = features.reshape(len(items), each, *features.shape[1:]).mean(1)
-        return features
+        return mean_of_items(features, training.encoded, items)
 
     def _log_counts(self, micro_batches: list[np.ndarray]) -> None:
         record, encoded = self.record, self.training.encoded
@@ -138,8 +135,7 @@ class FeatureTrainer:
         return fit_classifier(features, targets, weights, kind, outputs, phase.fit, self.settings.seed)
 
     def _take(self, classifier: Classifier) -> None:
-        firsts = self.training.encoded.sequence_offsets
-        self.reader.take(classifier, 1 if firsts is None else int(firsts[1]))
+        self.reader.take(classifier, int(self.training.encoded.batch_constants.get("orders", 1)))
         if classifier.shares is not None:
             note = f"shares of layers 0 to {len(classifier.shares) - 1}: "
             note += ", ".join(f"{share:.3f}" for share in classifier.shares)

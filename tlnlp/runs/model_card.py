@@ -51,7 +51,7 @@ def write_card(result: RunResult, task: Task, labels: Sequence[str]) -> str:
 
 {_indented([result.command])}
 
-Rows longer than {settings["max_length"]} tokens are cut or read in windows. {_cost(result)}
+Rows longer than {settings["max_length"]} tokens are {_long_rows(result, task)}. {_cost(result)}
 
 Versions: {", ".join(f"{name} {number}" for name, number in result.versions.items())}.
 """
@@ -154,6 +154,12 @@ def _limits(result: RunResult) -> list[str]:
 def _cost(result: RunResult) -> str:
     seconds = result.seconds["train"]
     return f"Training took {seconds:,.0f} s on {result.device} and {result.peak_mib:,.0f} MiB of memory at most."
+
+
+def _long_rows(result: RunResult, task: Task) -> str:
+    if result.settings.get("windows", "none") == "mean":
+        return "split into windows whose logits are averaged, by `tlnlp predict` as in training (not by `pipeline()`)"
+    return "split into windows" if {"words", "context"} & set(task.columns.by_role()) else "truncated"
 
 
 def _languages(result: RunResult) -> str:

@@ -184,7 +184,11 @@ def write(
         place, training.task, work.labels, training.settings, threshold,
         None if adapted is None else adapted.record(), (result.calibration or {}).get("temperature"),
     )  # fmt: skip
-    saving.check_saved(place, training.model, head, sample_batch(work), load_network)
+    if training.settings.load_in == "fp32":
+        saving.check_saved(place, training.model, head, sample_batch(work), load_network)
+    else:
+        load = partial(load_network, as_trained=True, device=training.accelerator.device)
+        saving.check_saved(place, training.model, head, sample_batch(work), load, training.accelerator.autocast)
     files.write_text(folder / folders.PREDICTIONS, lines_of(work.eval_rows, predictions))
     for language, each in further.items():
         (folder / folders.LANGUAGES).mkdir(exist_ok=True)

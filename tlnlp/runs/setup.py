@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ from tlnlp.evaluation.data_profile import describe_data
 from tlnlp.heads.encoded import EncodedDataset, model_inputs
 from tlnlp.models import loading
 from tlnlp.models.adapter_files import AdapterFiles
+from tlnlp.models.base_weights import QUANTISED, keep_in_fp32
 from tlnlp.models.checkpoint import Checkpoint, vocabulary_size
 from tlnlp.models.feature_classifier import with_feature_classifier
+from tlnlp.models.gradient_checkpointing import enable_gradient_checkpointing
 from tlnlp.models.vocabulary import train_vocabulary
 from tlnlp.recipe import NEW, Recipe
 from tlnlp.runs.checks import CheckedRun
@@ -38,6 +41,9 @@ from tlnlp.training.plan import padded_places, updates_per_epoch
 from tlnlp.transfer import adapters
 from tlnlp.transfer.groups import Group, layer_groups
 from tlnlp.transfer.phases import AdapterSpec, Hyperparameters, Phase
+
+# Relative differences up to which outputs of batches of other shapes are the same, in these precisions.
+FP32, BF16 = 1e-4, 3e-2
 
 
 @dataclass(frozen=True)
@@ -138,9 +144,10 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     pieces = vocabulary_size(source.config)
     network = loading.load_model(
         source, task, tokenizer, seed=settings.seed, new_head=settings.new_head, new_weights=strategy.is_from_scratch,
+        load_in=settings.load_in, device=accelerator.device,
     )  # fmt: skip
-    run_once = _logits_on(encoded.train, np.arange(1), task, tokenizer)
-    if not _ignores_padding(network, encoded.train, task, tokenizer, settings.model):
+    run_once = _run_as_trained(_logits_on(encoded.train, np.arange(1), task, tokenizer), settings, accelerator)
+    if not _ignores_padding(network, encoded.train, task, tokenizer, settings, accelerator):
         left_out.append(_refuse_or_say_no_padding(encoded.train, task, settings))
         encoded = encoded.without_padding()
     groups = layer_groups(network, run_once)
@@ -153,7 +160,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         resized = pieces is not None and len(tokenizer) > pieces
         adapted = _install_adapter(network, adapter, groups, settings, source, resized=resized)
         _try_strategy(network, run_once, strategy.text)
-        groups = layer_groups(network, run_once, added=set(adapted.installed.parameters))
+        groups = _groups_with_adapter(network, adapted, run_once)
     if phases[0].fit is not None:
         network, groups = with_feature_classifier(network, groups, phases[0].fit, task)
         _try_strategy(network, run_once, strategy.text)
@@ -163,13 +170,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     # evaluates these during training, needs the full table.
     whole = task.head.causal or phases[0].fit is not None or settings.show_oracle
     compact = None if whole else PrunedEmbedding.install(network, used, run_once)
-    network.to(accelerator.device)
-    packing = None
-    if accelerator.device.type == "cpu":
-        FastDropout.install(network)
-        packing = pack(
-            network, encoded.train, task, tokenizer, lambda why: left_out.append(f"padding is computed: {why}")
-        )
+    packing = _place(network, encoded.train, task, tokenizer, settings, accelerator, left_out)
 
     def begin_phase(phase: Phase) -> None:
         redrawn = [name for group in groups if group.name in phase.reinitialize for name in group.parameters]
@@ -224,21 +225,76 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     return work
 
 
-def _ignores_padding(network: Any, encoded: EncodedDataset, task: Task, tokenizer: Any, model: str) -> bool:
-    """Runs the network for the first time: see `padding_is_ignored`.
+def _ignores_padding(
+    network: Any, encoded: EncodedDataset, task: Task, tokenizer: Any, settings: Settings, accelerator: Accelerator
+) -> bool:
+    """Runs the network for the first time, in the arithmetic of the run if the weights are in fewer bits: see
+    `padding_is_ignored`.
 
     Raises:
         InputError: this network cannot run on these rows.
     """
+    in_fewer_bits = settings.load_in != "fp32"
     try:
-        return padding_is_ignored(network, encoded, task, tokenizer)
+        with accelerator.autocast() if in_fewer_bits else nullcontext():
+            return padding_is_ignored(network, encoded, task, tokenizer, rounding=BF16 if in_fewer_bits else FP32)
     # A network raises whatever it raises: what it lacks is told here, before anything is built on it.
     except Exception as error:
+        fewer = f" with --load-in {settings.load_in}" if in_fewer_bits else ""
         raise InputError(
-            expected=f"a network that transformers {transformers.__version__} can run on rows of {task.name}",
-            found=f"{model}, a {type(network).__name__}: {type(error).__name__}: {str(error).strip()[:200]}",
-            change="another --model, or another release of transformers",
+            expected=f"a network that transformers {transformers.__version__} can run{fewer} on rows of {task.name}",
+            found=f"{settings.model}, a {type(network).__name__}: {type(error).__name__}: {str(error).strip()[:200]}",
+            change="omit --load-in" if in_fewer_bits else "another --model, or another release of transformers",
         ) from error
+
+
+def _run_as_trained(ask: Callable[[Any], Any], settings: Settings, accelerator: Accelerator) -> Callable[[Any], Any]:
+    """Returns `ask`, in the arithmetic of the run if the weights are in fewer bits."""
+
+    def run(network: Any) -> Any:
+        with accelerator.autocast():
+            return ask(network)
+
+    return ask if settings.load_in == "fp32" else run
+
+
+def _groups_with_adapter(network: Any, adapted: AdapterFiles, run_once: Callable[[Any], Any]) -> list[Group]:
+    """Returns the layer groups, with one of the adapter's weights. These and the head are kept in fp32."""
+    groups = layer_groups(network, run_once, added=set(adapted.installed.parameters))
+    if adapted.load_in != "fp32":
+        keep_in_fp32(network, [*adapted.installed.parameters, *groups[-1].parameters])
+    return groups
+
+
+def _place(
+    network: Any,
+    encoded: EncodedDataset,
+    task: Task,
+    tokenizer: Any,
+    settings: Settings,
+    accelerator: Accelerator,
+    left_out: list[str],
+) -> PaddingFree | None:
+    """Moves the network to the device, and prepares its layers there. Returns the padding-free layers, if there are
+    any; notes on what is left out are added to `left_out`."""
+    if settings.gradient_checkpointing:
+        enable_gradient_checkpointing(network)
+    if settings.load_in not in QUANTISED:  # which are there since they were loaded
+        network.to(accelerator.device)
+    if accelerator.device.type != "cpu":
+        return None
+    FastDropout.install(network)
+    # A layer that is computed again in the backward pass does not know any more how its batch was packed; and in bf16
+    # the outputs differ by more than the comparison of packed with padded ones allows.
+    flags = {
+        "--gradient-checkpointing": settings.gradient_checkpointing,
+        f"--load-in {settings.load_in}": settings.load_in != "fp32",
+    }
+    without = [flag for flag, is_given in flags.items() if is_given]
+    if without:
+        left_out.append(f"padding is computed: padding-free layers are left out with {' and '.join(without)}")
+        return None
+    return pack(network, encoded, task, tokenizer, lambda why: left_out.append(f"padding is computed: {why}"))
 
 
 def _freeze(phase: Phase, work: PreparedRun, folder: Path) -> ActivationCache | None:
@@ -289,7 +345,7 @@ def _install_adapter(
         table = network.get_input_embeddings()
         modules.append(next(name for name, module in network.named_modules() if module is table))
     place = str(Path(source.place).resolve()) if Path(source.place).is_dir() else source.place
-    return AdapterFiles(installed, settings.model, place, source.fingerprint, tuple(modules))
+    return AdapterFiles(installed, settings.model, place, source.fingerprint, tuple(modules), settings.load_in)
 
 
 def _try_strategy(network: Any, run_once: Callable[[Any], Any], strategy: str) -> None:
@@ -310,9 +366,15 @@ def _try_strategy(network: Any, run_once: Callable[[Any], Any], strategy: str) -
         ) from error
 
 
-def padding_is_ignored(network: Any, encoded: EncodedDataset, task: Task, tokenizer: Any) -> bool:
+def padding_is_ignored(
+    network: Any, encoded: EncodedDataset, task: Task, tokenizer: Any, rounding: float = FP32
+) -> bool:
     """Returns whether the network computes the same for a row alone and padded to a longer one, as tested on the
-    shortest and the longest row. Convolutions over tokens and Fourier transforms do not."""
+    shortest and the longest row. Convolutions over tokens and Fourier transforms do not.
+
+    Args:
+        rounding: relative difference up to which outputs are the same.
+    """
     shortest, longest = np.array([encoded.lengths.argmin()]), np.array([encoded.lengths.argmax()])
     if encoded.lengths[shortest] == encoded.lengths[longest]:
         return True
@@ -325,7 +387,7 @@ def padding_is_ignored(network: Any, encoded: EncodedDataset, task: Task, tokeni
         reads_padding = _reads_padding(network, model_inputs(batch))
     network.train(was_training)
     expected = torch.cat(alone)
-    tolerance = 1e-4 * float(expected.abs().max())
+    tolerance = rounding * float(expected.abs().max())
     is_same = expected.shape == together.shape and bool(((expected - together).abs() <= tolerance).all())
     return is_same and not reads_padding
 
@@ -369,12 +431,12 @@ def pack(
     left_out: Callable[[str], None] = lambda reason: None,
 ) -> PaddingFree | None:
     """Returns padding-free layers if sequence lengths differ and the network supports it, as tested on some of the
-    rows.
+    rows; None also if some of its weights are in fewer bits (`--load-in`).
 
     Args:
-        left_out: called with the reason if it does not.
+        left_out: called with the reason if the network does not support it.
     """
-    if not encoded.can_pad:
+    if not encoded.can_pad or len({parameter.dtype for parameter in network.parameters()}) > 1:
         return None
     sequences = encoded.features["input_ids"].lengths
     # Longer rows run padded: they would show nothing.
@@ -409,7 +471,7 @@ def _logits_on(encoded: EncodedDataset, items: np.ndarray, task: Task, tokenizer
     batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
 
     def ask(network: Any) -> torch.Tensor:
-        device = next(network.parameters()).device
+        device = next(network.parameters()).device  # a quantised network is loaded onto the GPU
         return task.head.logits(network, {name: value.to(device) for name, value in batch.items()})
 
     return ask

@@ -185,7 +185,8 @@ class Bottleneck(nn.Module):
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
         """[..., width] -> [..., width]"""
-        return states + self.up(nn.functional.gelu(self.down(states)))
+        added = self.up(nn.functional.gelu(self.down(states.to(self.down.weight.dtype))))
+        return states + added.to(states.dtype)
 
     def add_to(self, layer: nn.Module, arguments: Any, output: Any) -> Any:
         """A forward hook for a layer: applies the bottleneck to its output, or to the first element of an output

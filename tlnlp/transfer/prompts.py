@@ -86,6 +86,9 @@ class Prefix(nn.Module):
         rows = len(named["input_ids"])
         # [tokens, layers x 2, heads, width of a head] -> [layers x 2, heads, tokens, width of a head]
         states = self.encoder.embedding.weight.view(self.tokens, self.layers * 2, self.heads, -1).permute(1, 2, 0, 3)
+        # The layers' own keys and values have this type.
+        kind, table = states.device.type, body.get_input_embeddings().weight
+        states = states.to(torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else table.dtype)
         cache = DynamicCache()
         for layer in range(self.layers):
             key, value = (each.expand(rows, -1, -1, -1) for each in states[2 * layer : 2 * layer + 2])
