@@ -127,7 +127,7 @@ class _Learnt:
         self.network = self.work.training.model.double()
         self.is_exact = self._is_finite()
         if not self.is_exact:  # CANINE is not a number in float64
-            self.network.float()
+            self.network.to(torch.float32)  # `float` is patched
         self.untrained = copy.deepcopy(self.network)
         self.before = self._weights()
         if self.work.training.phases[0].fit is None:
