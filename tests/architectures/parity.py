@@ -128,6 +128,7 @@ def _theirs(
         network, arguments, train_dataset=examples, data_collator=transformers.DataCollatorWithPadding(tokenizer),
         callbacks=[keep],
     )  # fmt: skip
+    trainer.remove_callback(transformers.PrinterCallback)
     trainer.train()
     return trainer.loss, keep.gradients
 

@@ -112,18 +112,21 @@ def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
     The output layer is the widest layer of a small network. The model's head therefore gets only the states of the
     scored positions (15 to 30 % of all) instead of the whole sequence.
     """
-    scored = batch["labels"] != NOT_SCORED
+    scored, is_cut = batch["labels"] != NOT_SCORED, []
 
     def keep_scored(module: torch.nn.Module, arguments: Any, output: Any) -> Any:
         output["last_hidden_state"] = output["last_hidden_state"][scored].unsqueeze(0)  # [1, positions, width]
+        is_cut.append(True)
         return output
 
     network: Any = getattr(model, "module", model)  # with several processes the model is wrapped
     hook = network.base_model.register_forward_hook(keep_scored)
     try:
-        return model(**model_inputs(batch)).logits[0]
+        found = model(**model_inputs(batch)).logits
     finally:
         hook.remove()
+    # A network that calls a part of its body (OPT: its decoder) has computed the whole sequence.
+    return found[0] if is_cut else found[scored]
 
 
 def _scored_targets(batch: dict[str, Any]) -> torch.Tensor:
