@@ -4,7 +4,7 @@ BIN := .venv/bin
 LAUNCH := $(BIN)/accelerate launch --config_file launch.yaml
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: quickstart test test-all check format recipe-table benchmark clean
+.PHONY: quickstart test test-all test-oldest check format recipe-table benchmark clean
 
 quickstart: .venv/installed
 	@$(LAUNCH) recipes/sst2.py --strategy from_scratch --quiet
@@ -25,6 +25,19 @@ test: .venv/installed-dev
 test-all: .venv/installed-all
 	@command -v chromium >/dev/null || apt-get install --yes -qq chromium || echo "no chromium: the page is not tested"
 	$(BIN)/python -m pytest -q -m ""
+
+# The same tests with the oldest versions that pyproject.toml admits, in an environment of its own. torch alone is that of
+# constraints.txt: older ones bring gigabytes of CUDA.
+test-oldest: export OMP_NUM_THREADS = 1
+test-oldest: .venv-oldest/installed
+	.venv-oldest/bin/python -m pytest -q
+
+.venv-oldest/installed: pyproject.toml constraints.txt scripts/lower_bounds.py
+	@$(PYTHON) -m venv .venv-oldest
+	@$(PYTHON) scripts/lower_bounds.py --keep torch > .venv-oldest/constraints.txt
+	@.venv-oldest/bin/python -m pip install --quiet --constraint .venv-oldest/constraints.txt torch
+	@.venv-oldest/bin/python -m pip install --quiet --constraint .venv-oldest/constraints.txt --editable ".[dev]"
+	@touch $@
 
 check: .venv/installed-dev
 	$(BIN)/ruff check .
@@ -63,4 +76,4 @@ benchmark: .venv/installed-measure
 	@touch $@
 
 clean:
-	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-oldest runs .pytest_cache .mypy_cache .ruff_cache *.egg-info

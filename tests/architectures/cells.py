@@ -32,7 +32,7 @@ from tlnlp.runs.request import Request
 from tlnlp.runs.setup import prepare
 from tlnlp.training.distributed import start_accelerator
 from tlnlp.training.loop import train
-from tlnlp.transfer.layers import layer_modules
+from tlnlp.transfer.layers import find_layers, layer_modules
 from tlnlp.transfer.phases import Phase
 from tlnlp.transfer.strategies import STRATEGIES
 
@@ -58,7 +58,7 @@ OPTIONS = {
     "prompt": "prompt:tokens=3",
 }
 STRATEGY_TEXTS = {name: OPTIONS.get(name, name) for name in STRATEGIES}
-TRAIN_ROWS, DEV_ROWS = 20, 9
+TRAIN_ROWS, DEV_ROWS = 14, 7
 MAX_LENGTH = 40
 OK = "ok"
 
@@ -304,9 +304,26 @@ def _states_of(plain: _Learnt, layers: int) -> Callable[[Any], list[torch.Tensor
     if getattr(plain.untrained.config, "is_encoder_decoder", False):
         return watch
     with contextlib.suppress(TypeError, KeyError):
-        if len(read(plain.untrained)) == layers + 1:
+        states = read(plain.untrained)
+        if len(states) == layers + 1 and torch.equal(states[0], _input_of_first_layer(plain.untrained, read)):
             return read
     return watch
+
+
+def _input_of_first_layer(network: Any, run: Callable[[Any], Any]) -> torch.Tensor:
+    """Mamba's hidden states begin with the output of the first layer instead."""
+    inputs: list[torch.Tensor] = []
+    hook = (
+        find_layers(network)[0]
+        .parts[0]
+        .register_forward_pre_hook(
+            lambda module, arguments, named: inputs.append(arguments[0] if arguments else named["hidden_states"]),
+            with_kwargs=True,
+        )
+    )
+    run(network)
+    hook.remove()
+    return inputs[0]
 
 
 @contextlib.contextmanager

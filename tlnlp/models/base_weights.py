@@ -71,9 +71,10 @@ def loading_options(load_in: str, auto: Any, config: Any, device: torch.device) 
 
 def keep_in_fp32(network: Any, names: Iterable[str]) -> None:
     """Converts the parameters `names` to fp32, but for a head's matrix that is the embedding table as well."""
-    table, own = network.get_input_embeddings().weight, dict(network.named_parameters())
+    own = dict(network.named_parameters())
+    tables = {module.weight for module in network.modules() if isinstance(module, nn.Embedding)}
     for name in names:
-        if own[name] is not table:
+        if own[name] not in tables:
             own[name].data = own[name].data.float()
 
 

@@ -31,6 +31,8 @@ from tlnlp.task import Head, Task
 
 # For a tokenizer that has neither a pad nor an end token (the first GPT's).
 PAD_TOKEN = "[PAD]"
+# Layers that every network of transformers initialises by itself.
+ORDINARY = (nn.Linear, nn.Embedding, nn.LayerNorm, nn.modules.conv._ConvNd)
 
 
 @dataclass(frozen=True)
@@ -131,9 +133,19 @@ def load_model(
             found=f"{checkpoint.name} without {', '.join(lost[:3])}{' ...' if len(lost) > 3 else ''}",
             change="the checkpoint, or --strategy from_scratch",
         )
+    _initialize_bare_parameters(model, loaded.missing, task.head.auto_class, seed)
     if not new_head:
         checkpoint.notes.extend(_notes_on_head(loaded, checkpoint, task))
     return model
+
+
+def _initialize_bare_parameters(model: Any, missing: Sequence[str], auto_class: str, seed: int) -> None:
+    """Initialises what the checkpoint lacks and transformers leaves as it finds it in memory: weights that belong to no
+    ordinary layer (the bias of data2vec's language-model head)."""
+    bare = [name for name in missing if not isinstance(model.get_submodule(name.rpartition(".")[0]), ORDINARY)]
+    own = dict(model.named_parameters())
+    if bare := [name for name in bare if name in own]:
+        reinitialize(model, bare, auto_class, seed, None)
 
 
 def _check_vocabulary(checkpoint: Checkpoint, tokenizer: Any, task: Task, most: int | None) -> None:

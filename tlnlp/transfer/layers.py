@@ -37,15 +37,16 @@ def find_layers(model: nn.Module) -> list[Layer]:
 
     A stack is a ModuleList that is not inside a layer; a list of lists counts as one (Funnel's blocks). Lists of equal
     length in one module are the parts of the same layers. A list whose elements have fewer than two matrices is not a
-    stack (a list of projections).
+    stack (a list of projections), unless there is no other.
 
     Raises:
         ValueError: there is none.
     """
-    stacks = list(_stacks(model))
-    if not stacks:
+    found = list(_stacks(model))
+    if not found:
         raise ValueError(f"{type(model).__name__} has no list of layers")
-    return [layer for stack in stacks for layer in stack]
+    stacks = [each for each in found if sum(parameter.dim() > 1 for parameter in each[0].parameters()) > 1]
+    return [layer for stack in stacks or found for layer in stack]
 
 
 def layer_modules(model: nn.Module) -> list[nn.Module]:
@@ -65,8 +66,7 @@ def _stacks(module: nn.Module) -> Iterator[list[Layer]]:
     if lists:
         longest = max(map(len, lists))
         parallel = [each for each in lists if len(each) == longest]
-        layers = [Layer(parts) for parts in zip(*parallel, strict=True)]
-        if layers and sum(parameter.dim() > 1 for parameter in layers[0].parameters()) > 1:
+        if layers := [Layer(parts) for parts in zip(*parallel, strict=True)]:
             yield layers
     for child in module.children():
         if not isinstance(child, nn.ModuleList):

@@ -110,7 +110,8 @@ def _name_of_cache(inputs: Sequence[str]) -> str | None:
 
 
 def _shape(config: Any) -> dict[str, int]:
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    # FNet has none; a prompt does not need them.
+    heads = getattr(config, "num_key_value_heads", None) or getattr(config, "num_attention_heads", 1)
     return {"num_layers": config.num_hidden_layers, "num_attention_heads": heads}
 
 
