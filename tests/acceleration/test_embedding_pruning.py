@@ -80,3 +80,37 @@ def test_a_table_that_is_also_the_output_is_left_whole() -> None:
 
 def test_a_table_of_which_most_is_used_is_left_whole() -> None:
     assert PrunedEmbedding.install(build(BERT), np.arange(50)) is None
+
+
+def test_a_table_of_an_encoder_and_a_decoder_is_cut_in_both_and_learns() -> None:
+    """They read the matrix by several names: once, one of them was cut, and the others kept reading the old one."""
+    config = transformers.T5Config(
+        vocab_size=60, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2, decoder_start_token_id=0, dropout_rate=0
+    )
+    ids = torch.tensor([[2, 7, 30, 1], [2, 59, 7, 1]])
+    whole = build(config).double()
+    cut = copy.deepcopy(whole)
+    groups = layer_groups(whole, lambda network: network(input_ids=ids))
+    used = pieces_used(ids.numpy().ravel(), always=[0])
+    compact = PrunedEmbedding.install(cut, used, lambda network: network(input_ids=ids).logits)
+    assert compact is not None
+    assert len(compact.tables) > 1
+    before = whole.get_input_embeddings().weight.detach().clone()
+    take_updates(whole, ids, groups)
+    take_updates(cut, ids, groups)
+    compact.restore()
+    assert not torch.equal(whole.get_input_embeddings().weight[7], before[7])
+    for (name, expected), (_, found) in zip(whole.named_parameters(), cut.named_parameters(), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12, msg=name)
+
+
+def test_a_network_that_reads_tokens_of_its_own_keeps_the_whole_table() -> None:
+    model = build(BERT)
+    before = model.get_input_embeddings().weight
+    model.register_forward_pre_hook(
+        lambda module, given, named: (given, {**named, "input_ids": named["input_ids"].clamp(max=40)}), with_kwargs=True
+    )
+    ids = torch.tensor([[2, 7, 50, 3]])  # 50 is read as 40, which no row has
+    ask = lambda network: network(input_ids=ids, attention_mask=torch.ones_like(ids)).logits  # noqa: E731
+    assert PrunedEmbedding.install(model, pieces_used(ids.numpy().ravel(), always=[0]), ask) is None
+    assert torch.equal(model.get_input_embeddings().weight, before)

@@ -28,6 +28,13 @@ CONFIGS = {
         vocab_size=50, n_embd=16, n_layer=3, n_head=2, n_positions=40, num_labels=3, pad_token_id=0, bos_token_id=1,
         eos_token_id=2, embd_pdrop=0, attn_pdrop=0, resid_pdrop=0,
     ),
+    # grouped queries: fewer keys than queries
+    "eurobert": transformers.EuroBertConfig(
+        **{**SIZE, "num_attention_heads": 4}, num_key_value_heads=2, bos_token_id=1, eos_token_id=2, mask_token_id=3,
+    ),
+    "llama": transformers.LlamaConfig(
+        **{**SIZE, "num_attention_heads": 4}, num_key_value_heads=1, bos_token_id=1, eos_token_id=2,
+    ),
 }  # fmt: skip
 # Only where the attention block holds its own residual can the last layer's feed-forward part be spared.
 FIRSTS_ONLY = {"bert", "roberta"}
@@ -141,3 +148,37 @@ def test_nothing_of_it_is_saved(tmp_path: Any) -> None:
     PaddingFree.install(model, ask(batch_of([4, 7, 2])))
     model.save_pretrained(tmp_path)
     assert ATTENTION not in (tmp_path / "config.json").read_text()
+
+
+def test_attention_that_does_not_say_its_direction_is_not_packed_however_small_the_weights() -> None:
+    """LayoutLM is bidirectional by its mask alone. With new weights all outputs are small, and a wrong direction of
+    attention changes them little."""
+    model = build(transformers.LayoutLMConfig(**SIZE, hidden_dropout_prob=0, attention_probs_dropout_prob=0))
+    reasons: list[str] = []
+    assert PaddingFree.install(model, ask(batch_of([4, 7, 2])), reasons.append) is None
+    assert "does not say whether it is causal" in reasons[0]
+
+
+def test_masks_with_a_bias_for_each_key_are_not_dropped() -> None:
+    """However small it is: with other weights it may be large."""
+    model = build(CONFIGS["bert"])
+
+    def add_bias(layer: Any, arguments: Any, named: dict[str, Any]) -> Any:
+        states, mask, *others = arguments
+        biased = torch.full(mask.shape, 1e-9, dtype=states.dtype).masked_fill(~mask, torch.finfo(states.dtype).min)
+        return (states, biased, *others), named
+
+    for layer in model.bert.encoder.layer:
+        layer.register_forward_pre_hook(add_bias, with_kwargs=True)
+    reasons: list[str] = []
+    assert PaddingFree.install(model, ask(batch_of([4, 7, 2])), reasons.append) is None
+    assert "bias" in reasons[0]
+
+
+def test_why_a_network_runs_padded_is_said() -> None:
+    config = transformers.DebertaV2Config(
+        **{**SIZE, "type_vocab_size": 0}, relative_attention=True, pos_att_type=["p2c"]
+    )
+    reasons: list[str] = []
+    assert PaddingFree.install(build(config), ask(batch_of([4, 7, 2])), reasons.append) is None
+    assert reasons == ["the attention of a deberta-v2 cannot be replaced (eager)"]

@@ -292,7 +292,8 @@ def _states_of(plain: _Learnt, layers: int) -> Callable[[Any], list[torch.Tensor
         seen: dict[Any, torch.Tensor] = {}
 
         def note(module: Any, arguments: Any, output: Any) -> None:
-            seen[module] = output if torch.is_tensor(output) else output[0]
+            values = output.values() if isinstance(output, dict) else output
+            seen[module] = output if torch.is_tensor(output) else next(iter(values))
 
         hooks = [module.register_forward_hook(note) for module in modules]
         with torch.no_grad():

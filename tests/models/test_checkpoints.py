@@ -15,7 +15,8 @@ import transformers
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 
-from tests.recipe_runs import load_recipe, run_recipe
+from tests.architectures.checkpoints import build
+from tests.recipe_runs import begin, load_recipe, run_recipe
 from tlnlp import load as tlnlp_load
 from tlnlp.data import Splits, load_splits
 from tlnlp.errors import InputError
@@ -25,6 +26,7 @@ from tlnlp.recipe import Recipe
 from tlnlp.runs.checks import check_length, check_run, positions_of
 from tlnlp.runs.request import Request
 from tlnlp.settings import Settings
+from tlnlp.training.plan import plan_updates
 from tlnlp.transfer.groups import layer_groups
 
 OWN = ("negative", "positive")
@@ -447,3 +449,30 @@ def test_a_network_without_a_limit_reads_rows_of_any_length(kind: str) -> None:
         network = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(kind))
     assert positions_of(network) is None
     check_length(None, 10_000, kind)
+
+
+def test_a_new_head_is_initialised_also_where_transformers_leaves_it_as_it_is_in_memory(
+    corpus: Path, tmp_path: Path
+) -> None:
+    """data2vec's checkpoints have no language-model head; its bias belongs to no ordinary layer."""
+    folder = build("data2vec-text", tmp_path / "checkpoint")
+    for attempt in range(3):  # whatever memory it gets
+        held = [torch.full((1 << 16,), torch.nan) for _ in range(8)]
+        del held
+        work = begin("pretrain", tmp_path / str(attempt), model=str(folder), data=str(corpus))
+        assert torch.equal(work.training.model.lm_head.bias, torch.zeros_like(work.training.model.lm_head.bias))
+
+
+@pytest.mark.parametrize(("name", "ignores"), [("bert", True), ("llama", True), ("fnet", False), ("convbert", False)])
+def test_rows_of_other_lengths_are_batched_only_where_the_network_ignores_padding(
+    name: str, ignores: bool, reviews: Path, tmp_path: Path
+) -> None:
+    folder = build(name, tmp_path / "checkpoint")
+    work = begin("sst2", tmp_path / "run", model=str(folder), data=str(reviews))
+    encoded = work.training.encoded
+    assert encoded.can_pad is work.encoded_dev.can_pad is ignores
+    (update,) = plan_updates(
+        encoded.lengths, 0, 1, seed=0, batch_size=len(encoded), max_tokens=4096, can_pad=encoded.can_pad
+    )
+    assert all(len(set(encoded.lengths[each])) == 1 for each in update.micro_batches) is not ignores
+    assert any("only rows of equal length" in note for note in work.notes) is not ignores

@@ -16,7 +16,7 @@ from tlnlp.errors import InputError
 from tlnlp.models.gradient_checkpointing import check_gradient_checkpointing
 from tlnlp.runs.setup import PreparedRun
 from tlnlp.training.loop import train
-from tlnlp.transfer.groups import layer_stack
+from tlnlp.transfer.layers import layer_modules
 
 Rows = dict[str, Any]
 
@@ -56,7 +56,7 @@ def test_the_gradients_are_those_without_it(
 def gradients_and_calls(work: PreparedRun) -> tuple[list[dict[str, torch.Tensor]], int]:
     """Of all updates; and how often the last layer's first module ran."""
     network, found, calls = work.training.model, [], [0]
-    first = next(layer_stack(network)[-1].children())
+    first = next(layer_modules(network)[-1].children())
     first.register_forward_hook(lambda *_: calls.__setitem__(0, calls[0] + 1))
 
     def keep(*_: object) -> None:
