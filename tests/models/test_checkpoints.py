@@ -476,3 +476,16 @@ def test_rows_of_other_lengths_are_batched_only_where_the_network_ignores_paddin
     )
     assert all(len(set(encoded.lengths[each])) == 1 for each in update.micro_batches) is not ignores
     assert any("only rows of equal length" in note for note in work.notes) is not ignores
+
+
+def test_what_a_network_computes_for_a_row_does_not_depend_on_earlier_rows(reviews: Path, tmp_path: Path) -> None:
+    """BigBird gives up its sparse attention at the first short batch, and computes long rows otherwise from then on."""
+    folder = build("big_bird", tmp_path / "checkpoint")
+    work = begin("sst2", tmp_path / "run", model=str(folder), data=str(reviews), strategy="shallow")  # has all tokens
+    model, draw = work.training.model.eval(), torch.Generator().manual_seed(0)
+    long, short = (torch.randint(10, 400, (1, length), generator=draw) for length in (320, 20))
+    with torch.no_grad():
+        first = model(input_ids=long, attention_mask=torch.ones_like(long)).logits
+        model(input_ids=short, attention_mask=torch.ones_like(short))
+        assert torch.equal(model(input_ids=long, attention_mask=torch.ones_like(long)).logits, first)
+    assert any("attention is computed in full" in note for note in work.notes)

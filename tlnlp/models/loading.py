@@ -31,6 +31,8 @@ from tlnlp.task import Head, Task
 
 # For a tokenizer that has neither a pad nor an end token (the first GPT's).
 PAD_TOKEN = "[PAD]"
+# BigBird's attention between blocks of tokens.
+SPARSE = "block_sparse"
 # Layers that every network of transformers initialises by itself.
 ORDINARY = (nn.Linear, nn.Embedding, nn.LayerNorm, nn.modules.conv._ConvNd)
 
@@ -98,10 +100,7 @@ def load_model(
     config = checkpoint.config
     if base_of_adapter(checkpoint.place) is None:  # an adapter may bring a larger embedding table
         _check_vocabulary(checkpoint, tokenizer, task, vocabulary_size(config))
-    changes = task.head.config_changes(task, checkpoint.labels)
-    for name, value in changes.items():
-        setattr(config, name, value)
-    config.pad_token_id = tokenizer.pad_token_id
+    _configure(checkpoint, task, tokenizer)
     auto = getattr(transformers, task.head.auto_class)
     torch.manual_seed(seed)
     if new_weights or checkpoint.place == NEW:
@@ -137,6 +136,19 @@ def load_model(
     if not new_head:
         checkpoint.notes.extend(_notes_on_head(loaded, checkpoint, task))
     return model
+
+
+def _configure(checkpoint: Checkpoint, task: Task, tokenizer: Any) -> None:
+    """Adapts the checkpoint's configuration to the task."""
+    config = checkpoint.config
+    for name, value in task.head.config_changes(task, checkpoint.labels).items():
+        setattr(config, name, value)
+    config.pad_token_id = tokenizer.pad_token_id
+    if getattr(config, "attention_type", None) == SPARSE:
+        # The network gives it up for good at its first short batch: what it computes for a row would depend on the rows
+        # before it.
+        config.attention_type = "original_full"
+        checkpoint.notes.append(f"{checkpoint.name}: attention is computed in full, not in sparse blocks")
 
 
 def _initialize_bare_parameters(model: Any, missing: Sequence[str], auto_class: str, seed: int) -> None:
