@@ -98,6 +98,6 @@ def test_an_item_that_is_dealt_to_nobody_or_twice_is_an_error(
 ) -> None:
     for wrong in ([0, 1, 2], [*range(DEV_ROWS), 0]):
         pieces = [np.asarray([item]) for item in wrong]
-        monkeypatch.setattr("tlnlp.evaluation.predict.cut", lambda *_, pieces=pieces: pieces)
+        monkeypatch.setattr("tlnlp.evaluation.predict.cut", lambda *_, pieces=pieces, **how: pieces)
         with pytest.raises(RuntimeError, match="there must be exactly one for each"):
             answer(work)

@@ -106,7 +106,7 @@ def test_a_network_that_cannot_compute_in_bf16_is_refused_in_words(
     )
     transformers.AutoModelForMaskedLM.from_config(config).save_pretrained(tmp_path / "base")
     vocabulary.save_pretrained(tmp_path / "base")
-    with pytest.raises(InputError, match="a network that computes with --load-in bf16"):
+    with pytest.raises(InputError, match="can run with --load-in bf16"):
         begin("sst2", tmp_path, model=str(tmp_path / "base"), data=str(reviews), strategy="lora", **BF16)
 
 

@@ -28,7 +28,7 @@ from tlnlp.models.base_weights import QUANTISED
 from tlnlp.models.feature_classifier import FeatureClassifier, mean_of_items
 from tlnlp.models.loading import load_tokenizer
 from tlnlp.models.task_file import load_network, loaded_in, read_task
-from tlnlp.runs.setup import pack, padding_is_ignored
+from tlnlp.runs.setup import BF16, FP32, pack, padding_is_ignored
 from tlnlp.settings import Precision, Settings
 from tlnlp.task import Prediction
 from tlnlp.training.distributed import start_accelerator
@@ -127,9 +127,9 @@ class Predictor:
     def _batchable(self, encoded: EncodedDataset) -> EncodedDataset:
         """Returns the rows with what is known of how this network batches them."""
         if self._can_pad and self.packing is None:
-            on_device = self.accelerator.device.type
-            with torch.autocast(on_device, enabled=False):
-                self._can_pad = padding_is_ignored(self.model, encoded, self.task, self.tokenizer)
+            with self.accelerator.autocast():
+                rounding = FP32 if self.accelerator.mixed_precision == "no" else BF16
+                self._can_pad = padding_is_ignored(self.model, encoded, self.task, self.tokenizer, rounding)
         return replace(encoded, can_pad=self._can_pad)
 
     def _predict(self, data: Any, columns: dict[str, str]) -> list[Prediction]:
