@@ -29,13 +29,14 @@ CONFIGS = {
         eos_token_id=2, embd_pdrop=0, attn_pdrop=0, resid_pdrop=0,
     ),
     # grouped queries: fewer keys than queries
-    "eurobert": transformers.EuroBertConfig(
-        **{**SIZE, "num_attention_heads": 4}, num_key_value_heads=2, bos_token_id=1, eos_token_id=2, mask_token_id=3,
-    ),
     "llama": transformers.LlamaConfig(
         **{**SIZE, "num_attention_heads": 4}, num_key_value_heads=1, bos_token_id=1, eos_token_id=2,
     ),
 }  # fmt: skip
+if hasattr(transformers, "EuroBertConfig"):  # not in the oldest release
+    CONFIGS["eurobert"] = transformers.EuroBertConfig(
+        **{**SIZE, "num_attention_heads": 4}, num_key_value_heads=2, bos_token_id=1, eos_token_id=2, mask_token_id=3
+    )
 # Only where the attention block holds its own residual can the last layer's feed-forward part be spared.
 FIRSTS_ONLY = {"bert", "roberta"}
 

@@ -146,7 +146,12 @@ DECODERS = {
     "mamba": _of("MambaForCausalLM", kinds.gpt_neox(max_length=10**30), hidden_size=32, num_hidden_layers=2,
                  state_size=4),
 }  # fmt: skip
-ARCHITECTURES = {**ENCODERS, **ENCODER_DECODERS, **DECODERS}
+# Those that the installed release of transformers has.
+ARCHITECTURES = {
+    name: architecture
+    for name, architecture in {**ENCODERS, **ENCODER_DECODERS, **DECODERS}.items()
+    if hasattr(transformers, architecture.model_class)
+}
 
 
 def build(name: str, folder: Path, *, dropout: bool = False) -> Path:

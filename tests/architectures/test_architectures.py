@@ -39,7 +39,9 @@ FEW_CELLS = [
     ("xlnet", "sentence", "full"),  # reads the last position, padded or not
     ("bert", "choice", "full"),
     ("bert", "sentence", "gradual_unfreezing"),
+    ("llama", "sentence", "layer_decay"),
 ]
+FEW_CELLS = [cell for cell in FEW_CELLS if cell[0] in ARCHITECTURES]
 
 
 ALL_CELLS = list(
