@@ -126,7 +126,7 @@ class _Learnt:
         self.work = prepare(check_run(request), accelerator)
         self.network = self.work.training.model.double()
         self.is_exact = self._is_finite()
-        if not self.is_exact:  # CANINE is not a number in float64
+        if not self.is_exact:  # CANINE is not a number there
             self.network.to(torch.float32)  # `float` is patched
         self.untrained = copy.deepcopy(self.network)
         self.before = self._weights()
@@ -140,8 +140,11 @@ class _Learnt:
     def _is_finite(self) -> bool:
         training = self.work.training
         batch = training.head.collate(training.encoded, np.arange(1), training.tokenizer, np.random.default_rng(0))
-        with torch.no_grad():
-            return bool(training.head.logits(self.network.eval(), batch).isfinite().all())
+        try:
+            with torch.no_grad():
+                return bool(training.head.logits(self.network.eval(), batch).isfinite().all())
+        except RuntimeError:  # it computes positions in fp32 (Llama in older releases)
+            return False
 
     def _weights(self) -> dict[str, torch.Tensor]:
         """All weights; a pruned table with all its rows."""
