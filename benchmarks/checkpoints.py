@@ -4,7 +4,7 @@
 
 Each cell is a run on a tiny random checkpoint of that architecture, checked as in tests/architectures: `ok`, or refused
 in words. A cell that is neither ends the command with status 1 and is listed. `--parity` prints instead how far one
-update is from one of transformers' Trainer.
+update is from one of transformers' Trainer; `--left-out` prints what a run of each architecture does without.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ sys.path.insert(0, str(ROOT))
 
 from tests.architectures import cells, parity  # noqa: E402
 from tests.architectures.checkpoints import ARCHITECTURES, DECODERS, ENCODER_DECODERS, build  # noqa: E402
+from tests.recipe_runs import begin  # noqa: E402
 from tlnlp.display.quiet import quiet_libraries  # noqa: E402
+from tlnlp.errors import InputError  # noqa: E402
+from tlnlp.training.loop import train  # noqa: E402
 
 PAGE = ROOT / "docs" / "checkpoints.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
@@ -46,12 +49,14 @@ class CheckpointArguments:
         results: where the cells are kept. An architecture that is there is not tried again; once all are there and none
             is wrong, the page is written.
         parity: print the table of one update beside the Trainer's.
+        left_out: print the speed-ups that a run that freezes layers does without, and why.
     """
 
     only: tuple[str, ...] = ()
     workers: int = 1
     results: Path = ROOT / "runs" / "checkpoints.json"
     parity: bool = False
+    left_out: bool = False
 
 
 def try_architecture(name: str, rows: Path) -> dict[tuple[str, str], str]:
@@ -133,6 +138,28 @@ def print_parity(names: Sequence[str], rows: Path) -> bool:
     return is_within
 
 
+def print_left_out(names: Sequence[str], rows: Path) -> None:
+    """Prints the notes of a run of each architecture that say what it does without."""
+    for name in names:
+        with tempfile.TemporaryDirectory() as place:
+            checkpoint = build(name, Path(place) / "checkpoint")
+            settings = {
+                "data": str(rows / "sst2"),
+                "max_length": cells.MAX_LENGTH,
+                "strategy": "head_only",
+                "epochs": 2,
+            }
+            try:
+                work = begin("sst2", Path(place) / "run", model=str(checkpoint), **settings)
+                next(iter(train(work.training)))
+            except InputError as refusal:
+                print(f"{name}: refused, {refusal.found.removeprefix(str(checkpoint))}", flush=True)
+                continue
+        kinds = ("padding is computed", "frozen layers run", "only rows of equal length")
+        notes = [note for note in work.notes if note.startswith(kinds)]
+        print(f"{name}: {'; '.join(notes) or 'nothing'}", flush=True)
+
+
 def main() -> int:
     """Runs the command. Returns its exit status."""
     arguments = tyro.cli(CheckpointArguments, description=__doc__)
@@ -140,6 +167,9 @@ def main() -> int:
     rows = cells.write_rows(Path(tempfile.mkdtemp()))
     if arguments.parity:
         return 0 if print_parity(arguments.only or parity.ARCHITECTURES, rows) else 1
+    if arguments.left_out:
+        print_left_out(arguments.only or tuple(ARCHITECTURES), rows)
+        return 0
     found = read_results(arguments.results)
     names = [name for name in arguments.only or ARCHITECTURES if name not in found]
     with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:

@@ -9,7 +9,8 @@ import torch
 import transformers
 from torch.nn.functional import cross_entropy
 
-from tlnlp.acceleration.padding_free import ATTENTION, PaddingFree, describe_packing
+from tlnlp.acceleration.packed_rows import describe_packing
+from tlnlp.acceleration.padding_free import ATTENTION, PaddingFree
 
 SIZE = dict(
     vocab_size=50, hidden_size=16, num_hidden_layers=3, num_attention_heads=2, intermediate_size=32,

@@ -154,12 +154,8 @@ ARCHITECTURES = {
 }
 
 
-def build(name: str, folder: Path, *, dropout: bool = False) -> Path:
-    """Writes the checkpoint to `folder`.
-
-    Args:
-        dropout: leave dropout as the architecture has it, instead of none.
-    """
+def build(name: str, folder: Path) -> Path:
+    """Writes the checkpoint to `folder`, without dropout."""
     architecture = ARCHITECTURES[name]
     tokenizer = architecture.tokenizer.write(folder)
     given: dict[str, Any] = {}
@@ -170,8 +166,7 @@ def build(name: str, folder: Path, *, dropout: bool = False) -> Path:
             # The defaults are ids of the real vocabulary.
             given[f"{role}_token_id"] = None if token is None else tokenizer.token_to_id(token)
     config = transformers.AutoConfig.for_model(architecture.name or name, **{**given, **architecture.config})
-    if not dropout:
-        _remove_dropout(config)
+    _remove_dropout(config)
     torch.manual_seed(0)
     network = getattr(transformers, architecture.model_class)(config)
     with torch.no_grad():

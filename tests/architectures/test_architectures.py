@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from transformers.models.layoutlm.modeling_layoutlm import LayoutLMSelfAttention
 
 from tests.architectures import cells, parity
 from tests.architectures.checkpoints import ARCHITECTURES, build
+from tlnlp.acceleration.padding_free import PaddingFree
+from tlnlp.transfer import groups
 
 HEADS, STRATEGIES = list(cells.RECIPES), list(cells.STRATEGY_TEXTS)
 # Cells of networks of a kind of their own: each was wrong once, or stands for the others of its kind.
@@ -84,6 +87,27 @@ def test_a_cell_is_right_or_refused_in_words(
     name, head, strategy = cell
     said = cells.check(checkpoint_of(name, checkpoints), head, strategy, rows, tmp_path)
     assert said == cells.OK or said.startswith("refused: ")
+
+
+def test_a_cell_notices_a_speed_up_that_does_not_hold(
+    checkpoints: dict[str, Path], rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LayoutLM packed with causal attention, as it was once. The run itself may see it first, in the saved network."""
+    monkeypatch.setattr(PaddingFree, "_try_on", lambda *arguments: "")
+    monkeypatch.setattr(LayoutLMSelfAttention, "is_causal", True, raising=False)
+    checkpoint = checkpoint_of("layoutlm", checkpoints)
+    with pytest.raises((cells.Wrong, RuntimeError), match=r"something else is learnt|same logits as the trained"):
+        cells.check(checkpoint, "sentence", "from_scratch", rows, tmp_path)
+
+
+def test_a_cell_notices_a_weight_in_another_group(
+    checkpoints: dict[str, Path], rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pooler and the classifier among the embeddings, as those of SqueezeBERT were once."""
+    monkeypatch.setattr(groups, "_places_in_order", lambda *arguments: {})
+    checkpoint = checkpoint_of("bert", checkpoints)
+    with pytest.raises(cells.Wrong, match=r"in the embeddings, but works behind the layers"):
+        cells.check(checkpoint, "sentence", "full", rows, tmp_path)
 
 
 @pytest.mark.long

@@ -22,8 +22,9 @@ from tlnlp.data import Splits, load_splits
 from tlnlp.errors import InputError
 from tlnlp.evaluation.predict import predict
 from tlnlp.models import checkpoint, loading, saving
+from tlnlp.models.positions import count_positions
 from tlnlp.recipe import Recipe
-from tlnlp.runs.checks import check_length, check_run, positions_of
+from tlnlp.runs.checks import check_length, check_run
 from tlnlp.runs.request import Request
 from tlnlp.settings import Settings
 from tlnlp.training.plan import plan_updates
@@ -437,7 +438,7 @@ def test_a_length_beyond_the_networks_positions_is_refused_with_the_most_it_read
     config.max_position_embeddings = 512
     with torch.device("meta"):
         network = transformers.AutoModel.from_config(config)
-    assert positions_of(network) == positions
+    assert count_positions(network) == positions
     check_length(positions, positions, kind)
     with pytest.raises(InputError, match=f"at most {positions},"):
         check_length(positions, positions + 1, kind)
@@ -447,7 +448,7 @@ def test_a_length_beyond_the_networks_positions_is_refused_with_the_most_it_read
 def test_a_network_without_a_limit_reads_rows_of_any_length(kind: str) -> None:
     with torch.device("meta"):
         network = transformers.AutoModel.from_config(transformers.AutoConfig.for_model(kind))
-    assert positions_of(network) is None
+    assert count_positions(network) is None
     check_length(None, 10_000, kind)
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from tlnlp.transfer.layers import token_table
+
 # If more than this fraction of the vocabulary is used, pruning would gain little.
 WORTHWHILE_FRACTION = 0.75
 
@@ -50,11 +52,8 @@ class PrunedEmbedding:
         """
         if model.get_output_embeddings() is not None:
             return None
-        try:
-            table = model.get_input_embeddings()
-        except NotImplementedError:  # no table of tokens (CANINE hashes characters)
-            return None
-        if not isinstance(table, nn.Embedding) or len(used) > WORTHWHILE_FRACTION * table.num_embeddings:
+        table = token_table(model)
+        if table is None or len(used) > WORTHWHILE_FRACTION * table.num_embeddings:
             return None
         owners = [module for module in model.modules() if table.weight in set(module.parameters(recurse=False))]
         tables = [table, *(owner for owner in owners if owner is not table)]

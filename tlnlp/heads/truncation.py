@@ -100,7 +100,7 @@ def join_texts(
     sides = tuple(settings.truncation_by_role().get(role, "end") for role in columns)
     features: dict[str, list[np.ndarray]] = {}
     cut_rows, cut_texts = 0, dict.fromkeys(columns, 0)
-    for row, texts in enumerate(_tokenized(columns, tokenizer)):
+    for row, texts in enumerate(tokens_of_rows(columns, tokenizer)):
         kept = kept_tokens([len(text) for text in texts], room, sides)
         if kept is None:
             raise InputError(
@@ -128,7 +128,7 @@ def join_texts(
     return {name: Ragged.from_lists(sequences) for name, sequences in features.items()}, notes
 
 
-def _tokenized(columns: Mapping[str, Sequence[str]], tokenizer: Any) -> Iterator[tuple[list[int], ...]]:
+def tokens_of_rows(columns: Mapping[str, Sequence[str]], tokenizer: Any) -> Iterator[tuple[list[int], ...]]:
     """Yields the tokens of each row's texts."""
     rows = len(next(iter(columns.values())))
     for first in range(0, rows, TOKENIZED_ROWS):
@@ -146,7 +146,7 @@ def join_rows(texts: Sequence[str], tokenizer: Any, max_length: int, separator: 
     start, end = Template.of(tokenizer, 1).special
     room, behind = max_length - len(start) - len(end), [] if separator is None else [separator]
     stream = np.concatenate(
-        [np.asarray(ids + behind, dtype=np.int32) for row in _tokenized({"text": texts}, tokenizer) for ids in row]
+        [np.asarray(ids + behind, dtype=np.int32) for row in tokens_of_rows({"text": texts}, tokenizer) for ids in row]
     )
     return Ragged.from_lists(
         np.concatenate([start, stream[first : first + room], end]) for first in range(0, len(stream), room)

@@ -9,8 +9,8 @@ import numpy as np
 
 from tlnlp.display.formatting import percent
 from tlnlp.errors import InputError
-from tlnlp.heads.encoded import TOKENIZED_ROWS, Ragged
-from tlnlp.heads.truncation import Template, tokens_of
+from tlnlp.heads.encoded import Ragged
+from tlnlp.heads.truncation import Template, tokens_of_rows
 
 if TYPE_CHECKING:
     from tlnlp.settings import Settings
@@ -60,25 +60,22 @@ def join_windows(
         )
     features: dict[str, list[np.ndarray]] = {}
     windows_of, cut_texts = [], dict.fromkeys(columns, 0)
-    rows = len(next(iter(columns.values())))
-    for first_row in range(0, rows, TOKENIZED_ROWS):
-        some = [tokens_of(tokenizer, texts[first_row : first_row + TOKENIZED_ROWS]) for texts in columns.values()]
-        for texts in zip(*some, strict=True):
-            fitted = [np.asarray(text, dtype=np.int32) for text in texts]
-            longer = int(np.argmax([len(text) for text in fitted]))
-            kept = room // 2
-            for place, role in enumerate(columns):
-                if place != longer and len(fitted[place]) > kept and sum(map(len, fitted)) > room:
-                    fitted[place] = fitted[place][:kept]
-                    cut_texts[role] += 1
-            text = fitted[longer]
-            left = room - (sum(map(len, fitted)) - len(text))
-            windows = cut_windows(len(text), left, settings.window_overlap)
-            for first, last in windows:
-                parts = [text[first:last] if place == longer else other for place, other in enumerate(fitted)]
-                for name, sequence in template.join(*parts).items():
-                    features.setdefault(name, []).append(sequence)
-            windows_of.append(len(windows))
+    for texts in tokens_of_rows(columns, tokenizer):
+        fitted = [np.asarray(text, dtype=np.int32) for text in texts]
+        longer = int(np.argmax([len(text) for text in fitted]))
+        kept = room // 2
+        for place, role in enumerate(columns):
+            if place != longer and len(fitted[place]) > kept and sum(map(len, fitted)) > room:
+                fitted[place] = fitted[place][:kept]
+                cut_texts[role] += 1
+        text = fitted[longer]
+        left = room - (sum(map(len, fitted)) - len(text))
+        windows = cut_windows(len(text), left, settings.window_overlap)
+        for first, last in windows:
+            parts = [text[first:last] if place == longer else other for place, other in enumerate(fitted)]
+            for name, sequence in template.join(*parts).items():
+                features.setdefault(name, []).append(sequence)
+        windows_of.append(len(windows))
     offsets = np.cumsum([0, *windows_of])
     inputs = {name: Ragged.from_lists(sequences) for name, sequences in features.items()}
     return inputs, offsets, _notes(np.asarray(windows_of), cut_texts, inputs, settings, origin)

@@ -12,10 +12,10 @@ import torch
 import transformers
 
 from tlnlp.errors import InputError
-from tlnlp.inference.positions import count_positions
 from tlnlp.inference.word_pieces import sort_pieces
 from tlnlp.models.checkpoint import find_checkpoint, read_config
 from tlnlp.models.loading import load_language_model, load_tokenizer
+from tlnlp.models.positions import count_positions
 
 MASK = "[MASK]"
 LEAST_BEAMS = 32

@@ -28,7 +28,7 @@ from tlnlp.models.base_weights import QUANTISED
 from tlnlp.models.feature_classifier import FeatureClassifier, mean_of_items
 from tlnlp.models.loading import load_tokenizer
 from tlnlp.models.task_file import load_network, loaded_in, read_task
-from tlnlp.runs.setup import BF16, FP32, pack, padding_is_ignored
+from tlnlp.runs.network_trials import BF16, FP32, pack, padding_is_ignored
 from tlnlp.settings import Precision, Settings
 from tlnlp.task import Prediction
 from tlnlp.training.distributed import start_accelerator

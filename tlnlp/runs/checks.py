@@ -18,6 +18,7 @@ from tlnlp.models import checkpoint
 from tlnlp.models.checkpoint import Checkpoint
 from tlnlp.models.feature_classifier import OF_ROWS, OF_WORDS, head_name
 from tlnlp.models.label_names import match_labels
+from tlnlp.models.positions import count_positions
 from tlnlp.recipe import NEW, Recipe
 from tlnlp.runs.folder import identity_of
 from tlnlp.runs.memory_checks import check_memory_flags
@@ -103,7 +104,7 @@ def check_checkpoint(recipe: Recipe, settings: Settings, strategy: StrategyChoic
     _check_architecture(config, head, settings)
     with torch.device("meta"), checkpoint.errors_in_words(settings.model):
         network = getattr(transformers, head.auto_class).from_config(config)
-    positions = positions_of(network)
+    positions = count_positions(network)
     check_length(positions, settings.max_length, settings.model)
     check_memory_flags(config, head, settings, strategy)
     _check_strategy(network, settings, strategy, positions)
@@ -240,36 +241,11 @@ def _direction(config: Any) -> str:
     return "is bidirectional"
 
 
-def positions_of(network: Any) -> int | None:
-    """Returns how many tokens a sequence may have; None if there is no limit.
-
-    Networks like RoBERTa count positions from the padding's: of 514 they have 512 for tokens. This is seen in the table
-    of positions, which has a padding row, and more than one row (unlike the table of token types).
-    """
-    positions = getattr(network.config, "max_position_embeddings", None)
-    if positions is None or positions <= 0:  # -1 for XLNet
-        return None
-    tables = [module for module in network.modules() if isinstance(module, torch.nn.Embedding)]
-    starts = [
-        table.padding_idx + 1
-        for table in tables
-        if table.num_embeddings == positions and table.padding_idx is not None and not _is_of_tokens(table, network)
-    ]
-    return int(positions - max(starts, default=0))
-
-
-def _is_of_tokens(table: torch.nn.Embedding, network: Any) -> bool:
-    try:
-        return table is network.get_input_embeddings()
-    except NotImplementedError:
-        return False
-
-
 def check_length(positions: int | None, max_length: int, model: str, *, added: int = 0, strategy: str = "") -> None:
     """Raises an error if rows may be longer than the network has positions for.
 
     Args:
-        positions: see `positions_of`.
+        positions: see `count_positions`.
         max_length: in tokens.
         model: the value of `--model`.
         added: positions that a prompt or a prefix of `strategy` takes.

@@ -19,7 +19,7 @@ from transformers.pytorch_utils import Conv1D
 from tlnlp.errors import InputError
 from tlnlp.lazy import lazy_module
 from tlnlp.transfer.groups import ADAPTER
-from tlnlp.transfer.layers import find_layers, layer_modules
+from tlnlp.transfer.layers import find_layers, layer_modules, token_table
 from tlnlp.transfer.phases import AdapterSpec
 from tlnlp.transfer.prompts import Prefix, Prompt, takes_prefix
 
@@ -79,7 +79,7 @@ def check(network: Any, adapter: AdapterSpec) -> None:
     found = None
     if adapter.kind in ("prefix", "prompt") and getattr(network.config, "is_encoder_decoder", False):
         found = "one with an encoder and a decoder"
-    elif adapter.kind == "prompt" and not _has_token_table(network):
+    elif adapter.kind == "prompt" and token_table(network) is None:
         found = "one without a table of tokens"
     elif adapter.kind == "adapter" and any(len(layer.parts) > 1 for layer in find_layers(network)):
         found = "one whose layers are not modules"
@@ -95,13 +95,6 @@ def check(network: Any, adapter: AdapterSpec) -> None:
             found=f"{found} ({network.config.model_type})",
             change="--strategy lora or adapter, or another --model" if adapter.kind != "lora" else "--strategy adapter",
         )
-
-
-def _has_token_table(network: Any) -> bool:
-    try:
-        return isinstance(network.get_input_embeddings(), nn.Embedding)
-    except NotImplementedError:
-        return False
 
 
 def install(network: Any, adapter: AdapterSpec, seed: int) -> InstalledAdapter:

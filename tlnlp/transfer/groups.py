@@ -58,11 +58,9 @@ def layer_groups(
     groups: dict[str, list[str]] = {name: [] for name in (*names[:-1], ADAPTER, names[-1])}
     place_of = _places_in_order(model, layers, ask or _run_on_two_tokens)
     place_of |= {p: number for number, layer in enumerate(layers, start=1) for p in layer.parameters()}
-    bias_parameters = {module._parameters.get("bias") for module in model.modules()}
-    named = dict(model.named_parameters())
-    for name, parameter in named.items():
+    for name, parameter in model.named_parameters():
         groups[ADAPTER if name in added else names[place_of.get(parameter, 0)]].append(name)
-    return [_group(name, members, named, bias_parameters) for name, members in groups.items() if members]
+    return _as_groups(model, groups)
 
 
 def groups_by_name(model: Any) -> list[Group]:
@@ -72,11 +70,16 @@ def groups_by_name(model: Any) -> list[Group]:
     layer_of = {p: f"layer {number}" for number, layer in enumerate(layers, start=1) for p in layer.parameters()}
     body = set(model.base_model.parameters())
     groups: dict[str, list[str]] = {name: [] for name in ("embeddings", *dict.fromkeys(layer_of.values()), "head")}
-    named = dict(model.named_parameters())
-    for name, parameter in named.items():
+    for name, parameter in model.named_parameters():
         groups[layer_of.get(parameter) or ("embeddings" if parameter in body else "head")].append(name)
+    return _as_groups(model, groups)
+
+
+def _as_groups(model: nn.Module, members_of: Mapping[str, Sequence[str]]) -> list[Group]:
+    """Returns the groups that have members, in order."""
     bias_parameters = {module._parameters.get("bias") for module in model.modules()}
-    return [_group(name, members, named, bias_parameters) for name, members in groups.items() if members]
+    named = dict(model.named_parameters())
+    return [_group(name, members, named, bias_parameters) for name, members in members_of.items() if members]
 
 
 def _group(name: str, members: Sequence[str], named: Mapping[str, nn.Parameter], bias_parameters: Set[Any]) -> Group:
@@ -126,6 +129,8 @@ def _places_in_order(
         for hook in hooks:
             hook.remove()
     if not entered:  # the network calls `layer.forward`
+        if any("forward" in vars(part) for part in parts):
+            raise ValueError(f"{type(model).__name__} does not run its layers")
         for part in parts:
             call_hooks_of(part)
         return _places_in_order(model, layers, ask)

@@ -81,6 +81,15 @@ def _elements(modules: nn.ModuleList) -> Iterator[nn.Module]:
             yield each
 
 
+def token_table(model: Any) -> nn.Embedding | None:
+    """Returns the table of a network's tokens; None if it has none (CANINE hashes characters)."""
+    try:
+        table = model.get_input_embeddings()
+    except NotImplementedError:  # transformers' way to say so
+        return None
+    return table if isinstance(table, nn.Embedding) else None
+
+
 def call_hooks_of(layer: nn.Module) -> None:
     """Makes `layer.forward(...)` run the layer's hooks, for a network that calls its layers so (SqueezeBERT)."""
     layer.forward = MethodType(_call_once, layer)
