@@ -153,7 +153,7 @@ def print_left_out(names: Sequence[str], rows: Path) -> None:
                 work = begin("sst2", Path(place) / "run", model=str(checkpoint), **settings)
                 next(iter(train(work.training)))
             except InputError as refusal:
-                print(f"{name}: refused, {refusal.found.removeprefix(str(checkpoint))}", flush=True)
+                print(f"{name}: refused, {refusal.found.removeprefix(f'{checkpoint}, ')}", flush=True)
                 continue
         kinds = ("padding is computed", "frozen layers run", "only rows of equal length")
         notes = [note for note in work.notes if note.startswith(kinds)]
