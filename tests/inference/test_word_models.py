@@ -16,7 +16,7 @@ from tlnlp.errors import InputError
 from tlnlp.inference import next_words
 from tlnlp.inference.masked_words import MaskFiller
 from tlnlp.inference.next_words import NextWordPredictor
-from tlnlp.inference.positions import count_positions
+from tlnlp.models.positions import count_positions
 
 TEXTS = ["the film was good", "a film was bad", "the other film is better", "other films are long and better"]
 
