@@ -40,6 +40,7 @@ from tlnlp.runs.network_trials import (
 )
 from tlnlp.settings import Settings
 from tlnlp.task import Task
+from tlnlp.training.device_feed import DeviceFeed
 from tlnlp.training.distributed import run_on_main
 from tlnlp.training.loop import TrainingState
 from tlnlp.training.optimizer import build_optimizer
@@ -152,6 +153,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         settings=settings,
         accelerator=accelerator,
         begin_phase=begin_phase,
+        feed=DeviceFeed.to(accelerator.device),
         freeze=freeze,
         slots=packing.places if packing else padded_places,
     )
