@@ -108,6 +108,9 @@ class Settings:
     micro_batches: Annotated[
         int, _flag("COUNT", "Each update is cut in at least so many, to be shared by as many processes.")
     ] = 1
+    compute_padding: Annotated[
+        bool, _flag("", "Run all layers on padded batches: slower; what is learnt is the same.")
+    ] = False
     precision: Annotated[Precision, _flag("fp32|bf16|fp16", "Arithmetic of the network; weights stay in fp32.")] = (
         "fp32"
     )
