@@ -108,6 +108,9 @@ class Settings:
     micro_batches: Annotated[
         int, _flag("COUNT", "Each update is cut in at least so many, to be shared by as many processes.")
     ] = 1
+    compile: Annotated[
+        bool, _flag("", "Compile the layers (torch.compile): a minute or so at the start, faster updates on a GPU.")
+    ] = False
     compute_padding: Annotated[
         bool, _flag("", "Run all layers on padded batches: slower; what is learnt is the same.")
     ] = False

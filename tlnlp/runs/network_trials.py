@@ -33,14 +33,19 @@ def logits_on(encoded: EncodedDataset, items: np.ndarray, task: Task, tokenizer:
     return ask
 
 
-def run_as_trained(ask: Callable[[Any], Any], settings: Settings, accelerator: Accelerator) -> Callable[[Any], Any]:
-    """Returns `ask`, in the arithmetic of the run if the weights are in fewer bits."""
+def run_in_precision(ask: Callable[[Any], Any], accelerator: Accelerator) -> Callable[[Any], Any]:
+    """Returns `ask`, in the arithmetic of the run."""
 
     def run(network: Any) -> Any:
         with accelerator.autocast():
             return ask(network)
 
-    return ask if settings.load_in == "fp32" else run
+    return run
+
+
+def run_as_trained(ask: Callable[[Any], Any], settings: Settings, accelerator: Accelerator) -> Callable[[Any], Any]:
+    """Returns `ask`, in the arithmetic of the run if the weights are in fewer bits."""
+    return ask if settings.load_in == "fp32" else run_in_precision(ask, accelerator)
 
 
 def ignores_padding(
@@ -164,12 +169,7 @@ def pack_on_device(
         return packing
     order = np.argsort(encoded.lengths, kind="stable")
     ask = logits_on(encoded, order[:: max(1, len(order) // 8)], task, tokenizer)
-
-    def ask_in_precision(network: Any) -> torch.Tensor:
-        with accelerator.autocast():
-            return ask(network)
-
-    if why := attend_at_once(packing, network, ask_in_precision):
+    if why := attend_at_once(packing, network, run_in_precision(ask, accelerator)):
         packing.remove(network)
         left_out(why)
         return None

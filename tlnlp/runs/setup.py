@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 
 from tlnlp.acceleration.activation_cache import ActivationCache, HeadCalls, frozen_layers
+from tlnlp.acceleration.compiled_layers import compile_layers
 from tlnlp.acceleration.embedding_pruning import PrunedEmbedding, pieces_used
 from tlnlp.acceleration.fast_dropout import FastDropout
 from tlnlp.acceleration.padding_free import PaddingFree
@@ -37,6 +38,7 @@ from tlnlp.runs.network_trials import (
     note_on_padding,
     pack_on_device,
     run_as_trained,
+    run_in_precision,
     try_strategy,
 )
 from tlnlp.settings import Settings
@@ -128,6 +130,9 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     whole = task.head.causal or phases[0].fit is not None or settings.show_oracle
     compact = None if whole else PrunedEmbedding.install(network, used, run_once)
     packing = _place(network, encoded.train, task, tokenizer, settings, accelerator, left_out)
+    if settings.compile:
+        ask_in_precision = run_in_precision(logits_on(encoded.train, np.arange(1), task, tokenizer), accelerator)
+        compile_layers(network, ask_in_precision, lambda why: left_out.append(f"layers are not compiled: {why}"))
 
     def begin_phase(phase: Phase) -> None:
         redrawn = [name for group in groups if group.name in phase.reinitialize for name in group.parameters]
