@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object
 
 from tlnlp.errors import InputError
 from tlnlp.settings import Precision
@@ -144,14 +145,55 @@ def _capabilities() -> Mapping[str, Any]:
 
 def run_on_main(accelerator: Accelerator, act: Callable[[], Any]) -> Any:
     """Runs `act` on the main process and returns its result on all; an InputError is raised on all as well."""
-    outcome: list[Any] = [None, None]
-    if accelerator.is_main_process:
-        try:
-            outcome[0] = act()
-        except InputError as error:
-            outcome[1] = (error.expected, error.found, error.change)
+    outcome = list(_outcome(act)) if accelerator.is_main_process else [None, None]
     if accelerator.num_processes > 1:
         broadcast_object_list(outcome)
-    if outcome[1] is not None:
-        raise InputError(expected=outcome[1][0], found=outcome[1][1], change=outcome[1][2])
+    _raise_refusal(outcome[1])
     return outcome[0]
+
+
+def run_on_all(accelerator: Accelerator, act: Callable[[], Any], digest: Callable[[Any], str]) -> Any:
+    """Runs `act` on every process and returns its result; an InputError of any is raised on all.
+
+    Args:
+        digest: of a result, which must be the same on all processes.
+
+    Raises:
+        InputError: of the first process that has one; or the digests differ: the processes see other files.
+    """
+    result, refusal = _outcome(act)
+    if accelerator.num_processes > 1:
+        place = f"process {accelerator.process_index} on {socket.gethostname()}"
+        digests, refusals, places = zip(
+            *gather_object([(None if refusal else digest(result), refusal, place)]), strict=True
+        )
+        refused = [(each, where) for each, where in zip(refusals, places, strict=True) if each is not None]
+        if refused:
+            (expected, found, change), where = refused[0]
+            only = "" if len(refused) == len(refusals) else f" (seen by {where}, not by all processes)"
+            refusal = expected, found + only, change
+        elif len(set(digests)) > 1:
+            other = next(where for each, where in zip(digests, places, strict=True) if each != digests[0])
+            refusal = (
+                "the same rows and the same checkpoint on all processes",
+                f"other files in {places[0]} and {other}",
+                "copy the files to all machines, or name a folder that they share",
+            )
+    _raise_refusal(refusal)
+    return result
+
+
+Refusal = tuple[str, str, str]
+
+
+def _outcome(act: Callable[[], Any]) -> tuple[Any, Refusal | None]:
+    """Returns the result of `act`, and the parts of an InputError."""
+    try:
+        return act(), None
+    except InputError as error:
+        return None, (error.expected, error.found, error.change)
+
+
+def _raise_refusal(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise InputError(expected=refusal[0], found=refusal[1], change=refusal[2])

@@ -135,7 +135,7 @@ def train(training: TrainingState, updates_done: int = 0) -> Iterator[Step]:
             seed=settings.seed,
             batch_size=settings.batch_size,
             max_tokens=settings.max_tokens,
-            micro_batches=settings.micro_batches,
+            micro_batches=settings.micro_batches or 1,
             can_pad=training.encoded.can_pad,
         ):
             factor = schedule_factor(settings.schedule, update.number - first, last - first, settings.warmup_fraction)
