@@ -13,6 +13,7 @@ from tlnlp.errors import InputError, say_error
 from tlnlp.lazy import lazy_module
 from tlnlp.recipe import Recipe
 from tlnlp.runs.request import Request, this_command
+from tlnlp.training.launchers import adopt_launcher
 
 
 def main(recipe: Recipe, arguments: Sequence[str], description: str) -> int:
@@ -20,6 +21,7 @@ def main(recipe: Recipe, arguments: Sequence[str], description: str) -> int:
 
     Flags, strategy and rows are checked before torch and transformers are imported, which takes seconds.
     """
+    adopt_launcher(os.environ)
     with end_quietly():
         try:
             settings = recipe.parse(arguments, description)

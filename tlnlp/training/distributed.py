@@ -7,19 +7,25 @@ import ctypes
 import os
 import socket
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import broadcast_object_list, gather_object
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
 from tlnlp.errors import InputError
 from tlnlp.settings import Precision
+from tlnlp.training.launchers import adopt_launcher, advice_on_processes
+from tlnlp.training.threads import Cores, asked_threads, count_threads, environment_of_launcher
 
 # Parameters of glibc's mallopt(3): maximum number of mmap blocks; how much free memory is kept (-1: all).
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
+# Processes wait for each other no longer: for the first one, which makes a vocabulary or writes a large checkpoint. The
+# end of a process is noticed within seconds (`tlnlp.training.watch`).
+MOST_WAITING = timedelta(hours=1)
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -62,6 +68,7 @@ def start_accelerator(
             found="--precision fp16",
             change="--precision bf16",
         )
+    adopt_launcher(os.environ)
     try:
         # A process may do several runs one after the other, in different precisions.
         AcceleratorState._reset_state()
@@ -71,6 +78,7 @@ def start_accelerator(
             mixed_precision=MIXED[precision],
             log_with=tracker,
             project_dir=tracker_folder,
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=MOST_WAITING)],
         )
     except ValueError as error:
         raise InputError(
@@ -85,26 +93,17 @@ def start_accelerator(
             change=f"pip install {tracker}, or omit --tracker",
         )
     if accelerator.device.type == "cpu":
-        # The cores that this process may use; only Linux reports them.
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(threads(os.environ, cores))
+        set_threads(accelerator)
         _keep_freed_memory()
     return accelerator
 
 
-def threads(environment: Mapping[str, str], cores: int) -> int:
-    """Returns the number of threads of a process: OMP_NUM_THREADS if the user has set it, otherwise its share of the
-    cores; never more than the number of cores.
-
-    Launchers set OMP_NUM_THREADS to 1 on every machine, so a 1 under a launcher is ignored. A user's value matters most
-    if several runs share a machine: with more threads than cores, small operations wait for threads that are not
-    running.
-    """
-    asked = environment.get("OMP_NUM_THREADS", "")
-    launched = "LOCAL_WORLD_SIZE" in environment or "ACCELERATE_MIXED_PRECISION" in environment
-    if asked.isdecimal() and int(asked) > (1 if launched else 0):
-        return min(int(asked), cores)
-    return max(1, cores // int(environment.get("LOCAL_WORLD_SIZE", "1")))
+def set_threads(accelerator: Accelerator) -> None:
+    """Sets the number of threads with which a CPU computes: see `count_threads`."""
+    own = Cores.of_this_process()
+    everyone = gather_object([own]) if accelerator.num_processes > 1 else [own]
+    asked = asked_threads(os.environ, environment_of_launcher())
+    torch.set_num_threads(count_threads(asked, own, everyone))
 
 
 def _keep_freed_memory() -> None:
@@ -121,11 +120,8 @@ def launch_advice(accelerator: Accelerator) -> list[str]:
     if accelerator.device.type != "cpu":
         return []
     advice = []
-    if "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
-        # accelerate starts several processes on GPUs, but on CPUs only with MPI, and does not say so.
-        advice.append(
-            "accelerate launch starts one process on a CPU; for several: torchrun --nproc_per_node 2 recipes/..."
-        )
+    if (on_processes := advice_on_processes(os.environ)) is not None:
+        advice.append(on_processes)
     if accelerator.mixed_precision == "bf16" and not multiplies_bf16(_capabilities()):
         advice.append("this processor only emulates bf16: --precision fp32 is faster here")
     return advice

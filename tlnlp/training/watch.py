@@ -4,7 +4,6 @@ it in a collective operation. Launchers do as much on one machine, but not all o
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import sys
@@ -22,6 +21,7 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
 from tlnlp.errors import InputError, Interrupted
+from tlnlp.training.threads import machine_and_pids
 
 TICK_SECONDS = 1.0
 # After the end of another process is known, so long for this one to end by itself, with what its own error says.
@@ -182,7 +182,8 @@ class _Watch:
 def _exists(pid: int, began: float) -> bool:
     try:
         process = psutil.Process(pid)
-        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - began) < 1
+        # Times differ when the clock is set; a pid is not given anew so soon.
+        return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - began) < 60
     except psutil.Error:
         return False
 
@@ -193,15 +194,15 @@ def _start(accelerator: Accelerator) -> _Watch | None:
         return None
     rank, me, token = accelerator.process_index, psutil.Process(), [uuid.uuid4().hex]
     broadcast_object_list(token)
-    store = _connect()
-    everyone = gather_object([(rank, _machine(), socket.gethostname(), me.pid, me.create_time(), store is not None)])
+    store, here = _connect(), machine_and_pids()
+    everyone = gather_object([(rank, here, socket.gethostname(), me.pid, me.create_time(), store is not None)])
     if store is None or not all(is_connected for *_, is_connected in everyone):
         return None
     machines: dict[str, tuple[int, str]] = {}
     for each, machine, host, *_ in sorted(everyone):
         machines.setdefault(machine, (each, host))
-    mates = {each: (pid, at) for each, machine, _, pid, at, _ in everyone if machine == _machine() and each != rank}
-    return _Watch(PrefixStore(token[0], store), rank, mates, dict(machines.values()), machines[_machine()][0])
+    mates = {each: (pid, at) for each, machine, _, pid, at, _ in everyone if machine == here and each != rank}
+    return _Watch(PrefixStore(token[0], store), rank, mates, dict(machines.values()), machines[here][0])
 
 
 def _connect() -> TCPStore | None:
@@ -213,11 +214,3 @@ def _connect() -> TCPStore | None:
         return TCPStore(address, port, is_master=False, timeout=timeout, wait_for_workers=False)
     except (LookupError, ValueError, RuntimeError):
         return None
-
-
-def _machine() -> str:
-    """Returns what processes share that see each other's pids: the machine, and the container."""
-    try:
-        return json.dumps([socket.gethostname(), os.readlink("/proc/self/ns/pid")])
-    except OSError:
-        return socket.gethostname()
