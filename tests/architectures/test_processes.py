@@ -15,7 +15,7 @@ from tlnlp.errors import InputError
 from tlnlp.training.loop import train
 
 FEW = [("big_bird", "sentence"), ("bert", "tag")]
-ALL = [(name, head) for name in ARCHITECTURES for head in ("sentence", "tag")]
+ALL = [[(name, head) for head in ("sentence", "tag")] for name in ARCHITECTURES]
 
 
 def train_all(cases: list[tuple[str, str]], folder: str) -> None:
@@ -47,7 +47,9 @@ def train_all(cases: list[tuple[str, str]], folder: str) -> None:
                 (place / "unused").touch()
 
 
-@pytest.mark.parametrize("cases", [FEW, pytest.param(ALL, marks=pytest.mark.long)], ids=["few", "all"])
+@pytest.mark.parametrize(
+    "cases", [FEW, *(pytest.param(each, marks=pytest.mark.long) for each in ALL)], ids=["few", *ARCHITECTURES]
+)
 def test_two_processes_learn_the_same_as_one_whatever_weights_a_head_does_not_use(
     cases: list[tuple[str, str]], tmp_path: Path
 ) -> None:
@@ -69,5 +71,5 @@ def test_two_processes_learn_the_same_as_one_whatever_weights_a_head_does_not_us
             assert difference <= rounding * max(1.0, float(expected.abs().max())), (name, head, weight)
         if (place / "unused").exists():
             unused.add(name)
-    assert "big_bird" in unused
-    assert "bert" not in unused, "the search costs time where nothing is unused"
+    if cases == FEW:
+        assert unused == {"big_bird"}, "the search costs time where nothing is unused"

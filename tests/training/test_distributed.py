@@ -238,7 +238,8 @@ def test_torchrun_starts_processes_that_share_one_training(flags: list[Any], alo
 def test_accelerate_launch_starts_the_recipe(flags: list[Any], alone: Ended, tmp_path: Path) -> None:
     ended = subprocess.run(
         [
-            sys.executable, "-m", "accelerate.commands.launch", "--config_file", "launch.yaml", "recipes/sst2.py",
+            sys.executable, "-m", "accelerate.commands.launch", "--config_file", "launch/one_gpu.yaml",
+            "recipes/sst2.py",
             *map(str, flags), "--output-dir", str(tmp_path / "run"),
         ],
         cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | TWO_THREADS,

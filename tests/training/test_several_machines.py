@@ -92,6 +92,22 @@ def test_a_run_whose_machines_share_no_folder_goes_on_with_the_same_bits(
     assert files_of_second_machine(tmp_path) == set()
 
 
+@pytest.mark.long
+def test_machines_that_have_changed_places_do_not_begin_with_less_than_there_is(
+    flags: list[Any], tmp_path: Path
+) -> None:
+    running = start_on_two_machines("sst2", *flags, "--save-every", 2, folder=tmp_path)
+    running.wait_for_update(5)
+    kill(running)
+    (tmp_path / "machine 0").rename(tmp_path / "machine 2")
+    (tmp_path / "machine 1").rename(tmp_path / "machine 0")
+    (tmp_path / "machine 2").rename(tmp_path / "machine 1")
+    again = start_on_two_machines("sst2", *flags, "--resume", folder=tmp_path)
+    ended = again.wait()
+    assert [each.exitcode for each in again.processes] == [2, 2], ended.output
+    assert "as the first one, or copy" in ended.output
+
+
 def test_processes_that_share_a_folder_are_not_told_otherwise(whole: Ended) -> None:
     assert whole.status == 0, whole.output
     assert "not shared" not in whole.output

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import socket
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 
 from tlnlp.data.rows import Rows
 from tlnlp.display.console import ProgressBar, RunConsole
-from tlnlp.errors import Interrupted
+from tlnlp.errors import InputError, Interrupted
 from tlnlp.evaluation.predict import predict
 from tlnlp.evaluation.scoring import is_better, measure
 from tlnlp.heads.encoded import EncodedDataset
@@ -284,6 +286,7 @@ class Trainer:
     def _restore(self) -> TrainingLog:
         """Restores the newest complete checkpoint of the main process on every process: no other has to see its folder.
         Returns its log, or a new one if there is none."""
+        self._refuse_newer_elsewhere()
         newest = run_on_main(self.accelerator, lambda: checkpoint.load_newest(self.folder, self.identity))
         if newest is not None:
             path, state = newest
@@ -299,3 +302,16 @@ class Trainer:
             self._saved_updates = self.record.updates_done
             self.screen.note(f"going on after update {self.record.updates_done:,}")
         return self.record
+
+    def _refuse_newer_elsewhere(self) -> None:
+        """Raises an error if another process sees a newer checkpoint: machines have changed places, and the first one
+        would begin with less than there is."""
+        newest = max((int(path.name) for path in checkpoint.checkpoints_in(self.folder)), default=-1)
+        if self.accelerator.num_processes > 1:
+            of_main, *others = gather_object([(newest, socket.gethostname())])
+            if (best := max(others))[0] > of_main[0]:
+                raise InputError(
+                    expected=f"the newest checkpoint of the run on the first machine, {of_main[1]}",
+                    found=f"that of update {best[0]:,} on {best[1]}",
+                    change=f"start with {best[1]} as the first one, or copy {self.folder.parent} to {of_main[1]}",
+                )
