@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tlnlp.training.launchers import adopt_launcher, first_host
+from tlnlp.training.launchers import adopt_launcher, first_host, launch_command
 
 # The ninth of 2 x 8 tasks, as srun starts it.
 SRUN = {
@@ -89,3 +89,22 @@ def test_a_process_of_mpirun_knows_the_others(environment: dict[str, str]) -> No
     found = added(environment)
     assert (found["RANK"], found["WORLD_SIZE"], found["LOCAL_RANK"], found["LOCAL_WORLD_SIZE"]) == ("1", "2", "1", "2")
     assert added({name: value.replace("2", "1") for name, value in environment.items()} | {"PMI_SIZE": "1"}) == {}
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, "python"),
+        ({"ACCELERATE_MIXED_PRECISION": "no"}, "accelerate launch"),
+        ({"ACCELERATE_MIXED_PRECISION": "no", "WORLD_SIZE": "8"}, "accelerate launch --num_processes 8"),
+        ({"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}, "torchrun --nproc_per_node 2"),
+        ({"WORLD_SIZE": "16", "LOCAL_WORLD_SIZE": "8"}, "torchrun --nnodes 2 --nproc_per_node 8"),
+        (SRUN | OF_SRUN, "srun python"),
+        (SRUN | OF_SRUN | {"TORCHELASTIC_RUN_ID": "none"}, "torchrun --nnodes 2 --nproc_per_node 8"),
+        ({"PMI_RANK": "1", "PMI_SIZE": "2", "WORLD_SIZE": "2"}, "mpirun -n 2 python"),
+    ],
+)
+def test_the_command_that_goes_on_with_a_run_starts_as_many_processes(
+    environment: dict[str, str], expected: str
+) -> None:
+    assert " ".join(launch_command(environment)) == expected

@@ -14,6 +14,7 @@ from tlnlp.data.table import Table
 from tlnlp.recipe import Recipe
 from tlnlp.runs.folder import FROZEN, stored_micro_batches
 from tlnlp.settings import Settings
+from tlnlp.training.launchers import launch_command
 from tlnlp.transfer.parse_strategy import StrategyChoice, find_strategy
 
 
@@ -91,12 +92,7 @@ def resume_command() -> str:
 
 
 def _command(arguments: Sequence[str]) -> str:
-    processes = os.environ.get("WORLD_SIZE", "1")
-    start = ["python"]
-    if "ACCELERATE_MIXED_PRECISION" in os.environ:  # always set by `accelerate launch`
-        start = ["accelerate", "launch", *(["--num_processes", processes] if processes != "1" else [])]
-    elif processes != "1":
-        start = ["torchrun", "--nproc_per_node", processes]
+    start = launch_command(os.environ)
     program = Path(sys.argv[0])
     if program.name == "__main__.py":  # python -m tlnlp
         return shlex.join([*start, "-m", "tlnlp", *arguments])

@@ -76,6 +76,23 @@ def _of_mpi(environment: Mapping[str, str]) -> dict[str, str]:
     return {}
 
 
+def launch_command(environment: Mapping[str, str]) -> list[str]:
+    """Returns the words that start a program in as many processes as this environment tells of."""
+    processes, on_each = (environment.get(name, "1") for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    several = processes != "1"
+    if "ACCELERATE_MIXED_PRECISION" in environment:  # always set by `accelerate launch`
+        return ["accelerate", "launch", *(["--num_processes", processes] if several else [])]
+    if several and "TORCHELASTIC_RUN_ID" not in environment:
+        if _of_slurm(environment):
+            return ["srun", "python"]
+        if _of_mpi(environment):
+            return ["mpirun", "-n", processes, "python"]
+    if not several:
+        return ["python"]
+    nodes = -(-int(processes) // int(on_each))
+    return ["torchrun", *(["--nnodes", str(nodes)] if nodes > 1 else []), "--nproc_per_node", on_each]
+
+
 def advice_on_processes(environment: Mapping[str, str]) -> str | None:
     """Returns what starts several processes on CPUs, where `accelerate launch` was asked for several and started one:
     it does so unless it has a list of hosts for mpirun, and does not say it."""
