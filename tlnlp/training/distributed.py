@@ -19,6 +19,7 @@ from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gath
 from tlnlp.errors import InputError
 from tlnlp.settings import Precision
 from tlnlp.training.launchers import adopt_launcher, advice_on_processes
+from tlnlp.training.rendezvous import meet_anew
 from tlnlp.training.threads import Cores, asked_threads, count_threads, environment_of_launcher
 
 # Parameters of glibc's mallopt(3): maximum number of mmap blocks; how much free memory is kept (-1: all).
@@ -69,6 +70,7 @@ def start_accelerator(
             change="--precision bf16",
         )
     adopt_launcher(os.environ)
+    meet_anew(os.environ)
     try:
         # A process may do several runs one after the other, in different precisions.
         AcceleratorState._reset_state()
