@@ -55,7 +55,7 @@ def main() -> int:
     lengths = recipe.task.head.encode(splits.train, recipe.task, tokenizer, settings).lengths
     print("| `--max-tokens` | micro-batches an update | padding |\n|---|---|---|")
     for budget in BUDGETS:
-        updates = plan_epoch(lengths, 0, seed=0, batch_size=arguments.batch_size, max_tokens=budget)
+        updates = list(plan_epoch(lengths, 0, seed=0, batch_size=arguments.batch_size, max_tokens=budget))
         batches = [items for update in updates for items in update.micro_batches]
         places = sum(padded_places(lengths[items]) for items in batches)
         print(f"| {budget:,} | {len(batches) / len(updates):.1f} | {1 - lengths.sum() / places:.0%} |")

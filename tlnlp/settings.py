@@ -109,6 +109,9 @@ class Settings:
         int | None,
         _flag("COUNT", "Each update is cut in at least so many, to be shared by processes; as many as those if unset."),
     ] = None
+    compute_padding: Annotated[
+        bool, _flag("", "Run all layers on padded batches: slower; what is learnt is the same.")
+    ] = False
     precision: Annotated[Precision, _flag("fp32|bf16|fp16", "Arithmetic of the network; weights stay in fp32.")] = (
         "fp32"
     )

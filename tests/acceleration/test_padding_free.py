@@ -152,6 +152,9 @@ def test_nothing_of_it_is_saved(tmp_path: Any) -> None:
     assert ATTENTION not in (tmp_path / "config.json").read_text()
 
 
+@pytest.mark.skipif(
+    not transformers.LayoutLMModel._supports_sdpa, reason="this release of transformers has one attention for LayoutLM"
+)
 def test_attention_that_does_not_say_its_direction_is_not_packed_however_small_the_weights() -> None:
     """LayoutLM is bidirectional by its mask alone. With new weights all outputs are small, and a wrong direction of
     attention changes them little."""

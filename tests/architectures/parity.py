@@ -16,7 +16,7 @@ from tests.architectures.cells import MAX_LENGTH
 from tests.fixtures import keep_float64
 from tests.recipe_runs import begin
 from tlnlp.runs.setup import PreparedRun
-from tlnlp.training.loop import optimizer_step
+from tlnlp.training.loop import collate, optimizer_step
 from tlnlp.training.plan import plan_updates
 
 # Encoders, encoder-decoders and decoders whose layers, positions, masks and heads differ most.
@@ -92,7 +92,7 @@ def _ours(work: PreparedRun) -> tuple[float, dict[str, torch.Tensor]]:
         can_pad=training.encoded.can_pad,
     )  # fmt: skip
     recorder = _Recorder(training.model)
-    loss = float(optimizer_step(training, training.model, recorder, update))
+    loss = float(optimizer_step(training, training.model, recorder, update, collate(training, update)))
     if work.compact is not None:
         name = work.compact.parameter
         whole = torch.zeros_like(work.compact.whole, dtype=torch.float64)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import sklearn
+from packaging.version import Version
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV, calibration_curve
 from sklearn.frozen import FrozenEstimator
@@ -59,6 +61,7 @@ def test_reliability_is_scikit_learns_calibration_curve() -> None:
     assert sum(each["rows"] for each in bins) == 2_000
 
 
+@pytest.mark.skipif(Version(sklearn.__version__) < Version("1.8"), reason="scikit-learn has temperatures from 1.8 on")
 @pytest.mark.parametrize("temperature", [0.6, 1.0, 2.5])
 def test_the_temperature_is_scikit_learns(temperature: float) -> None:
     logits, labels = draw(3_000, temperature)

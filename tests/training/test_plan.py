@@ -39,8 +39,8 @@ def _same(one: list[Update], other: list[Update]) -> bool:
 
 @given(LENGTHS, BATCH_SIZES, BUDGETS, PIECES, SEEDS, st.integers(0, 5))
 def test_every_item_is_in_an_epoch_exactly_once(lengths, batch_size, max_tokens, micro_batches, seed, epoch) -> None:
-    plan = plan_epoch(
-        lengths, epoch, seed=seed, batch_size=batch_size, max_tokens=max_tokens, micro_batches=micro_batches
+    plan = list(
+        plan_epoch(lengths, epoch, seed=seed, batch_size=batch_size, max_tokens=max_tokens, micro_batches=micro_batches)
     )
     assert sorted(np.concatenate([update.items for update in plan])) == list(range(len(lengths)))
     assert [len(update.items) for update in plan[:-1]] == [batch_size] * (len(plan) - 1)
@@ -55,6 +55,30 @@ def test_a_micro_batch_stays_within_the_budget_unless_a_single_item_exceeds_it(l
     pieces = cut(np.arange(len(lengths)), lengths, max_tokens, at_least)
     assert all(len(piece) for piece in pieces)
     assert all(len(piece) == 1 or len(piece) * lengths[piece].max() <= max_tokens for piece in pieces)
+
+
+def _cut_item_by_item(lengths: np.ndarray, max_tokens: int, at_least: int, *, can_pad: bool) -> list[list[int]]:
+    """The rule, as it reads: an item begins a micro-batch if the one before is full or has its share of the tokens."""
+    order = np.argsort(-lengths, kind="stable")
+    at_least = min(at_least, len(order))
+    pieces: list[list[int]] = []
+    tokens_before = 0
+    for place, item in enumerate(order):
+        longest = lengths[pieces[-1][0]] if pieces else 0
+        full = not pieces or (len(pieces[-1]) + 1) * longest > max_tokens
+        full = full or not (can_pad or lengths[item] == longest)
+        enough = tokens_before >= lengths.sum() / at_least * len(pieces)
+        if full or (len(pieces) < at_least and (enough or len(order) - place <= at_least - len(pieces))):
+            pieces.append([])
+        pieces[-1].append(int(item))
+        tokens_before += int(lengths[item])
+    return pieces
+
+
+@given(LENGTHS, BUDGETS, PIECES, st.booleans())
+def test_a_cut_is_that_of_the_rule_item_by_item(lengths, max_tokens, at_least, can_pad) -> None:
+    pieces = cut(np.arange(len(lengths)), lengths, max_tokens, at_least, can_pad=can_pad)
+    assert [piece.tolist() for piece in pieces] == _cut_item_by_item(lengths, max_tokens, at_least, can_pad=can_pad)
 
 
 @given(LENGTHS, BUDGETS, PIECES)
@@ -75,7 +99,7 @@ def test_a_budget_without_limit_gives_one_micro_batch() -> None:
 @given(LENGTHS, BATCH_SIZES, st.tuples(BUDGETS, PIECES), st.tuples(BUDGETS, PIECES), SEEDS)
 def test_the_budget_does_not_decide_which_items_an_update_sees(lengths, batch_size, one, other, seed) -> None:
     plans = [
-        plan_epoch(lengths, 0, seed=seed, batch_size=batch_size, max_tokens=budget, micro_batches=pieces)
+        list(plan_epoch(lengths, 0, seed=seed, batch_size=batch_size, max_tokens=budget, micro_batches=pieces))
         for budget, pieces in (one, other)
     ]
     assert [set(update.items) for update in plans[0]] == [set(update.items) for update in plans[1]]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -37,14 +37,17 @@ class RowGroup:
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """One padded micro-batch [rows, longest] and the positions of its `real` tokens, longest rows first."""
+    """One padded micro-batch [rows, longest] and the positions of its `real` tokens, longest rows first if they are in
+    groups."""
 
     rows: int
     longest: int
     real: torch.Tensor  # [tokens] flat position of each token
     filling: int  # number of zero rows after the tokens, which attention skips and `unpack` drops
     firsts: torch.Tensor  # [rows] the first token of each row
-    groups: list[RowGroup]
+    groups: list[RowGroup]  # for attention group by group
+    starts: torch.Tensor | None = None  # [rows + 1] where each row begins, for attention in one call
+    attend: Callable[..., torch.Tensor] | None = None  # which computes it
 
     def pack(self, states: torch.Tensor) -> torch.Tensor:
         """Packs states [rows or 1, longest, width] to [1, tokens + filling, width]."""
@@ -54,6 +57,19 @@ class PackedBatch:
             packed = Take.apply(states.flatten(0, 1), self.real)
         return pad(packed, (0, 0, 0, self.filling)).unsqueeze(0)
 
+    def pin_memory(self) -> PackedBatch:
+        """Returns it in page-locked memory. Without groups only."""
+        return self._each(torch.Tensor.pin_memory)
+
+    def to(self, device: torch.device, non_blocking: bool = False) -> PackedBatch:
+        """Returns it on `device`. Without groups only."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def _each(self, change: Callable[[torch.Tensor], torch.Tensor]) -> PackedBatch:
+        if self.groups or self.starts is None:
+            raise ValueError("a packing in groups belongs to its device")
+        return replace(self, real=change(self.real), firsts=change(self.firsts), starts=change(self.starts))
+
     def unpack(self, states: torch.Tensor) -> torch.Tensor:
         """Unpacks states [1, tokens + filling or rows, width] to [rows, longest, width], with zeros at padding."""
         whole = states.shape[1] == len(self.real) + self.filling
@@ -62,9 +78,20 @@ class PackedBatch:
         return padded.view(self.rows, self.longest, -1)
 
 
-def describe_packing(attention_mask: torch.Tensor) -> PackedBatch | None:
-    """Returns how to pack a padded micro-batch [rows, longest]; None if it has no padding."""
+def describe_packing(attention_mask: torch.Tensor, *, grouped: bool = True) -> PackedBatch | None:
+    """Returns how to pack a padded micro-batch [rows, longest]; None if it has no padding.
+
+    Args:
+        grouped: for attention group by group; otherwise for attention in one call.
+    """
     rows, longest = attention_mask.shape
+    if not grouped:
+        starts = torch.zeros(rows + 1, dtype=torch.int32, device=attention_mask.device)
+        starts[1:] = attention_mask.sum(1).cumsum(0)
+        real = attention_mask.flatten().nonzero()[:, 0]
+        if len(real) == rows * longest:
+            return None
+        return PackedBatch(rows, longest, real, 0, starts[:-1].long(), [], starts)
     lengths = attention_mask.sum(1).tolist()
     if min(lengths) == longest:
         return None

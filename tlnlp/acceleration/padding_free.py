@@ -13,11 +13,13 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.weak import WeakTensorKeyDictionary
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
@@ -43,6 +45,11 @@ class PaddingFree:
         # Attention here is global: a micro-batch with a row longer than a layer's sliding window runs padded.
         self.window = attention_window(model)
         self.now: PackedBatch | None = None
+        # Attention in one call, see `varlen_attention`; None: group by group.
+        self.attend: Callable[..., torch.Tensor] | None = None
+        # The packings that are known beforehand, by attention mask.
+        self._known: Any = WeakTensorKeyDictionary()
+        self._hooks: list[Any] = []
         self._is_paused = False
         self._is_tried = False
         self._packed_batches = 0
@@ -55,6 +62,16 @@ class PaddingFree:
             yield
         finally:
             self._is_paused = False
+
+    def know(self, attention_mask: torch.Tensor, described: PackedBatch) -> None:
+        """Takes note of how a micro-batch will be packed, which would otherwise be seen from its mask."""
+        self._known[attention_mask] = described
+
+    def remove(self, model: Any) -> None:
+        """The network runs padded again."""
+        for hook in self._hooks:
+            hook.remove()
+        model.set_attn_implementation("sdpa")
 
     @classmethod
     def install(
@@ -83,15 +100,13 @@ class PaddingFree:
                 except ValueError as error:
                     reason = str(error)
                     break
-                hooks = packing._hook(model.base_model)
+                packing._hooks = packing._hook(model.base_model)
                 model.set_attn_implementation(ATTENTION)
                 reason = packing._try_on(expected, model, ask)
                 if not reason:
                     model.train(was_training)
                     return packing
-                for hook in hooks:
-                    hook.remove()
-                model.set_attn_implementation("sdpa")
+                packing.remove(model)
         model.train(was_training)
         left_out(reason)
         return None
@@ -121,7 +136,9 @@ class PaddingFree:
         """Returns the number of positions computed for rows of these `lengths`, including padding or filling."""
         padded, tokens = len(lengths) * int(lengths.max()), int(lengths.sum())
         packs = lengths.max() <= self.window and lengths.min() < lengths.max()
-        return tokens + filling_of(tokens) if packs else padded
+        if not packs:
+            return padded
+        return tokens if self.attend is not None else tokens + filling_of(tokens)
 
     def _hook(self, body: nn.Module) -> list[Any]:
         return [
@@ -136,7 +153,13 @@ class PaddingFree:
         mask = named.get("attention_mask")
         self.now = None
         if not self._is_paused and mask is not None and mask.dim() == 2 and mask.shape[1] <= self.window:
-            self.now = describe_packing(mask)
+            self.now = self._known.get(mask)
+            if self.now is None and self.attend is not None:
+                described = describe_packing(mask.cpu(), grouped=False)
+                self.now = None if described is None else described.to(mask.device)
+            elif self.now is None:
+                self.now = describe_packing(mask)
+            self.now = None if self.now is None else replace(self.now, attend=self.attend)
             self._packed_batches += self.now is not None
         _CURRENT.append(self.now)
 
@@ -251,6 +274,9 @@ def packed_attention(
     if key.shape[1] < query.shape[1]:  # grouped queries: each key serves several
         groups = query.shape[1] // key.shape[1]
         key, value = (states.repeat_interleave(groups, dim=1) for states in (key, value))
+    if current.attend is not None:
+        at_once = (states[0].transpose(0, 1) for states in (query, key, value))
+        return current.attend(*at_once, current, dropout, scaling, causal).unsqueeze(0), None
     inputs = torch.stack([states[0].transpose(0, 1) for states in (query, key, value)], dim=1)
     # [tokens, 3, heads, width] each, and the filling
     *parts, rest = inputs.split([*(group.tokens for group in current.groups), current.filling])

@@ -75,7 +75,9 @@ class RunConsole:
         )
         plain = not self._console.is_terminal
         shows = in_notebook() and not self._console.quiet
-        with Progress(*columns, console=self._console, refresh_per_second=4, disable=plain) as progress:
+        progress = Progress(*columns, console=self._console, refresh_per_second=4, disable=plain)
+        # Started on a terminal only: elsewhere older releases of rich print an empty line at the end.
+        with contextlib.nullcontext() if plain else progress:
             task = progress.add_task("training", total=rows, completed=rows_done)
             notebook = NotebookBar(rows, "rows") if shows else None
             bar = ProgressBar(progress, task, self.note if plain else None, notebook)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import nn
 from tlnlp.data.rows import Rows
 from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.task import Prediction, Task
+from tlnlp.training.device_feed import DeviceFeed, HostCopy
 from tlnlp.training.layer_cache import LayerCache, use_cache
 from tlnlp.training.plan import cut, shard_micro_batches
 
@@ -28,6 +29,7 @@ def predict(
     accelerator: Accelerator,
     advance: Callable[[int], None] = lambda items: None,
     frozen: LayerCache | None = None,
+    feed: DeviceFeed | None = None,
 ) -> list[Prediction]:
     """Returns one prediction for each row, in the rows' order; the same list on every process.
 
@@ -37,22 +39,35 @@ def predict(
         max_tokens: token budget of a micro-batch.
         advance: called with the number of items after each micro-batch, for a progress bar.
         frozen: cache of the frozen layers' outputs, if there is one.
+        feed: brings the batches to the device; a plain one if unset.
     """
+    feed = DeviceFeed.to(accelerator.device) if feed is None else feed
     micro_batches = cut(np.arange(len(encoded)), encoded.lengths, max_tokens, can_pad=encoded.can_pad)
+    mine = shard_micro_batches(micro_batches, accelerator.process_index, accelerator.num_processes)
     found: list[tuple[int, np.ndarray]] = []
     model.eval()
     if frozen is not None:
         frozen.keep(encoded)
-    for _, items in shard_micro_batches(micro_batches, accelerator.process_index, accelerator.num_processes):
-        if items is None:
-            continue
-        # A fixed generator: every evaluation masks the same tokens, whatever the seed and the token budget.
-        batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
-        batch = {name: value.to(accelerator.device) for name, value in batch.items()}
-        with torch.no_grad(), accelerator.autocast(), use_cache(frozen, encoded, items, batch) as batch:
-            outputs = task.head.forward(model, batch).float().cpu().numpy()
-        found.extend(zip(items.tolist(), outputs, strict=True))
+
+    def batches() -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+        for items in (items for _, items in mine if items is not None):
+            # A fixed generator: every evaluation masks the same tokens, whatever the seed and the token budget.
+            yield items, feed.stage(task.head.collate(encoded, items, tokenizer, np.random.default_rng(0)))
+
+    def keep(items: np.ndarray, outputs: HostCopy) -> None:
+        found.extend(zip(items.tolist(), outputs.numpy(), strict=True))
         advance(len(items))
+
+    before: tuple[np.ndarray, HostCopy] | None = None
+    for items, staged in feed.iterate(batches()):
+        batch = feed.move(staged)
+        with torch.no_grad(), accelerator.autocast(), use_cache(frozen, encoded, items, batch) as batch:
+            outputs = HostCopy(task.head.forward(model, batch).float())
+        if before is not None:  # one behind, so that the device does not wait
+            keep(*before)
+        before = items, outputs
+    if before is not None:
+        keep(*before)
     everywhere = gather_object(found) if accelerator.num_processes > 1 else found
     outputs_of = dict(everywhere)
     if len(everywhere) != len(encoded) or len(outputs_of) != len(encoded):

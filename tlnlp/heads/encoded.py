@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,9 +34,9 @@ class Ragged:
         np.cumsum([len(each) for each in arrays], out=offsets[1:])
         return cls(np.concatenate(arrays) if arrays else np.zeros(0, dtype=dtype), offsets)
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
-        """[items]"""
+        """[items] Computed once: the loop asks for them in each update."""
         return np.diff(self.offsets)
 
     def __len__(self) -> int:
@@ -51,8 +52,10 @@ class Ragged:
         """
         lengths = self.lengths[items]
         rectangle = np.full((len(items), int(lengths.max(initial=0))), fill, dtype=np.int64)
-        for line, item, length in zip(rectangle, items, lengths, strict=True):
-            line[:length] = self[item]
+        starts = self.offsets[items] - (lengths.cumsum() - lengths)
+        rectangle[np.arange(rectangle.shape[1]) < lengths[:, None]] = self.flat[
+            np.repeat(starts, lengths) + np.arange(lengths.sum())
+        ]
         return rectangle
 
 
@@ -89,7 +92,7 @@ class EncodedDataset:
     def __len__(self) -> int:
         return len(self.rows)
 
-    @property
+    @cached_property
     def lengths(self) -> np.ndarray:
         """Lengths in tokens [items]; for an item of several sequences, the positions of all, padded to the longest."""
         lengths = self.features["input_ids"].lengths
@@ -101,7 +104,9 @@ class EncodedDataset:
         """Returns the indices of the sequences of `items`, in order: [sequences]."""
         if self.sequence_offsets is None:
             return items
-        return np.concatenate([np.arange(*self.sequence_offsets[item : item + 2]) for item in items])
+        counts = self.sequence_offsets[items + 1] - self.sequence_offsets[items]
+        starts = self.sequence_offsets[items] - (counts.cumsum() - counts)
+        return np.repeat(starts, counts) + np.arange(counts.sum())
 
     def sequence_lengths(self, items: np.ndarray) -> np.ndarray:
         """Returns the length in tokens of each sequence of `items`: [sequences]."""

@@ -14,6 +14,7 @@ import torch
 from accelerate import Accelerator
 
 from tlnlp.acceleration.padding_free import PaddingFree
+from tlnlp.acceleration.varlen_attention import feed_of
 from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.columns import choose_columns, choose_roles
 from tlnlp.data.memory import rows_of, tables_of
@@ -28,7 +29,7 @@ from tlnlp.models.base_weights import QUANTISED
 from tlnlp.models.feature_classifier import FeatureClassifier, mean_of_items
 from tlnlp.models.loading import load_tokenizer
 from tlnlp.models.task_file import load_network, loaded_in, read_task
-from tlnlp.runs.network_trials import BF16, FP32, pack, padding_is_ignored
+from tlnlp.runs.network_trials import BF16, FP32, pack_on_device, padding_is_ignored
 from tlnlp.settings import Precision, Settings
 from tlnlp.task import Prediction
 from tlnlp.training.distributed import start_accelerator
@@ -151,11 +152,12 @@ class Predictor:
         rows = self._read(table, chosen)
         task, head = self.task, self.task.head
         encoded = self._batchable(head.encode(rows, task, self.tokenizer, self.settings))
-        if self.packing is None and self.accelerator.device.type == "cpu":
-            self.packing = pack(self.model, encoded, task, self.tokenizer)
+        if self.packing is None:
+            self.packing = pack_on_device(self.model, encoded, task, self.tokenizer, self.accelerator)
         predictions = predict(
-            self.model, encoded, rows, task, self.tokenizer, self.settings.max_tokens, self.accelerator, advance
-        )
+            self.model, encoded, rows, task, self.tokenizer, self.settings.max_tokens, self.accelerator, advance,
+            feed=feed_of(self.packing, self.accelerator.device),
+        )  # fmt: skip
         apply = getattr(head, "apply_threshold", None)
         if apply is not None and self.threshold is not None:
             predictions = apply(predictions, self.threshold)

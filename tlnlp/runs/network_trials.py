@@ -12,6 +12,7 @@ import transformers
 from accelerate import Accelerator
 
 from tlnlp.acceleration.padding_free import PaddingFree, attention_window
+from tlnlp.acceleration.varlen_attention import attend_at_once
 from tlnlp.errors import InputError
 from tlnlp.heads.encoded import EncodedDataset, model_inputs
 from tlnlp.settings import Settings
@@ -138,6 +139,41 @@ def try_strategy(network: Any, run_once: Callable[[Any], Any], strategy: str) ->
             found=f"a {network.config.model_type}: {type(error).__name__}: {str(error).strip()[:120]}",
             change="another --strategy or another --model",
         ) from error
+
+
+def pack_on_device(
+    network: Any,
+    encoded: EncodedDataset,
+    task: Task,
+    tokenizer: Any,
+    accelerator: Accelerator,
+    left_out: Callable[[str], None] = lambda reason: None,
+) -> PaddingFree | None:
+    """Returns padding-free layers in the form of the device: on a CPU in groups of rows, on a GPU with attention in one
+    call; None, and why, if the network runs padded.
+
+    Args:
+        left_out: called with the reason.
+    """
+    on_cpu = accelerator.device.type == "cpu"
+    if not on_cpu and (accelerator.device.type != "cuda" or accelerator.mixed_precision == "no"):
+        left_out("the GPU's attention without padding computes in bf16 and fp16 only")
+        return None
+    packing = pack(network, encoded, task, tokenizer, left_out)
+    if packing is None or on_cpu:
+        return packing
+    order = np.argsort(encoded.lengths, kind="stable")
+    ask = logits_on(encoded, order[:: max(1, len(order) // 8)], task, tokenizer)
+
+    def ask_in_precision(network: Any) -> torch.Tensor:
+        with accelerator.autocast():
+            return ask(network)
+
+    if why := attend_at_once(packing, network, ask_in_precision):
+        packing.remove(network)
+        left_out(why)
+        return None
+    return packing
 
 
 def pack(

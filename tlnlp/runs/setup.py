@@ -17,6 +17,7 @@ from tlnlp.acceleration.activation_cache import ActivationCache, HeadCalls, froz
 from tlnlp.acceleration.embedding_pruning import PrunedEmbedding, pieces_used
 from tlnlp.acceleration.fast_dropout import FastDropout
 from tlnlp.acceleration.padding_free import PaddingFree
+from tlnlp.acceleration.varlen_attention import feed_of
 from tlnlp.data.rows import Rows
 from tlnlp.evaluation.data_profile import describe_data
 from tlnlp.heads.encoded import EncodedDataset, model_inputs
@@ -35,7 +36,7 @@ from tlnlp.runs.network_trials import (
     ignores_padding,
     logits_on,
     note_on_padding,
-    pack,
+    pack_on_device,
     run_as_trained,
     try_strategy,
 )
@@ -156,6 +157,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         settings=settings,
         accelerator=accelerator,
         begin_phase=begin_phase,
+        feed=feed_of(packing, accelerator.device),
         freeze=freeze,
         slots=packing.places if packing else padded_places,
     )
@@ -208,9 +210,10 @@ def _place(
         enable_gradient_checkpointing(network)
     if settings.load_in not in QUANTISED:  # which are there since they were loaded
         network.to(accelerator.device)
-    if accelerator.device.type != "cpu":
+    if accelerator.device.type == "cpu":
+        FastDropout.install(network)
+    if settings.compute_padding:
         return None
-    FastDropout.install(network)
     # A layer that is computed again in the backward pass does not know any more how its batch was packed; and in bf16
     # the outputs differ by more than the comparison of packed with padded ones allows.
     flags = {
@@ -221,7 +224,9 @@ def _place(
     if without:
         left_out.append(f"padding is computed: padding-free layers are left out with {' and '.join(without)}")
         return None
-    return pack(network, encoded, task, tokenizer, lambda why: left_out.append(f"padding is computed: {why}"))
+    return pack_on_device(
+        network, encoded, task, tokenizer, accelerator, lambda why: left_out.append(f"padding is computed: {why}")
+    )
 
 
 def _freeze(phase: Phase, work: PreparedRun, folder: Path) -> ActivationCache | None:

@@ -258,7 +258,7 @@ class Trainer:
         training, began = self.training, time.perf_counter()
         predictions = predict(
             training.model, encoded, rows, training.task, training.tokenizer, self.settings.max_tokens,
-            self.accelerator, bar.advance, training.frozen,
+            self.accelerator, bar.advance, training.frozen, training.feed,
         )  # fmt: skip
         training.set_trainable()  # prediction has set evaluation mode
         self.record.evaluate_seconds += time.perf_counter() - began

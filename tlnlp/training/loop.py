@@ -17,6 +17,7 @@ from torch import nn
 from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.settings import Settings
 from tlnlp.task import Head, Task
+from tlnlp.training.device_feed import DeviceFeed
 from tlnlp.training.layer_cache import LayerCache, use_cache
 from tlnlp.training.optimizer import schedule_factor, set_rates
 from tlnlp.training.plan import Update, padded_places, plan_updates, shard_micro_batches, updates_per_epoch
@@ -52,6 +53,23 @@ class Step:
     update: Update
 
 
+@dataclass(frozen=True)
+class MicroBatch:
+    """A micro-batch of this process.
+
+    Args:
+        number: its place among all of the update, over all processes.
+        items: its items.
+        weight: 1, or 0 if the process only participates, since the update has fewer micro-batches than processes.
+        batch: what the head has collated, staged for the device.
+    """
+
+    number: int
+    items: np.ndarray
+    weight: float
+    batch: dict[str, Any]
+
+
 @dataclass
 class TrainingState:
     """The state of the training loop; the model and the optimizer change during training.
@@ -59,6 +77,7 @@ class TrainingState:
     Args:
         begin_phase: called before the first update of a phase (re-initialises weights).
         freeze: returns the cache for the frozen layers of a phase; None: they run in every epoch.
+        feed: brings the batches to the device.
         slots: number of positions that the layers compute for sequences of these lengths, padding included.
         frozen: the cache of the current phase.
         say: called with messages about slow steps.
@@ -78,6 +97,7 @@ class TrainingState:
     settings: Settings
     accelerator: Accelerator
     begin_phase: Callable[[Phase], None]
+    feed: DeviceFeed
     freeze: Callable[[Phase], LayerCache | None] = lambda phase: None
     slots: Callable[[np.ndarray], int] = padded_places
     frozen: LayerCache | None = None
@@ -128,7 +148,7 @@ def train(training: TrainingState, updates_done: int = 0) -> Iterator[Step]:
         training.frozen = training.freeze(phase)
         training.set_trainable()  # the caller may have evaluated in the meantime
         model = _shared(training)
-        for update in plan_updates(
+        updates = plan_updates(
             training.encoded.lengths,
             max(first, updates_done),
             last,
@@ -137,10 +157,11 @@ def train(training: TrainingState, updates_done: int = 0) -> Iterator[Step]:
             max_tokens=settings.max_tokens,
             micro_batches=settings.micro_batches or 1,
             can_pad=training.encoded.can_pad,
-        ):
+        )
+        for update, batches in training.feed.iterate((each, collate(training, each)) for each in updates):
             factor = schedule_factor(settings.schedule, update.number - first, last - first, settings.warmup_fraction)
             set_rates(training.optimizer, phase.learning_rates, factor)
-            loss = optimizer_step(training, model, optimizer, update)
+            loss = optimizer_step(training, model, optimizer, update, batches)
             done = update.number + 1
             rate = max(phase.learning_rates.values()) * factor
             ends_epoch = done % training.updates_per_epoch == 0
@@ -150,26 +171,39 @@ def train(training: TrainingState, updates_done: int = 0) -> Iterator[Step]:
                 break
 
 
-def optimizer_step(training: TrainingState, model: nn.Module, optimizer: Any, update: Update) -> torch.Tensor:
-    """Takes one optimizer step over the whole update and returns its loss."""
+def collate(training: TrainingState, update: Update) -> list[MicroBatch]:
+    """Returns the micro-batches of `update` for this process. All processes have the same number of them."""
+    accelerator, settings = training.accelerator, training.settings
+    mine = shard_micro_batches(update.micro_batches, accelerator.process_index, accelerator.num_processes)
+    batches = []
+    for number, items in mine:
+        used = update.micro_batches[0] if items is None else items
+        # The same for each micro-batch, so that masking does not depend on the cut: see `Head.collate`.
+        draw = np.random.default_rng([settings.seed, update.number])
+        batch = training.feed.stage(training.head.collate(training.encoded, used, training.tokenizer, draw))
+        batches.append(MicroBatch(number, used, float(items is not None), batch))
+    return batches
+
+
+def optimizer_step(
+    training: TrainingState, model: nn.Module, optimizer: Any, update: Update, batches: Sequence[MicroBatch]
+) -> torch.Tensor:
+    """Takes one optimizer step over the whole update and returns its loss.
+
+    Args:
+        batches: those of `collate`.
+    """
     accelerator, settings = training.accelerator, training.settings
     processes = accelerator.num_processes
     # Gradients are averaged over processes: with this scale, the average is the mean over all items of the update.
     scale = processes / float(training.encoded.counts[update.items].sum())
-    mine = shard_micro_batches(update.micro_batches, accelerator.process_index, processes)
     total = torch.zeros((), device=accelerator.device)
-    for turn, (number, items) in enumerate(mine):
-        _seed_dropout(accelerator, _dropout_seed(settings.seed, update.number, number))
-        # The same for each micro-batch, so that masking does not depend on the cut: see `Head.collate`.
-        draw = np.random.default_rng([settings.seed, update.number])
-        weight = scale
-        if items is None:  # fewer micro-batches than processes: participate with weight 0
-            items, weight = update.micro_batches[0], 0.0
-        batch = training.head.collate(training.encoded, items, training.tokenizer, draw)
-        batch = {name: value.to(accelerator.device) for name, value in batch.items()}
-        apart = nullcontext() if turn == len(mine) - 1 else accelerator.no_sync(model)
-        with accelerator.autocast(), apart, use_cache(training.frozen, training.encoded, items, batch) as batch:
-            loss = training.head.loss(model, batch, training.task) * weight
+    for turn, each in enumerate(batches):
+        _seed_dropout(accelerator, _dropout_seed(settings.seed, update.number, each.number))
+        batch = training.feed.move(each.batch)
+        apart = nullcontext() if turn == len(batches) - 1 else accelerator.no_sync(model)
+        with accelerator.autocast(), apart, use_cache(training.frozen, training.encoded, each.items, batch) as batch:
+            loss = training.head.loss(model, batch, training.task) * (scale * each.weight)
             _backward(accelerator, loss)
         total += loss.detach()
     accelerator.clip_grad_norm_(training.learning, settings.max_grad_norm)
@@ -221,7 +255,7 @@ def _has_unused(training: TrainingState) -> bool:
     one. Processes would wait for these gradients; looking for them in each update takes time."""
     items = np.arange(1)
     batch = training.head.collate(training.encoded, items, training.tokenizer, np.random.default_rng(0))
-    batch = {name: value.to(training.accelerator.device) for name, value in batch.items()}
+    batch = training.feed.move(training.feed.stage(batch))
     with training.accelerator.autocast(), use_cache(training.frozen, training.encoded, items, batch) as batch:
         training.head.loss(training.model, batch, training.task).backward()
     unused = torch.tensor(

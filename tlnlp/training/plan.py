@@ -3,6 +3,7 @@ resumed run, or one with another number of processes, follows the same plan."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,34 +46,32 @@ def plan_epoch(
     max_tokens: int,
     micro_batches: int = 1,
     can_pad: bool = True,
-) -> list[Update]:
-    """Returns the updates of one epoch, with every item once, in an order determined by (seed, epoch).
+    first: int = 0,
+) -> Iterator[Update]:
+    """Yields the updates of one epoch, with every item once, in an order determined by (seed, epoch). Each is cut when
+    it is asked for, so that the time and memory for it do not grow with the number of items.
 
     Args:
         lengths: [items] in tokens.
         batch_size: number of items per update, over all processes.
         max_tokens, can_pad: see `cut`.
         micro_batches: minimum number per update, if it has that many items.
+        first: number of updates of the epoch to leave out.
     """
     order = np.random.default_rng([seed, epoch]).permutation(len(lengths))
-    first = epoch * updates_per_epoch(len(lengths), batch_size)
-    return [
-        Update(
-            first + i,
-            epoch,
-            cut(order[start : start + batch_size], lengths, max_tokens, micro_batches, can_pad=can_pad),
-        )
-        for i, start in enumerate(range(0, len(order), batch_size))
-    ]
+    per_epoch = updates_per_epoch(len(lengths), batch_size)
+    for number in range(first, per_epoch):
+        items = order[number * batch_size : (number + 1) * batch_size]
+        yield Update(epoch * per_epoch + number, epoch, cut(items, lengths, max_tokens, micro_batches, can_pad=can_pad))
 
 
 def plan_updates(lengths: np.ndarray, first: int, last: int, *, batch_size: int, **plan: Any) -> Iterator[Update]:
     """Yields the updates `first` to `last` - 1 of a run, without iterating over earlier ones."""
     per_epoch = updates_per_epoch(len(lengths), batch_size)
     for epoch in range(first // per_epoch, math.ceil(last / per_epoch)):
-        for update in plan_epoch(lengths, epoch, batch_size=batch_size, **plan):
-            if first <= update.number < last:
-                yield update
+        begin = max(0, first - epoch * per_epoch)
+        updates = plan_epoch(lengths, epoch, batch_size=batch_size, first=begin, **plan)
+        yield from itertools.islice(updates, last - epoch * per_epoch - begin)
 
 
 def cut(
@@ -87,22 +86,21 @@ def cut(
         can_pad: whether a micro-batch may have items of different lengths.
     """
     items = items[np.argsort(-lengths[items], kind="stable")]
-    at_least = min(at_least, len(items))
-    share = lengths[items].sum() / at_least  # tokens of a micro-batch if they are divided evenly
-    pieces: list[list[int]] = []
-    tokens_before = 0
-    for place, item in enumerate(items):
-        longest = lengths[pieces[-1][0]] if pieces else 0
-        full = not pieces or (len(pieces[-1]) + 1) * longest > max_tokens
-        full = full or not (can_pad or lengths[item] == longest)
-        due = len(pieces) < at_least and (
-            tokens_before >= share * len(pieces) or len(items) - place <= at_least - len(pieces)
-        )
-        if full or due:
-            pieces.append([])
-        pieces[-1].append(int(item))
-        tokens_before += int(lengths[item])
-    return [np.asarray(piece) for piece in pieces]
+    longest_first, at_least = lengths[items], min(at_least, len(items))
+    tokens = np.concatenate([[0], longest_first.cumsum()])  # [items + 1] before each
+    pieces: list[np.ndarray] = []
+    start, made = 0, 0
+    while start < len(items):
+        made += 1
+        end = start + max(1, max_tokens // max(1, int(longest_first[start])))
+        if not can_pad:
+            end = min(end, int(np.searchsorted(-longest_first, -longest_first[start], side="right")))
+        if made < at_least:  # the next piece begins here at the latest: at its share of the tokens, if items are left
+            share = int(np.searchsorted(tokens, tokens[-1] / at_least * made))
+            end = min(end, max(start + 1, min(share, len(items) - (at_least - made))))
+        pieces.append(items[start:end])
+        start = end
+    return pieces
 
 
 def shard_micro_batches(
