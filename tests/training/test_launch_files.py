@@ -120,7 +120,7 @@ def test_torchrun_starts_killed_processes_again_and_the_result_is_the_same(
     assert ended.result["resumed"] == 1
     assert ended.weights == whole.weights
     assert ended.predictions == whole.predictions
-    assert "Signal 9 (SIGKILL)" in output, "torchrun says what happened"
+    assert output.count("The run ends here: process 1 on ") == 1
 
 
 @pytest.mark.long
