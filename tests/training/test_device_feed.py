@@ -68,7 +68,11 @@ def test_a_copy_has_the_values_of_its_tensor() -> None:
 
 @pytest.mark.parametrize(
     ("recipe", "network", "strategy"),
-    [("pretrain", "bert", "full"), ("conll2003", "modernbert", "head_then_full:head_epochs=2"), ("copa", "bert", "lora")],
+    [
+        ("pretrain", "bert", "full"),
+        ("conll2003", "modernbert", "head_then_full:head_epochs=2"),
+        ("copa", "bert", "lora"),
+    ],
 )
 def test_a_run_with_batches_built_ahead_learns_and_predicts_the_same(
     recipe: str,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -147,6 +148,25 @@ def test_two_agents_of_torchrun_share_a_training_and_go_on_together(
     assert ended.result["resumed"] == 1
     assert "not shared by all processes" in output
     assert ended.weights == whole.weights
+
+
+# --- MPI
+
+MPIRUN = ["mpirun", "-n", "2", "python"]
+ACCELERATE = ["accelerate", "launch", "--num_processes", "2", "--num_machines", "1", "--cpu", "--mpirun_hostfile"]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(shutil.which("mpirun") is None, reason="no MPI")
+@pytest.mark.parametrize("way", ["mpirun", "accelerate"])
+def test_mpi_starts_processes_that_share_a_training(way: str, flags: list[str], whole: Ended, tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text("127.0.0.1:2\n")
+    command = MPIRUN if way == "mpirun" else [*ACCELERATE, str(tmp_path / "hosts")]
+    running = start([*command, "recipes/sst2.py", *flags, "--output-dir", str(tmp_path / "run")], tmp_path / "log")
+    status = end(running)
+    ended = Ended(status[0], (tmp_path / "log").read_text(), tmp_path / "run")
+    assert ended.result["processes"] == 2
+    assert_same_answers(ended, whole)
 
 
 # --- Slurm
