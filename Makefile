@@ -1,7 +1,7 @@
 # In a fresh clone: `make quickstart` runs the main job, `make test` the tests. Both install what they need into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
-LAUNCH := $(BIN)/accelerate launch --config_file launch.yaml
+LAUNCH := $(BIN)/accelerate launch --config_file launch/one_gpu.yaml
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: quickstart test test-all test-oldest check format recipe-table benchmark clean

@@ -29,6 +29,7 @@ NEEDS_THE_HUB = ("--full", "bert-base-uncased", "gpt2", "my-org/")
 NEEDS_REAL_DATA = (
     "$DATA",
     "--num_processes 8",
+    "--nnodes 2",
     "make benchmark",
     "make test",
     "make quickstart",

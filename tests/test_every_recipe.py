@@ -98,7 +98,8 @@ def test_all_of_them_ran(request: pytest.FixtureRequest) -> None:
 def test_a_recipe_is_launched_as_its_docstring_says(name: str, tmp_path: Path) -> None:
     ended = subprocess.run(
         [
-            sys.executable, "-m", "accelerate.commands.launch", "--config_file", "launch.yaml", f"recipes/{name}.py",
+            sys.executable, "-m", "accelerate.commands.launch", "--config_file", "launch/one_gpu.yaml",
+            f"recipes/{name}.py",
             "--output-dir", str(tmp_path / "run"),
         ],
         cwd=ROOT, capture_output=True, text=True, check=False,

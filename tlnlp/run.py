@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 
 from accelerate import Accelerator
 
@@ -25,7 +26,9 @@ from tlnlp.runs.setup import prepare
 from tlnlp.runs.summary import show
 from tlnlp.runs.trainer import Trainer
 from tlnlp.training import files
-from tlnlp.training.distributed import launch_advice, run_on_main, start_accelerator
+from tlnlp.training.broadcast import is_shared
+from tlnlp.training.distributed import launch_advice, run_on_all, run_on_main, start_accelerator
+from tlnlp.training.watch import ProcessLost, watch_others
 from tlnlp.transfer.strategy_table import strategy_table
 
 # Written last: until then a run does not wait for matplotlib and scikit-learn.
@@ -53,6 +56,8 @@ def run_command(request: Request) -> int:
     except InputError as error:
         say_error(error)
         return 2
+    except ProcessLost as lost:
+        lost.end()
     except Interrupted as stop:
         screen.always(f"Stopped after {stop.unit} {stop.done:,} of {stop.whole:,}. To continue:\n  {resume_command()}")
         return 130
@@ -61,6 +66,11 @@ def run_command(request: Request) -> int:
 
 def run_seeds(request: Request, accelerator: Accelerator, screen: RunConsole) -> RunResult:
     """Returns the result of one run, or the joined result of one run for each of `--seeds`, each in its own folder."""
+    with watch_others(accelerator):
+        return _run_seeds(share_updates(request, accelerator, screen), accelerator, screen)
+
+
+def _run_seeds(request: Request, accelerator: Accelerator, screen: RunConsole) -> RunResult:
     if request.settings.seeds == 1:
         result = run_once(request, accelerator, screen)
     else:
@@ -73,11 +83,21 @@ def run_seeds(request: Request, accelerator: Accelerator, screen: RunConsole) ->
     return result
 
 
+def share_updates(request: Request, accelerator: Accelerator, screen: RunConsole) -> Request:
+    """Returns the request with a number of `--micro-batches`, which the main process knows, and says it."""
+    processes = accelerator.num_processes
+    number = run_on_main(accelerator, lambda: request.with_micro_batches(processes).settings.micro_batches)
+    if request.settings.micro_batches is None and (number, processes) != (1, 1):
+        begun = f", as when the run began; now {processes} share them" if number != processes else ", one a process"
+        screen.note(f"each update is cut in {number} micro-batches or more{begun} (--micro-batches {number})")
+    return replace(request, settings=replace(request.settings, micro_batches=number))
+
+
 def run_once(request: Request, accelerator: Accelerator, screen: RunConsole) -> RunResult:
     """Runs one seed and returns the result. A run that has already finished is not repeated."""
     began = time.time() if request.began is None else request.began
     folder = request.folder
-    run = check_run(request)
+    run = run_on_all(accelerator, lambda: check_run(request), lambda run: run.identity)
 
     def save() -> RunResult:
         with files.room_wanted(folder):
@@ -89,6 +109,10 @@ def run_once(request: Request, accelerator: Accelerator, screen: RunConsole) -> 
         if finished is not None:
             screen.note(f"{folder}: this very run is there already (--overwrite runs it anew).")
             return RunResult.of(finished)
+        if not is_shared(accelerator, folder):
+            screen.note(
+                f"{folder} is not shared by all processes: that of the first one counts, which sends what it has"
+            )
         accelerator.init_trackers(request.recipe.task.name)
         work = prepare(run, accelerator)
         for note in condense(work.notes):

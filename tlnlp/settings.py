@@ -106,8 +106,9 @@ class Settings:
         int, _flag("TOKENS", "Budget of a micro-batch: for memory, never for the result. Source: 128 x 32 = 4096.")
     ] = 4096
     micro_batches: Annotated[
-        int, _flag("COUNT", "Each update is cut in at least so many, to be shared by as many processes.")
-    ] = 1
+        int | None,
+        _flag("COUNT", "Each update is cut in at least so many, to be shared by processes; as many as those if unset."),
+    ] = None
     compile: Annotated[
         bool, _flag("", "Compile the layers (torch.compile): a minute or so at the start, faster updates on a GPU.")
     ] = False

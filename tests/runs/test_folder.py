@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from tests.recipe_runs import Ended, run_recipe, start_recipe
+from tests.recipe_runs import Ended, load_recipe, run_recipe, start_recipe
 from tlnlp.errors import InputError
 from tlnlp.runs.folder import identity_of, open_folder
+from tlnlp.runs.request import Request
 from tlnlp.settings import NOT_OF_THE_RUN, Settings
 from tlnlp.training.files import locked, write_json, write_text
 
@@ -264,3 +265,26 @@ def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_text(file, "half of it" * 10_000 + "\ud800")
     assert json.loads(file.read_text()) == {"accuracy": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("there", "changes", "expected"),
+    [
+        (None, {}, 8),
+        (None, {"micro_batches": 3}, 3),
+        ("run.json", {}, 5),
+        ("run.json", {"micro_batches": 3}, 3),
+        ("run.json", {"overwrite": True}, 8),
+        # The first of several seeds is done on other processes than the second.
+        ("seed0/run.json", {"seeds": 2}, 5),
+    ],
+)
+def test_a_run_keeps_its_number_of_micro_batches(
+    there: str | None, changes: dict[str, Any], expected: int, tmp_path: Path
+) -> None:
+    if there is not None:
+        (tmp_path / there).parent.mkdir(exist_ok=True)
+        write_json(tmp_path / there, {"identity": "x", "settings": {"micro_batches": 5}})
+    recipe = load_recipe("sst2")
+    request = Request.of(recipe, recipe.settings(output_dir=tmp_path, **changes))
+    assert request.with_micro_batches(8).settings.micro_batches == expected

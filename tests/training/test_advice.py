@@ -11,6 +11,7 @@ import torch
 
 from tlnlp.training import distributed as processes
 from tlnlp.training.distributed import launch_advice, multiplies_bf16
+from tlnlp.training.launchers import advice_on_processes
 
 
 def accelerator(device: str, precision: str) -> Any:
@@ -47,3 +48,15 @@ def test_only_an_x86_processor_that_can_be_asked_is_judged() -> None:
 )
 def test_a_processor_that_can_be_asked_answers_by_these_names() -> None:
     assert {"avx512_bf16", "amx_bf16"} <= set(processes._capabilities())
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_told"),
+    [
+        ({"MASTER_ADDR": "127.0.0.1"}, True),  # accelerate launch --num_processes 2 --cpu
+        ({"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2"}, False),
+        ({}, False),
+    ],
+)
+def test_one_process_in_place_of_several_is_said(environment: dict[str, str], is_told: bool) -> None:
+    assert (advice_on_processes(environment) is not None) is is_told

@@ -21,7 +21,6 @@ from tests.recipe_runs import CHECKPOINTS, ROOT, Ended, begin, load_recipe, run_
 from tests.training.test_loop import two_phases
 from tlnlp.evaluation.predict import predict
 from tlnlp.training.checkpoint import checkpoints_in
-from tlnlp.training.distributed import threads
 from tlnlp.training.files import locked
 from tlnlp.training.loop import train
 from tlnlp.transfer.strategies import STRATEGIES
@@ -161,28 +160,6 @@ def test_the_number_of_processes_changes_nothing_but_rounding(
         assert [answer["score"] for answer in each] == pytest.approx([answer["score"] for answer in answers[0]], 1e-9)
 
 
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, 8),
-        ({"OMP_NUM_THREADS": "1"}, 1),
-        ({"OMP_NUM_THREADS": "3"}, 3),
-        ({"OMP_NUM_THREADS": "64"}, 8),
-        ({"OMP_NUM_THREADS": "all"}, 8),
-        ({"OMP_NUM_THREADS": "0"}, 8),
-        # What the launchers set by themselves.
-        ({"OMP_NUM_THREADS": "1", "ACCELERATE_MIXED_PRECISION": "no"}, 8),
-        ({"OMP_NUM_THREADS": "1", "LOCAL_WORLD_SIZE": "2"}, 4),
-        ({"OMP_NUM_THREADS": "3", "LOCAL_WORLD_SIZE": "2"}, 3),
-        ({"LOCAL_WORLD_SIZE": "16"}, 1),
-    ],
-)
-def test_threads_are_those_a_person_asks_for_or_a_share_of_the_cores(
-    environment: dict[str, str], expected: int
-) -> None:
-    assert threads(environment, cores=8) == expected
-
-
 def test_a_run_computes_with_the_threads_that_are_asked_for(
     bert: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -261,7 +238,8 @@ def test_torchrun_starts_processes_that_share_one_training(flags: list[Any], alo
 def test_accelerate_launch_starts_the_recipe(flags: list[Any], alone: Ended, tmp_path: Path) -> None:
     ended = subprocess.run(
         [
-            sys.executable, "-m", "accelerate.commands.launch", "--config_file", "launch.yaml", "recipes/sst2.py",
+            sys.executable, "-m", "accelerate.commands.launch", "--config_file", "launch/one_gpu.yaml",
+            "recipes/sst2.py",
             *map(str, flags), "--output-dir", str(tmp_path / "run"),
         ],
         cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | TWO_THREADS,

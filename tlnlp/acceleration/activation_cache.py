@@ -26,7 +26,7 @@ import numpy as np
 import torch
 import transformers
 from accelerate import Accelerator
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object
 
 from tlnlp.acceleration.layer_skipping import CannotSkip, LayerSkip, Reads
 from tlnlp.acceleration.padding_free import PaddingFree
@@ -214,19 +214,20 @@ class ActivationCache:
         accelerator = self.accelerator
         offsets = encoded.features["input_ids"].offsets if self.reads == "all" else None
         aside = path.with_name(f".writing-{path.name}-{self._name_of_run()}")
-        accelerator.wait_for_everyone()  # all processes must see the same files
-        present = path.is_file()
-        if not present:
-            if accelerator.is_local_main_process:
+        accelerator.wait_for_everyone()  # all processes of a machine must see the same files
+        lacking = not path.is_file()
+        if self._any_process(lacking):
+            if lacking and accelerator.is_local_main_process:
                 # Disk space is reserved first: writing to a memory-mapped file on a full disk kills the process.
                 with room_wanted(self.folder), aside.open("wb") as file:
                     os.posix_fallocate(file.fileno(), 0, self._bytes_of(encoded))
             accelerator.wait_for_everyone()
-            lines = np.memmap(aside, dtype=self._kept_as, mode="r+", shape=shape)
-            self._fill(lines, offsets, encoded)
-            lines.flush()
+            if lacking:
+                lines = np.memmap(aside, dtype=self._kept_as, mode="r+", shape=shape)
+                self._fill(lines, offsets, encoded)
+                lines.flush()
             accelerator.wait_for_everyone()
-            if accelerator.is_local_main_process:
+            if lacking and accelerator.is_local_main_process:
                 with aside.open("rb") as written:
                     os.fsync(written.fileno())
                 aside.rename(path)
@@ -242,12 +243,17 @@ class ActivationCache:
     def _bytes_of(self, encoded: EncodedDataset) -> int:
         return self._lines(encoded) * self._state_width * self._kept_as.itemsize
 
+    def _any_process(self, lacking: bool) -> bool:
+        """Returns whether any process lacks the states: machines need not share the folder."""
+        return any(gather_object([lacking])) if self.accelerator.num_processes > 1 else lacking
+
     def _name_of_run(self) -> str:
-        """Returns a name that all processes of a run share, but no other run: runs may write to the same folder."""
+        """Returns a name that all processes of a run on one machine share, and no others: runs and machines may write
+        to the same folder."""
         name = [f"{socket.gethostname()}-{os.getpid()}"]
         if self.accelerator.num_processes > 1:
             broadcast_object_list(name)
-        return name[0]
+        return f"{name[0]}-{self.accelerator.process_index - self.accelerator.local_process_index}"
 
     def _fill(self, file: np.ndarray, offsets: np.ndarray | None, encoded: EncodedDataset) -> None:
         micro_batches = cut(np.arange(len(encoded)), encoded.lengths, self.max_tokens, can_pad=encoded.can_pad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,6 +13,7 @@ from tlnlp.errors import InputError, say_error
 from tlnlp.lazy import lazy_module
 from tlnlp.recipe import Recipe
 from tlnlp.runs.request import Request, this_command
+from tlnlp.training.launchers import adopt_launcher
 
 
 def main(recipe: Recipe, arguments: Sequence[str], description: str) -> int:
@@ -19,13 +21,25 @@ def main(recipe: Recipe, arguments: Sequence[str], description: str) -> int:
 
     Flags, strategy and rows are checked before torch and transformers are imported, which takes seconds.
     """
+    adopt_launcher(os.environ)
     with end_quietly():
         try:
             settings = recipe.parse(arguments, description)
             # The run has waited for the imports, too.
             request = Request.of(recipe, settings, this_command(), psutil.Process().create_time())
-            request = replace(request, splits=request.read_rows())
+            request = _read_early(request)
         except InputError as error:
             say_error(error)
             return 2
         return int(lazy_module("tlnlp.run").run_command(request))
+
+
+def _read_early(request: Request) -> Request:
+    """Returns the request with its rows. If one of several processes cannot read them, it is told later, when they can
+    speak to each other: the first one says it, and none waits for another."""
+    try:
+        return replace(request, splits=request.read_rows())
+    except InputError:
+        if os.environ.get("WORLD_SIZE", "1") == "1":
+            raise
+        return request

@@ -250,6 +250,8 @@ def keep_one_kind(
     Raises:
         InputError: the runs there have other settings, rows or checkpoints.
     """
+    # Each run of a grid is one process.
+    settings = replace(settings, micro_batches=settings.micro_batches or 1)
     common = {name: value for name, value in plain(settings).items() if name not in varied}
     note: dict[str, Any] = {"task": recipe.task.name, "settings": common, "data": data}
     note |= {"models": dict(models), "languages": dict(languages or {})}

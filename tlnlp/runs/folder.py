@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -67,6 +68,15 @@ def open_folder(folder: Path, identity: str, settings: Settings) -> dict[str, An
             )
     with room_wanted(folder):
         write_json(folder / RUN, {"identity": identity, "settings": plain(settings)})
+    return None
+
+
+def stored_micro_batches(folder: Path) -> int | None:
+    """Returns the number of micro-batches of the run in `folder`, or of the first of its `--seeds`; None if there is no
+    run."""
+    for path in (folder / RUN, *sorted(folder.glob(f"seed*/{RUN}"))):
+        with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
+            return int(json.loads(path.read_text())["settings"]["micro_batches"])
     return None
 
 

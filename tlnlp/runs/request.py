@@ -12,8 +12,9 @@ from pathlib import Path
 from tlnlp.data import Splits, load_splits
 from tlnlp.data.table import Table
 from tlnlp.recipe import Recipe
-from tlnlp.runs.folder import FROZEN
+from tlnlp.runs.folder import FROZEN, stored_micro_batches
 from tlnlp.settings import Settings
+from tlnlp.training.launchers import launch_command
 from tlnlp.transfer.parse_strategy import StrategyChoice, find_strategy
 
 
@@ -57,6 +58,15 @@ class Request:
         """
         return self.splits or load_splits(self.recipe.task, self.settings, self.tables)
 
+    def with_micro_batches(self, processes: int) -> Request:
+        """Returns the same request with a number of `--micro-batches`: the one asked for, or that of the run in the
+        folder, or the number of processes. A run that goes on with fewer or more of these keeps its number, and thereby
+        its result."""
+        if self.settings.micro_batches is not None:
+            return self
+        stored = None if self.settings.overwrite else stored_micro_batches(self.folder)
+        return replace(self, settings=replace(self.settings, micro_batches=stored or processes))
+
     def of_seed(self, seed: int) -> Request:
         """Returns the request for one of `--seeds`, in a subfolder; cached activations are shared by all seeds."""
         frozen = self.settings.frozen_dir or self.folder / FROZEN
@@ -82,12 +92,7 @@ def resume_command() -> str:
 
 
 def _command(arguments: Sequence[str]) -> str:
-    processes = os.environ.get("WORLD_SIZE", "1")
-    start = ["python"]
-    if "ACCELERATE_MIXED_PRECISION" in os.environ:  # always set by `accelerate launch`
-        start = ["accelerate", "launch", *(["--num_processes", processes] if processes != "1" else [])]
-    elif processes != "1":
-        start = ["torchrun", "--nproc_per_node", processes]
+    start = launch_command(os.environ)
     program = Path(sys.argv[0])
     if program.name == "__main__.py":  # python -m tlnlp
         return shlex.join([*start, "-m", "tlnlp", *arguments])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ from tlnlp.runs.network_trials import (
 )
 from tlnlp.settings import Settings
 from tlnlp.task import Task
+from tlnlp.training.broadcast import main_files
 from tlnlp.training.distributed import run_on_main
 from tlnlp.training.loop import TrainingState
 from tlnlp.training.optimizer import build_optimizer
@@ -94,10 +96,12 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     request, splits, source = run.request, run.splits, run.checkpoint
     settings, strategy, folder = request.settings, request.strategy, request.folder
     task, place, left_out = request.recipe.task, source.place, list[str]()
-    if place == NEW:
-        place = str(folder / "tokenizer")
-        run_on_main(accelerator, lambda: _make_vocabulary(request.recipe, splits.train, Path(place)))
-    tokenizer = loading.load_tokenizer(place, settings.model, **task.head.tokenizer_options)
+    with ExitStack() as held:
+        if place == NEW:
+            new = folder / "tokenizer"
+            run_on_main(accelerator, lambda: _make_vocabulary(request.recipe, splits.train, new))
+            place = str(held.enter_context(main_files(accelerator, new)))
+        tokenizer = loading.load_tokenizer(place, settings.model, **task.head.tokenizer_options)
     encoded = EncodedSplits.of(splits, task, tokenizer, settings)
     special = [*tokenizer.all_special_ids, *([tokenizer.pad_token_id] if tokenizer.pad_token_id is not None else [])]
     pieces = vocabulary_size(source.config)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import socket
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 
 from tlnlp.data.rows import Rows
 from tlnlp.display.console import ProgressBar, RunConsole
-from tlnlp.errors import Interrupted
+from tlnlp.errors import InputError, Interrupted
 from tlnlp.evaluation.predict import predict
 from tlnlp.evaluation.scoring import is_better, measure
 from tlnlp.heads.encoded import EncodedDataset
@@ -19,6 +21,8 @@ from tlnlp.runs.folder import BEST, CHECKPOINTS
 from tlnlp.runs.setup import PreparedRun
 from tlnlp.task import Prediction
 from tlnlp.training import checkpoint
+from tlnlp.training.broadcast import broadcast_training, broadcast_weights
+from tlnlp.training.distributed import run_on_main
 from tlnlp.training.loop import Step, train
 from tlnlp.training.signals import stop_requests
 
@@ -85,6 +89,7 @@ class Trainer:
         self.accelerator = self.training.accelerator
         self.record = TrainingLog()
         self._saved_at, self._saved_updates = time.monotonic(), -1
+        self._idle_said = False
         # Summed on the device, in order, so that a resumed run reports the same loss.
         self._loss_sum = torch.zeros((), dtype=torch.float32, device=self.accelerator.device)
         self._curve_sum = torch.zeros_like(self._loss_sum)
@@ -116,6 +121,7 @@ class Trainer:
             with stop_requests(self.accelerator) as stop_asked:
                 steps = train(self.training, record.updates_done)
                 while (step := self._next(steps)) is not None:
+                    self._note_idle(step)
                     self.log_step(step, bar)
                     if step.ends_epoch:
                         self._end_epoch(step, bar)
@@ -125,7 +131,9 @@ class Trainer:
                     if stopping:
                         raise Interrupted(record.updates_done, step.updates)
             if self.settings.chooses_on_dev:
-                checkpoint.load_weights(self.folder / BEST, self.training.model)
+                best = self.folder / BEST
+                run_on_main(self.accelerator, lambda: checkpoint.load_weights(best, self.training.model))
+                broadcast_weights(self.accelerator, self.training.model)
                 self._run_all_layers()  # the best weights may be from an earlier phase: the cache is invalid
             bar.say("answering")
             answers = self._predict(work.encoded_eval, work.eval_rows, bar)
@@ -134,6 +142,18 @@ class Trainer:
             }
             self._run_all_layers()
             return record, answers, extra_splits
+
+    def _note_idle(self, step: Step) -> None:
+        """Says once that processes have no part in the updates; the last one of an epoch may be smaller."""
+        pieces, processes = len(step.update.micro_batches), self.accelerator.num_processes
+        rows = len(step.update.items)
+        if pieces >= processes or self._idle_said or rows < min(self.settings.batch_size, len(self.training.encoded)):
+            return
+        self._idle_said = True
+        way = f"--micro-batches {processes} uses all" if rows >= processes else "an update has no more rows"
+        note = f"{processes - pieces} of {processes} processes are idle: {pieces} micro-batches an update; {way}"
+        self.work.notes.append(note)
+        self.screen.note(note)
 
     def _evaluations(self, epochs: int) -> int:
         """Returns how often dev has been evaluated after `epochs` epochs: if there are more dev rows than train rows,
@@ -264,11 +284,15 @@ class Trainer:
         self._saved_at, self._saved_updates = time.monotonic(), self.record.updates_done
 
     def _restore(self) -> TrainingLog:
-        """Restores the newest complete checkpoint on every process. Returns its log, or a new one if there is none."""
-        newest = checkpoint.load_newest(self.folder, self.identity)
+        """Restores the newest complete checkpoint of the main process on every process: no other has to see its folder.
+        Returns its log, or a new one if there is none."""
+        self._refuse_newer_elsewhere()
+        newest = run_on_main(self.accelerator, lambda: checkpoint.load_newest(self.folder, self.identity))
         if newest is not None:
             path, state = newest
-            checkpoint.restore(path, self.training.model, self.training.optimizer)
+            model, optimizer = self.training.model, self.training.optimizer
+            run_on_main(self.accelerator, lambda: checkpoint.restore(path, model, optimizer))
+            broadcast_training(self.accelerator, model, optimizer)
             if self.accelerator.scaler is not None and state["scaler"]:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             self.record = TrainingLog(**state["record"])
@@ -278,3 +302,16 @@ class Trainer:
             self._saved_updates = self.record.updates_done
             self.screen.note(f"going on after update {self.record.updates_done:,}")
         return self.record
+
+    def _refuse_newer_elsewhere(self) -> None:
+        """Raises an error if another process sees a newer checkpoint: machines have changed places, and the first one
+        would begin with less than there is."""
+        newest = max((int(path.name) for path in checkpoint.checkpoints_in(self.folder)), default=-1)
+        if self.accelerator.num_processes > 1:
+            of_main, *others = gather_object([(newest, socket.gethostname())])
+            if (best := max(others))[0] > of_main[0]:
+                raise InputError(
+                    expected=f"the newest checkpoint of the run on the first machine, {of_main[1]}",
+                    found=f"that of update {best[0]:,} on {best[1]}",
+                    change=f"start with {best[1]} as the first one, or copy {self.folder.parent} to {of_main[1]}",
+                )

@@ -5,20 +5,28 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import socket
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gather_object
 
 from tlnlp.errors import InputError
 from tlnlp.settings import Precision
+from tlnlp.training.launchers import adopt_launcher, advice_on_processes
+from tlnlp.training.rendezvous import meet_anew
+from tlnlp.training.threads import Cores, asked_threads, count_threads, environment_of_launcher
 
 # Parameters of glibc's mallopt(3): maximum number of mmap blocks; how much free memory is kept (-1: all).
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
+# Processes wait for each other no longer: for the first one, which makes a vocabulary or writes a large checkpoint. The
+# end of a process is noticed within seconds (`tlnlp.training.watch`).
+MOST_WAITING = timedelta(hours=1)
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -61,6 +69,8 @@ def start_accelerator(
             found="--precision fp16",
             change="--precision bf16",
         )
+    adopt_launcher(os.environ)
+    meet_anew(os.environ)
     try:
         # A process may do several runs one after the other, in different precisions.
         AcceleratorState._reset_state()
@@ -70,6 +80,7 @@ def start_accelerator(
             mixed_precision=MIXED[precision],
             log_with=tracker,
             project_dir=tracker_folder,
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=MOST_WAITING)],
         )
     except ValueError as error:
         raise InputError(
@@ -84,26 +95,17 @@ def start_accelerator(
             change=f"pip install {tracker}, or omit --tracker",
         )
     if accelerator.device.type == "cpu":
-        # The cores that this process may use; only Linux reports them.
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        torch.set_num_threads(threads(os.environ, cores))
+        set_threads(accelerator)
         _keep_freed_memory()
     return accelerator
 
 
-def threads(environment: Mapping[str, str], cores: int) -> int:
-    """Returns the number of threads of a process: OMP_NUM_THREADS if the user has set it, otherwise its share of the
-    cores; never more than the number of cores.
-
-    Launchers set OMP_NUM_THREADS to 1 on every machine, so a 1 under a launcher is ignored. A user's value matters most
-    if several runs share a machine: with more threads than cores, small operations wait for threads that are not
-    running.
-    """
-    asked = environment.get("OMP_NUM_THREADS", "")
-    launched = "LOCAL_WORLD_SIZE" in environment or "ACCELERATE_MIXED_PRECISION" in environment
-    if asked.isdecimal() and int(asked) > (1 if launched else 0):
-        return min(int(asked), cores)
-    return max(1, cores // int(environment.get("LOCAL_WORLD_SIZE", "1")))
+def set_threads(accelerator: Accelerator) -> None:
+    """Sets the number of threads with which a CPU computes: see `count_threads`."""
+    own = Cores.of_this_process()
+    everyone = gather_object([own]) if accelerator.num_processes > 1 else [own]
+    asked = asked_threads(os.environ, environment_of_launcher())
+    torch.set_num_threads(count_threads(asked, own, everyone))
 
 
 def _keep_freed_memory() -> None:
@@ -120,11 +122,8 @@ def launch_advice(accelerator: Accelerator) -> list[str]:
     if accelerator.device.type != "cpu":
         return []
     advice = []
-    if "MASTER_ADDR" in os.environ and "WORLD_SIZE" not in os.environ:
-        # accelerate starts several processes on GPUs, but on CPUs only with MPI, and does not say so.
-        advice.append(
-            "accelerate launch starts one process on a CPU; for several: torchrun --nproc_per_node 2 recipes/..."
-        )
+    if (on_processes := advice_on_processes(os.environ)) is not None:
+        advice.append(on_processes)
     if accelerator.mixed_precision == "bf16" and not multiplies_bf16(_capabilities()):
         advice.append("this processor only emulates bf16: --precision fp32 is faster here")
     return advice
@@ -144,14 +143,55 @@ def _capabilities() -> Mapping[str, Any]:
 
 def run_on_main(accelerator: Accelerator, act: Callable[[], Any]) -> Any:
     """Runs `act` on the main process and returns its result on all; an InputError is raised on all as well."""
-    outcome: list[Any] = [None, None]
-    if accelerator.is_main_process:
-        try:
-            outcome[0] = act()
-        except InputError as error:
-            outcome[1] = (error.expected, error.found, error.change)
+    outcome = list(_outcome(act)) if accelerator.is_main_process else [None, None]
     if accelerator.num_processes > 1:
         broadcast_object_list(outcome)
-    if outcome[1] is not None:
-        raise InputError(expected=outcome[1][0], found=outcome[1][1], change=outcome[1][2])
+    _raise_refusal(outcome[1])
     return outcome[0]
+
+
+def run_on_all(accelerator: Accelerator, act: Callable[[], Any], digest: Callable[[Any], str]) -> Any:
+    """Runs `act` on every process and returns its result; an InputError of any is raised on all.
+
+    Args:
+        digest: of a result, which must be the same on all processes.
+
+    Raises:
+        InputError: of the first process that has one; or the digests differ: the processes see other files.
+    """
+    result, refusal = _outcome(act)
+    if accelerator.num_processes > 1:
+        place = f"process {accelerator.process_index} on {socket.gethostname()}"
+        digests, refusals, places = zip(
+            *gather_object([(None if refusal else digest(result), refusal, place)]), strict=True
+        )
+        refused = [(each, where) for each, where in zip(refusals, places, strict=True) if each is not None]
+        if refused:
+            (expected, found, change), where = refused[0]
+            only = "" if len(refused) == len(refusals) else f" (seen by {where}, not by all processes)"
+            refusal = expected, found + only, change
+        elif len(set(digests)) > 1:
+            other = next(where for each, where in zip(digests, places, strict=True) if each != digests[0])
+            refusal = (
+                "the same rows and the same checkpoint on all processes",
+                f"other files in {places[0]} and {other}",
+                "copy the files to all machines, or name a folder that they share",
+            )
+    _raise_refusal(refusal)
+    return result
+
+
+Refusal = tuple[str, str, str]
+
+
+def _outcome(act: Callable[[], Any]) -> tuple[Any, Refusal | None]:
+    """Returns the result of `act`, and the parts of an InputError."""
+    try:
+        return act(), None
+    except InputError as error:
+        return None, (error.expected, error.found, error.change)
+
+
+def _raise_refusal(refusal: Refusal | None) -> None:
+    if refusal is not None:
+        raise InputError(expected=refusal[0], found=refusal[1], change=refusal[2])

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DistributedType
+from accelerate.utils import DistributedDataParallelKwargs, DistributedType
 from torch import nn
 
 from tlnlp.heads.encoded import EncodedDataset
@@ -147,7 +147,7 @@ def train(training: TrainingState, updates_done: int = 0) -> Iterator[Step]:
             training.frozen.remove()
         training.frozen = training.freeze(phase)
         training.set_trainable()  # the caller may have evaluated in the meantime
-        model = _shared(accelerator, training.model)
+        model = _shared(training)
         updates = plan_updates(
             training.encoded.lengths,
             max(first, updates_done),
@@ -155,7 +155,7 @@ def train(training: TrainingState, updates_done: int = 0) -> Iterator[Step]:
             seed=settings.seed,
             batch_size=settings.batch_size,
             max_tokens=settings.max_tokens,
-            micro_batches=settings.micro_batches,
+            micro_batches=settings.micro_batches or 1,
             can_pad=training.encoded.can_pad,
         )
         for update, batches in training.feed.iterate((each, collate(training, each)) for each in updates):
@@ -238,14 +238,32 @@ def _rest_with_what_follows(module: nn.Module) -> None:
             child.eval()
 
 
-def _shared(accelerator: Accelerator, model: nn.Module) -> nn.Module:
+def _shared(training: TrainingState) -> nn.Module:
     """Returns the network wrapped for sharing gradients. Mixed precision is applied in `optimizer_step`: the network
     itself remains unchanged, so that it can be wrapped again in each phase, compared and saved."""
+    accelerator, model = training.accelerator, training.model
     if accelerator.num_processes == 1:
         return model
+    accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=_has_unused(training))
     shared = accelerator.prepare_model(model)
     model.__dict__.pop("forward", None)  # accelerate's wrapper for mixed precision
     return shared
+
+
+def _has_unused(training: TrainingState) -> bool:
+    """Returns whether a row leaves weights without a gradient (BigBird's pooler, an expert without tokens), as tried on
+    one. Processes would wait for these gradients; looking for them in each update takes time."""
+    items = np.arange(1)
+    batch = training.head.collate(training.encoded, items, training.tokenizer, np.random.default_rng(0))
+    batch = training.feed.move(training.feed.stage(batch))
+    with training.accelerator.autocast(), use_cache(training.frozen, training.encoded, items, batch) as batch:
+        training.head.loss(training.model, batch, training.task).backward()
+    unused = torch.tensor(
+        float(any(each.grad is None for each in training.learning)), device=training.accelerator.device
+    )
+    training.optimizer.zero_grad()
+    # The same on all processes, although their arithmetic may differ.
+    return bool(training.accelerator.reduce(unused, "sum") > 0)
 
 
 def _seed_dropout(accelerator: Accelerator, seed: int) -> None:
