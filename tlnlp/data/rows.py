@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+
+from tlnlp.data.digests import digest_of_column
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,11 @@ class Rows:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """{role: digest of the values}; see `digest_of_column`."""
+        return {role: digest_of_column(values) for role, values in self.columns.items()}
 
     def select(self, positions: Sequence[int] | np.ndarray) -> Rows:
         """Returns the rows at `positions`, in that order."""

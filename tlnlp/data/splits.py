@@ -291,9 +291,6 @@ def _fingerprint(rows: dict[SplitKey, Rows]) -> str:
     digest = hashlib.sha256()
     for key in sorted(rows):
         part = rows[key]
-        for role in sorted(part.columns):
-            text = json.dumps(
-                [f"{key.kind} {key.name}".strip(), role, part.labels, part.columns[role]], ensure_ascii=False
-            )
-            digest.update(text.encode("utf-8", "surrogatepass"))
+        text = json.dumps([f"{key.kind} {key.name}".strip(), part.labels, part.digests], sort_keys=True)
+        digest.update(text.encode())
     return digest.hexdigest()[:16]
