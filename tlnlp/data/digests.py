@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-# Values digested at once. Part of what the digest of a column is.
+# Values digested at once.
 DIGESTED_ROWS = 10_000
 
 
@@ -30,6 +30,7 @@ def digest_of_column(values: Sequence[Any]) -> str:
         digest.update(np.asarray(values, dtype=np.int64))
         return digest.hexdigest()
     digest.update(b"values")
+    # Part of the digest: a list for every `DIGESTED_ROWS` values.
     for first in range(0, len(values), DIGESTED_ROWS):
         text = json.dumps(values[first : first + DIGESTED_ROWS], ensure_ascii=False)
         digest.update(text.encode("utf-8", "surrogatepass"))
@@ -37,12 +38,13 @@ def digest_of_column(values: Sequence[Any]) -> str:
 
 
 def digest_of_texts(batches: Iterable[list[bytes]]) -> str:
-    """Returns a digest of texts in UTF-8, from batches of `DIGESTED_ROWS`."""
-    digest = new_digest()
-    digest.update(b"texts")
+    """Returns a digest of texts in UTF-8, however they are divided into batches."""
+    of_lengths, of_texts = new_digest(), new_digest()
     for texts in batches:
-        digest.update(np.fromiter(map(len, texts), np.int64, len(texts)))
-        digest.update(b"".join(texts))
+        of_lengths.update(np.fromiter(map(len, texts), np.int64, len(texts)))
+        of_texts.update(b"".join(texts))
+    digest = new_digest()
+    digest.update(b"texts" + of_lengths.digest() + of_texts.digest())
     return digest.hexdigest()
 
 
