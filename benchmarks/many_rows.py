@@ -5,8 +5,8 @@
     python benchmarks/many_rows.py --rows 10000000 --only tlnlp  # 5 GB of disk while it runs
 
 Rows of 20 words of the bundled reviews, drawn at random, in a csv file in a temporary folder that is deleted. A start
-is everything before the first update of recipes/sst2.py (rows read and checked, encoded, profiled, network loaded); each
-is a process of its own, with a cache of its own. Times are seconds of a processor, of all threads; the peak is that of
+is everything before the first update of recipes/sst2.py (rows read and checked, encoded, profiled, network loaded), in
+a process of its own, with a cache of its own. Times are seconds of a processor, of all threads; the peak is that of
 the resident memory, libraries included. Imports are in a column of their own: every start has them.
 """
 
