@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tlnlp.data.bytes_to_text import FileFormat, decode, other_kind, read_bytes, split_lines, split_suffixes
+from tlnlp.data.class_names import class_names
 from tlnlp.data.conll import read_conll, read_conllu
 from tlnlp.data.csv_files import read_csv, read_tsv
 from tlnlp.data.json_files import read_json, read_jsonl
@@ -79,25 +78,6 @@ def _read_parquet(data: bytes, origin: str, form: FileFormat) -> Table:
         ) from error
     columns = {name: table.column(name) for name in table.column_names}
     return Table(columns, origin, np.arange(1, table.num_rows + 1), class_names(table.schema.metadata))
-
-
-def class_names(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
-    """Returns the label names that the `datasets` library stores in its parquet files."""
-    features = json.loads((metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    leaves = {column: _leaf(feature) for column, feature in features.items()}
-    return {
-        column: tuple(leaf["names"])
-        for column, leaf in leaves.items()
-        if isinstance(leaf, dict) and leaf.get("_type") == "ClassLabel"
-    }
-
-
-def _leaf(feature: Any) -> Any:
-    """Returns the element type of a list, {"feature": ..., "_type": "List"} (or "Sequence") or [...]; otherwise the
-    feature itself."""
-    if isinstance(feature, list):
-        return feature[0]
-    return feature.get("feature", feature) if isinstance(feature, dict) else feature
 
 
 FORMATS: dict[str, Callable[[bytes, str, FileFormat], Table]] = {

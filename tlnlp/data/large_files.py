@@ -18,6 +18,7 @@ import numpy as np
 
 from tlnlp.data.bytes_to_text import FileFormat, other_kind_of_text
 from tlnlp.data.cache_folder import CacheFolder, digest_of_file, key_of
+from tlnlp.data.class_names import class_names
 from tlnlp.data.csv_files import PLAIN_QUOTES, header_of, is_bare
 from tlnlp.data.table import Table
 
@@ -94,8 +95,6 @@ def _open(folder: Path, origin: str) -> Table:
 
 
 def _table(table: pyarrow.Table, notes: list[str], origin: str, mapped: mmap.mmap | None = None) -> Table:
-    from tlnlp.data.files import class_names  # noqa: PLC0415 - it imports this module
-
     columns = {name: table.column(name) for name in table.column_names}
     said = tuple(f"{origin}: {note}" for note in notes)
     numbers = np.arange(1, table.num_rows + 1)
