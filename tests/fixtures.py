@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,10 @@ EXAMPLES, MANY_EXAMPLES = 15, 100
 
 def pytest_configure(config: pytest.Config) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
+    # Never the cache of the person who runs the tests.
+    own = tempfile.TemporaryDirectory(prefix="tlnlp-cache-")
+    os.environ["TLNLP_CACHE"] = own.name
+    config.add_cleanup(own.cleanup)
     quiet_libraries()
     examples = EXAMPLES if config.option.markexpr == "not long" else MANY_EXAMPLES
     hypothesis.settings.register_profile("tests", max_examples=examples, deadline=None)

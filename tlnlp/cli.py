@@ -32,6 +32,7 @@ COMMANDS = {
         "transfer from each language to each other: a table and a heat map",
         lazy_module("tlnlp.commands.matrix"),
     ),
+    "cache": ("what is kept of large data for all runs; --clear deletes it", lazy_module("tlnlp.commands.cache")),
     "completion": ("a script by which bash, zsh or fish complete tlnlp", lazy_module("tlnlp.commands.completion")),
 }
 

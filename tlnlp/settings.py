@@ -182,6 +182,10 @@ class Settings:
         Path | None,
         _flag("FOLDER", "Where that is kept for other runs too. If unset: in the output folder, removed at the end."),
     ] = None
+    no_cache: Annotated[
+        bool,
+        _flag("", "Read and encode large data anew, not once for all runs; tlnlp cache shows what is kept."),
+    ] = False
     output_dir: Annotated[Path | None, _flag("FOLDER", "Where the run goes; runs/TASK/NAME if unset.")] = None
     resume: Annotated[bool, _flag("", "Go on from the newest whole checkpoint of this run.")] = False
     overwrite: Annotated[bool, _flag("", "Delete what is in the output folder and start anew.")] = False
@@ -235,7 +239,7 @@ SMALL_DATA: dict[str, Any] = {"epochs": 20, "warmup_fraction": 0.1, "schedule": 
 SIDES = ("end", "start", "never")
 # Flags that decide where and how a run is saved, not its result: they may change when it is resumed.
 NOT_OF_THE_RUN = (
-    *("output_dir", "frozen_dir", "resume", "overwrite", "save_every"),
+    *("output_dir", "frozen_dir", "no_cache", "resume", "overwrite", "save_every"),
     *("tracker", "push_to", "no_report", "quiet", "seeds", "config"),
 )
 

@@ -15,6 +15,7 @@ import pytest
 
 from tests.recipe_runs import ROOT, Ended
 from tlnlp import cli
+from tlnlp.inference import predictor
 
 SAMPLES = ROOT / "tlnlp" / "bundled" / "samples"
 # One recipe for each head and shape of answer.
@@ -116,3 +117,21 @@ def test_help_is_quick_and_lists_the_commands() -> None:
     )
     assert "predict" in ended.stdout
     assert "torch" not in {line.rpartition("|")[2].strip() for line in ended.stderr.splitlines()}
+
+
+def test_a_long_file_is_predicted_in_parts(
+    trained: tuple[str, Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of which no answer depends on the others' rows, but by rounding."""
+    name, folder = trained
+    command = ["predict", str(folder / "model"), str(SAMPLES / SAMPLE_OF[name] / "validation.jsonl")]
+    capsys.readouterr()
+    assert cli.main(command) == 0
+    whole = told(capsys.readouterr().out)
+    monkeypatch.setattr(predictor, "ROWS_OF_A_PART", 7)
+    assert cli.main(command) == 0
+    parts = told(capsys.readouterr().out)
+    assert [each["row"] for each in parts] == [each["row"] for each in whole] and len(whole) > 14
+    for one, other in zip(parts, whole, strict=True):
+        assert one["prediction"] == pytest.approx(other["prediction"], abs=1e-5)
+        assert one["score"] == pytest.approx(other["score"], abs=1e-5)

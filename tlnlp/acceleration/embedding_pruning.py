@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from tlnlp.heads.growing_arrays import slices
 from tlnlp.transfer.layers import token_table
 
 # If more than this fraction of the vocabulary is used, pruning would gain little.
@@ -109,4 +110,9 @@ def _answers(model: Any, ask: Callable[[nn.Module], torch.Tensor]) -> torch.Tens
 
 def pieces_used(*sequences: np.ndarray, always: list[int]) -> np.ndarray:
     """Returns the sorted unique token ids in `sequences`, and those `always` needed (padding, special tokens)."""
-    return np.unique(np.concatenate([*(np.unique(each) for each in sequences), np.asarray(always)])).astype(np.int64)
+    is_used = np.zeros(1 + max(always, default=0), dtype=bool)
+    is_used[always] = True
+    for part in (part for each in sequences for part in slices(each) if len(part)):
+        is_used = np.pad(is_used, (0, max(0, int(part.max()) + 1 - len(is_used))))
+        is_used[part] = True
+    return np.flatnonzero(is_used)

@@ -183,6 +183,28 @@ class CheckArguments:
 
 
 @dataclass(frozen=True)
+class CacheArguments:
+    """What the cache holds: large files as they were read, and their rows as a tokenizer encoded them, each once for
+    all processes, seeds, resumes and runs. All of it is made again when it is needed.
+
+    tlnlp cache
+
+    tlnlp cache --clear
+
+    tlnlp cache --above 20
+
+    The folder is $TLNLP_CACHE, or tlnlp in $XDG_CACHE_HOME or ~/.cache. Above $TLNLP_CACHE_GB gigabytes (50 if unset)
+    what was not used for the longest time is deleted.
+    """
+
+    clear: Annotated[bool, tyro.conf.arg(help="Delete all of it.")] = False
+    above: Annotated[
+        float | None,
+        tyro.conf.arg(metavar="GIGABYTES", help="Delete what was not used for the longest time, down to this size."),
+    ] = None
+
+
+@dataclass(frozen=True)
 class MatrixArguments:
     """How well does a checkpoint transfer from each language to each other? Trains on each of --train-languages
     separately and evaluates in all --languages; a table and a heat map show the scores.

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import tyro
 
 from tlnlp.commands.arguments import (
+    CacheArguments,
     CheckArguments,
     CompletionArguments,
     ConvertArguments,
@@ -42,6 +43,7 @@ ARGUMENTS: dict[str, type] = {
     "check": CheckArguments,
     "compare": CompareArguments,
     "matrix": MatrixArguments,
+    "cache": CacheArguments,
     "completion": CompletionArguments,
 }
 # tyro's functions do not complete positional files. (Its bash function then returns one empty completion.)

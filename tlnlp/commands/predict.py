@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
 import tyro
 from rich.console import Console
 from rich.progress import Progress
@@ -39,7 +40,8 @@ def main(arguments: list[str]) -> int:
         with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
             for table in _tables(asked.files, predictor.task):
                 bar = progress.add_task(table.origin, total=None)
-                _write(predictor.predict_table(table, chosen, partial(progress.advance, bar)), table, written)
+                for numbers, predictions in predictor.predict_in_parts(table, chosen, partial(progress.advance, bar)):
+                    _write(predictions, numbers, written)
     finally:
         if asked.output:
             written.close()
@@ -63,7 +65,7 @@ def _tables(files: tuple[Path, ...], task: Task) -> Iterator[Table]:
         yield table_of_lines("".join(lines), "standard input", first)
 
 
-def _write(predictions: list[Prediction], table: Table, written: TextIO) -> None:
-    for number, each in zip(table.numbers, predictions, strict=True):
+def _write(predictions: list[Prediction], numbers: np.ndarray, written: TextIO) -> None:
+    for number, each in zip(numbers, predictions, strict=True):
         written.write(json.dumps(name_numbers({"row": int(number), **each.as_json()}), ensure_ascii=False) + "\n")
     written.flush()

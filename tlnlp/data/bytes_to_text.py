@@ -83,6 +83,11 @@ def _decompress_xz(data: bytes) -> bytes:
         return file.read()
 
 
+def other_kind_of_text(start: bytes) -> str | None:
+    """Returns what a file is, by its first 8,192 bytes, if it is not text."""
+    return _kind(start)
+
+
 def _kind(data: bytes) -> str | None:
     for magic, kind in _MAGIC.items():
         if data.startswith(magic):

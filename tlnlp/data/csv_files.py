@@ -15,6 +15,8 @@ from tlnlp.errors import InputError
 
 # A cell may be a whole article; the csv module's own limit is 131,072 characters. (A C long: 32 bits on Windows.)
 csv.field_size_limit(2**31 - 1)
+# Said of a tsv file of GLUE's kind.
+PLAIN_QUOTES = "its quotes are not balanced, so they are read as ordinary characters and every line is a row"
 
 
 def read_csv(data: bytes, origin: str, form: FileFormat) -> Table:
@@ -41,15 +43,19 @@ def read_tsv(data: bytes, origin: str, form: FileFormat) -> Table:
     if quoted is not None and (plain is None or len(plain) == len(quoted)):
         return _table_of_records(_with_header(quoted, form), origin)
     assert plain is not None
-    note = f"{origin}: its quotes are not balanced, so they are read as ordinary characters and every line is a row"
+    note = f"{origin}: {PLAIN_QUOTES}"
     return _table_of_records(_with_header(plain, form), origin, notes=(note,))
 
 
 def _with_header(records: list[list[str]], form: FileFormat) -> list[list[str]]:
     """Adds the task's column names if the file has no header line (CoLA)."""
-    header = list(form.original_header)
-    bare = bool(records) and len(records[0]) == len(header) and not set(records[0]) & set(header)
-    return [header, *records] if bare else records
+    return [list(form.original_header), *records] if is_bare(records, form) else records
+
+
+def is_bare(records: list[list[str]], form: FileFormat) -> bool:
+    """Returns whether the task knows the column names and the first record is not they."""
+    header = form.original_header
+    return bool(records) and len(records[0]) == len(header) and not set(records[0]) & set(header)
 
 
 def _records(text: str, delimiter: str, origin: str, quoting: Any) -> list[list[str]]:
@@ -86,14 +92,19 @@ def _broken(first: Sequence[str], broken: list[tuple[int, list[str]]], delimiter
     )
 
 
+def header_of(record: Sequence[str]) -> list[str]:
+    """Returns the column names of a header."""
+    # pandas writes its index as an unnamed first column.
+    return [name.strip() or f"column {position}" for position, name in enumerate(record, 1)]
+
+
 def _short(name: str) -> str:
     """Shortens a column name for messages: in a file without a header it may be a long text."""
     return name if len(name) <= 30 else name[:27] + "..."
 
 
 def _table_of_records(records: list[list[str]], origin: str, notes: tuple[str, ...] = ()) -> Table:
-    # pandas writes its index as an unnamed first column.
-    header = [name.strip() or f"column {position}" for position, name in enumerate(records[0], 1)]
+    header = header_of(records[0])
     if repeated := sorted({name for name in header if header.count(name) > 1}):
         raise InputError(
             expected="a header with unique column names",

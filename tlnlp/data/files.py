@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tlnlp.data.bytes_to_text import FileFormat, decode, other_kind, read_bytes, split_lines, split_suffixes
+from tlnlp.data.class_names import class_names
 from tlnlp.data.conll import read_conll, read_conllu
 from tlnlp.data.csv_files import read_csv, read_tsv
 from tlnlp.data.json_files import read_json, read_jsonl
+from tlnlp.data.large_files import read_large_file
 from tlnlp.data.table import Table
 from tlnlp.errors import InputError, did_you_mean
 
 ANY_FORM = FileFormat()
 
 
-def read_file(path: Path, origin: str | None = None, form: FileFormat = ANY_FORM) -> Table:
+def read_file(path: Path, origin: str | None = None, form: FileFormat = ANY_FORM, *, keep: bool = True) -> Table:
     """Reads the table in a file. The format follows from the suffix.
 
     Args:
         path: a file with one of the suffixes in `FORMATS`, optionally followed by .gz or .xz.
         origin: its name in messages; the file name if unset.
         form: what the task declares about its files.
+        keep: whether a large file, once read, may be kept in the cache.
 
     Raises:
         InputError: the format is unknown, or the file does not match its suffix, is not UTF-8, broken or empty.
@@ -40,6 +41,9 @@ def read_file(path: Path, origin: str | None = None, form: FileFormat = ANY_FORM
             found=f"{origin}{did_you_mean(format_name, FORMATS)}",
             change="convert the file, or give it the suffix that fits its content",
         )
+    large = None if compression else read_large_file(path, format_name, origin, form, keep=keep)
+    if large is not None and len(large):
+        return large
     data = read_bytes(path, compression, origin)
     if not data.strip():
         raise InputError(expected="rows", found=f"{origin}: the file is empty", change="use a file with rows")
@@ -73,26 +77,7 @@ def _read_parquet(data: bytes, origin: str, form: FileFormat) -> Table:
             change="download or write it again, or give it the suffix that fits its content",
         ) from error
     columns = {name: table.column(name) for name in table.column_names}
-    return Table(columns, origin, np.arange(1, table.num_rows + 1), _class_names(table.schema.metadata))
-
-
-def _class_names(metadata: dict[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
-    """Returns the label names that the `datasets` library stores in its parquet files."""
-    features = json.loads((metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
-    leaves = {column: _leaf(feature) for column, feature in features.items()}
-    return {
-        column: tuple(leaf["names"])
-        for column, leaf in leaves.items()
-        if isinstance(leaf, dict) and leaf.get("_type") == "ClassLabel"
-    }
-
-
-def _leaf(feature: Any) -> Any:
-    """Returns the element type of a list, {"feature": ..., "_type": "List"} (or "Sequence") or [...]; otherwise the
-    feature itself."""
-    if isinstance(feature, list):
-        return feature[0]
-    return feature.get("feature", feature) if isinstance(feature, dict) else feature
+    return Table(columns, origin, np.arange(1, table.num_rows + 1), class_names(table.schema.metadata))
 
 
 FORMATS: dict[str, Callable[[bytes, str, FileFormat], Table]] = {

@@ -8,7 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from tlnlp.data.table import Table, refuse_rows
+from tlnlp.data.text_column import distinct_values
 from tlnlp.errors import InputError, did_you_mean
 from tlnlp.task import Labels, MultiLabel
 
@@ -24,6 +27,12 @@ def read_labels(table: Table, column: str, labels: Labels) -> list[Any]:
     Raises:
         InputError: a value is not a label, or a row has none.
     """
+    if (few := _distinct_names(table, column)) is not None:
+        # Many rows: each of the few different values is read once. Where one cannot be, the rows are named below.
+        names, codes = few
+        read_names = [None if is_missing(name, labels) else _reader(labels)(name) for name in names]
+        if None not in read_names:
+            return [read_names[code] for code in codes.tolist()]
     values = named_values(table, column)
     if missing := [i for i, value in enumerate(values) if is_missing(value, labels)]:
         refuse_rows(
@@ -54,12 +63,16 @@ def read_labels(table: Table, column: str, labels: Labels) -> list[Any]:
 
 def is_unlabelled(table: Table, column: str | None, labels: Labels) -> bool:
     """Returns whether no row has a label, as in the published test split of GLUE."""
-    return column is None or all(is_missing(value, labels) for value in named_values(table, column))
+    if column is None:
+        return True
+    few = _distinct_names(table, column)
+    return all(is_missing(value, labels) for value in (few[0] if few else named_values(table, column)))
 
 
 def find_names(table: Table, column: str) -> tuple[str, ...]:
     """Returns the label names that occur, in the source's order if it has one, otherwise sorted (numbers by value)."""
-    values = named_values(table, column)
+    few = _distinct_names(table, column)
+    values = few[0] if few else named_values(table, column)
     names = {value_name(value) for value in values if not is_missing(value, None)}
     found = {name for name in names if name is not None}
     if own := table.class_names.get(column):
@@ -108,7 +121,17 @@ def compare_names(table: Table, column: str, labels: Labels) -> list[str]:
 
 def named_values(table: Table, column: str) -> list[Any]:
     """Returns the column's values, with integers replaced by the source's names, if any (a hidden label stays -1)."""
-    values, names = table.values(column), table.class_names.get(column)
+    return _named(table.values(column), table.class_names.get(column))
+
+
+def _distinct_names(table: Table, column: str) -> tuple[list[Any], np.ndarray] | None:
+    """Returns the different values of a column of many rows, named as in `named_values`, and which of them each row
+    has; see `distinct_values`."""
+    few = distinct_values(table.columns[column])
+    return None if few is None else (_named(few[0], table.class_names.get(column)), few[1])
+
+
+def _named(values: list[Any], names: tuple[str, ...] | None) -> list[Any]:
     if names is None:
         return values
 

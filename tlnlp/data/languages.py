@@ -168,7 +168,7 @@ def _read(
     path = samples / (data.sample or "") if where == "sample" else Path(where)
     form = FileFormat(task.columns.words is not None, data.original_columns, data.original_header)
     place = place_of(path, language, task)
-    return read_path(place, data.train, data.dev, few, form, need=need)
+    return read_path(place, data.train, data.dev, few, form, need=need, keep=not settings.no_cache)
 
 
 def settle(

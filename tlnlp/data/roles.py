@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ WEIGHT = "weight"
 PROMPT = "prompt"
 
 # Roles whose values can be read on their own; those to predict are read together with their inputs.
-READERS: dict[str, Callable[[Table, str, str], list[Any]]] = {
+READERS: dict[str, Callable[[Table, str, str], Sequence[Any]]] = {
     "text": read_texts,
     "text_pair": read_texts,
     "question": read_texts,

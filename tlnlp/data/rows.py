@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+
+from tlnlp.data.digests import digest_of_column
+from tlnlp.data.text_column import TextColumn
 
 
 @dataclass(frozen=True)
@@ -14,7 +18,7 @@ class Rows:
     """One split.
 
     Args:
-        columns: {role: values}, one value per row:
+        columns: {role: values}, one value per row, in a list; texts of many rows in a `TextColumn`:
             text, text_pair, question, context, prompt, id: a text.
             label: an index in `labels`, a float (Regression), or a tuple of indices (MultiLabel); with endings, the
                 index of the right one, from 0.
@@ -31,7 +35,7 @@ class Rows:
         labels: names of labels or tags in order; None if the task has no labels.
     """
 
-    columns: dict[str, list[Any]]
+    columns: Mapping[str, Sequence[Any]]
     origin: str
     numbers: np.ndarray
     labels: tuple[str, ...] | None = None
@@ -39,10 +43,19 @@ class Rows:
     def __len__(self) -> int:
         return len(self.numbers)
 
+    @cached_property
+    def digests(self) -> dict[str, str]:
+        """{role: digest of the values}; see `digest_of_column`."""
+        return {role: digest_of_column(values) for role, values in self.columns.items()}
+
     def select(self, positions: Sequence[int] | np.ndarray) -> Rows:
         """Returns the rows at `positions`, in that order."""
-        chosen = {role: [values[i] for i in positions] for role, values in self.columns.items()}
-        return Rows(chosen, self.origin, self.numbers[np.asarray(positions, dtype=np.int64)], self.labels)
+        places = np.asarray(positions, dtype=np.int64)
+        chosen = {
+            role: values.take(places) if isinstance(values, TextColumn) else [values[i] for i in places.tolist()]
+            for role, values in self.columns.items()
+        }
+        return Rows(chosen, self.origin, self.numbers[places], self.labels)
 
     def followed_by(self, *others: Rows) -> Rows:
         """Concatenates rows, with the roles that all of them have."""

@@ -30,6 +30,7 @@ def read_path(
     form: FileFormat = ANY_FORM,
     *,
     need: Literal["train", "dev", "either"] = "train",
+    keep: bool = True,
 ) -> dict[SplitKey, Table]:
     """Returns {TRAIN: table, DEV: table, ...} with the splits that exist.
 
@@ -40,6 +41,7 @@ def read_path(
         form: what the task declares about its files.
         need: the split that must exist, and that a single file is taken for. If it is "dev", a test split will do; if
             it is "either" and there are no train rows, the dev rows are returned as train, to be split later.
+        keep: whether large files, once read, may be kept in the cache.
 
     Raises:
         InputError: the path does not exist, a folder lacks the needed split or has two files for one split, or a file
@@ -47,7 +49,7 @@ def read_path(
     """
     path = path.expanduser()
     if path.is_file():
-        return {DEV if need == "dev" else TRAIN: read_file(path, form=form)}
+        return {DEV if need == "dev" else TRAIN: read_file(path, form=form, keep=keep)}
     if not path.is_dir():
         raise _nothing_there(path)
     wanted = {TRAIN: [train, "train"], DEV: [*_dev_names(dev), *DEV_NAMES, CONLL_DEV]}
@@ -66,7 +68,7 @@ def read_path(
             found=f"{path}: {_listed(there) or 'an empty folder'}",
             change=f"rename the file with the rows to {use} to {name}.*, or pass that file: --data FILE",
         )
-    return {split: read_file(file, f"{path.name}/{file.name}", form) for split, file in found.items()}
+    return {split: read_file(file, f"{path.name}/{file.name}", form, keep=keep) for split, file in found.items()}
 
 
 def _dev_names(dev: str) -> list[str]:

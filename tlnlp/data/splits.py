@@ -99,10 +99,10 @@ def _read_tables(task: Task, settings: Settings, languages: Languages | None) ->
                 )
         form = FileFormat(task.columns.words is not None, data.original_columns, data.original_header)
         if languages is None:
-            tables = read_path(path, data.train, data.dev, more, form)
+            tables = read_path(path, data.train, data.dev, more, form, keep=not settings.no_cache)
         else:
             place = place_of(path, languages.source, task)
-            tables = read_path(place, data.train, data.dev, more, form, need="either")
+            tables = read_path(place, data.train, data.dev, more, form, need="either", keep=not settings.no_cache)
     if languages is not None:
         tables |= read_languages(task, settings, languages, SAMPLES)
     return tables
@@ -291,9 +291,6 @@ def _fingerprint(rows: dict[SplitKey, Rows]) -> str:
     digest = hashlib.sha256()
     for key in sorted(rows):
         part = rows[key]
-        for role in sorted(part.columns):
-            text = json.dumps(
-                [f"{key.kind} {key.name}".strip(), role, part.labels, part.columns[role]], ensure_ascii=False
-            )
-            digest.update(text.encode("utf-8", "surrogatepass"))
+        text = json.dumps([f"{key.kind} {key.name}".strip(), part.labels, part.digests], sort_keys=True)
+        digest.update(text.encode())
     return digest.hexdigest()[:16]

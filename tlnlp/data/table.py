@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import numpy as np
 
+from tlnlp.data.text_column import TextColumn, text_column
 from tlnlp.errors import InputError
 
 SHOWN_CHARACTERS = 60  # of a faulty value
@@ -24,6 +26,7 @@ class Table:
         numbers: the number of each row in its source, from 1.
         class_names: for integer columns, the names that the source gives the integers.
         notes: notes on how it was read.
+        mapped: the file that Arrow columns lie in, if it is mapped into memory.
     """
 
     columns: dict[str, Any]
@@ -31,6 +34,7 @@ class Table:
     numbers: np.ndarray
     class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    mapped: mmap.mmap | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -39,6 +43,10 @@ class Table:
         """Returns the column's values, one per row."""
         values = self.columns[column]
         return values if isinstance(values, list) else values.to_pylist()
+
+    def texts(self, column: str) -> TextColumn | None:
+        """Returns a large Arrow column of texts, which stay there; None for any other column."""
+        return text_column(self.columns[column], self.mapped)
 
     def select(self, positions: Sequence[int], note: str) -> Table:
         """Returns the rows at `positions`, and adds `note`, which says why."""

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from tlnlp.data.table import Table, refuse_rows
+from tlnlp.data.text_column import is_free_of_blanks
 
 
-def read_texts(table: Table, role: str, column: str) -> list[Any]:
+def read_texts(table: Table, role: str, column: str) -> Sequence[Any]:
     """Returns the texts of a column, unchanged.
 
     Raises:
         InputError: a value is null, empty, not a text, or contains half of a surrogate pair.
     """
+    in_arrow = table.texts(column)  # which is valid UTF-8
+    if in_arrow is not None and is_free_of_blanks(in_arrow):
+        return in_arrow
     values = table.values(column)
     wrong = [i for i, value in enumerate(values) if not isinstance(value, str) or not value or value.isspace()]
     if not wrong:

@@ -10,7 +10,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from tlnlp.data.rows import Rows
-from tlnlp.evaluation.data_profile import text_of
+from tlnlp.evaluation.data_profile import texts_of
 from tlnlp.evaluation.scoring import measure
 from tlnlp.task import MultiLabel, Prediction, Regression, Task
 
@@ -44,7 +44,7 @@ def _classify(task: Task, train: Rows, dev: Rows) -> list[Prediction]:
 
 
 def _texts(rows: Rows) -> list[str]:
-    return [text_of(rows, row) for row in range(len(rows))]
+    return list(texts_of(rows))
 
 
 def _tag(train: Rows, dev: Rows) -> list[Prediction]:

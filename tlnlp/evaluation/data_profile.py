@@ -6,10 +6,11 @@ Nothing here raises an error: invalid rows raise errors when they are read. Find
 from __future__ import annotations
 
 import re
-import statistics
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
@@ -40,40 +41,93 @@ def describe_data(splits: Splits, tokenizer: Any, max_length: int) -> dict[str, 
     """
     parts = {"train": splits.train, "dev": splits.dev, **({"test": splits.test} if splits.test else {})}
     parts |= splits.extra_splits
-    texts = {name: [text_of(rows, row) for row in range(len(rows))] for name, rows in parts.items()}
-    keys = {name: [fold(text) for text in each] for name, each in texts.items()}
-    facts = {name: describe_rows(rows, texts[name], keys[name], tokenizer, max_length) for name, rows in parts.items()}
+    keys = {name: FoldedTexts.of(rows) for name, rows in parts.items()}
+    facts = {name: describe_rows(rows, keys[name], tokenizer, max_length) for name, rows in parts.items()}
     findings = [words for name, rows in parts.items() for words in _find_in(name, rows, keys[name], facts[name])]
-    train = {key: row for row, key in reversed(list(enumerate(keys["train"]))) if key}
     for name, rows in parts.items():
         if name != "train":
-            findings += _find_leaks(name, rows, keys[name], splits.train, train)
+            findings += _find_leaks(name, rows, keys[name], splits.train, keys["train"])
     return {"splits": facts, "findings": findings}
 
 
-def describe_rows(
-    rows: Rows, texts: Sequence[str], keys: Sequence[str], tokenizer: Any, max_length: int
-) -> dict[str, Any]:
-    """Profiles one split: number of rows, labels, lengths, duplicates.
+@dataclass(frozen=True)
+class FoldedTexts:
+    """The texts of rows after `fold`, of which only hashes are in memory: two texts with the same one are compared.
 
     Args:
-        texts, keys: `text_of` each row, and the same after `fold`.
+        words: [rows] number of words, before `fold`.
+        hashes: [rows] of the folded text.
+        empty: the rows without any text, ascending.
+        groups: rows with the same text, each ascending, in the order of their first rows; only those of several rows.
     """
-    words = [len(text.split()) for text in texts]
+
+    rows: Rows
+    words: np.ndarray
+    hashes: np.ndarray
+    empty: list[int]
+    groups: list[list[int]]
+
+    @classmethod
+    def of(cls, rows: Rows) -> FoldedTexts:
+        """Goes through the texts of all rows once."""
+        words, hashes, empty = np.zeros(len(rows), np.int32), np.zeros(len(rows), np.int64), []
+        for row, text in enumerate(texts_of(rows)):
+            key = fold(text)
+            words[row], hashes[row] = len(text.split()), hash(key)
+            if not key:
+                empty.append(row)
+        order = np.argsort(hashes, kind="stable")
+        bounds = np.flatnonzero(np.diff(hashes[order], prepend=hashes[order[:1]] - 1, append=hashes[order[-1:]] + 1))
+        several = [order[bounds[i] : bounds[i + 1]].tolist() for i in np.flatnonzero(np.diff(bounds) > 1)]
+        groups = [group for alike in several for group in _same_texts(rows, alike)]
+        return cls(rows, words, hashes, empty, sorted(groups))
+
+    def first_like(self, others: FoldedTexts) -> list[tuple[int, int]]:
+        """Returns (row, the first row of `others` with the same text) for each row that has one; empty texts are like
+        none."""
+        ordered = np.argsort(others.hashes, kind="stable")
+        places = np.searchsorted(others.hashes, self.hashes, sorter=ordered)
+        pairs = []
+        for row in np.flatnonzero(np.isin(self.hashes, others.hashes)).tolist():
+            key = fold(text_of(self.rows, row))
+            for place in range(int(places[row]), len(ordered)):
+                other = int(ordered[place])
+                if others.hashes[other] != self.hashes[row]:
+                    break
+                if key and fold(text_of(others.rows, other)) == key:
+                    pairs.append((row, other))
+                    break
+        return pairs
+
+
+def _same_texts(rows: Rows, alike: Sequence[int]) -> list[list[int]]:
+    """Returns those of the rows `alike` (by their hashes) that have the same text, if it is not empty."""
+    of_texts = defaultdict(list)
+    for row in alike:
+        of_texts[fold(text_of(rows, row))].append(row)
+    return [group for text, group in of_texts.items() if text and len(group) > 1]
+
+
+def describe_rows(rows: Rows, keys: FoldedTexts, tokenizer: Any, max_length: int) -> dict[str, Any]:
+    """Profiles one split: number of rows, labels, lengths, duplicates."""
+    words = np.sort(keys.words)
+    median = (int(words[(len(words) - 1) // 2]), int(words[len(words) // 2]))
+    repeated = sum(len(group) - 1 for group in keys.groups) + max(0, len(keys.empty) - 1)
     described: dict[str, Any] = {
         "origin": rows.origin,
         "rows": len(rows),
         "labels": count_labels(rows),
         "words": {
-            "median": statistics.median(words),
+            "median": median[0] if len(words) % 2 else sum(median) / 2,
             "high": float(np.percentile(words, 95)),
-            "most": max(words),
+            "most": int(words[-1]),
         },
-        "empty": sum(not key for key in keys),
-        "repeated": len(keys) - len(set(keys)),
+        "empty": len(keys.empty),
+        "repeated": repeated,
     }
     if tokenizer is not None:
-        described["tokens"] = describe_tokens(texts[:SOME_ROWS], tokenizer, max_length)
+        texts = list(islice(texts_of(rows), SOME_ROWS))
+        described["tokens"] = describe_tokens(texts, tokenizer, max_length)
     return described
 
 
@@ -118,6 +172,17 @@ def text_of(rows: Rows, row: int) -> str:
     return " ".join(parts)
 
 
+def texts_of(rows: Rows) -> Iterator[str]:
+    """Yields `text_of` each row, in order."""
+    parts: list[Iterable[Iterable[str]]] = [
+        ((text,) for text in rows.columns[role]) for role in TEXTS if role in rows.columns
+    ]
+    parts += [((" ".join(words),) for words in rows.columns["words"])] if "words" in rows.columns else []
+    parts += [rows.columns["endings"]] if "endings" in rows.columns else []
+    for texts in zip(*parts, strict=True):
+        yield " ".join(chain.from_iterable(texts))
+
+
 def fold(text: str) -> str:
     """Normalises a text for comparisons: case, whitespace and punctuation at the ends are ignored."""
     words = unicodedata.normalize("NFKC", text).casefold().split()
@@ -143,10 +208,9 @@ def count_labels(rows: Rows) -> dict[str, int]:
     return dict(found.most_common())
 
 
-def _find_leaks(name: str, rows: Rows, keys: Sequence[str], train: Rows, places: Mapping[str, int]) -> list[str]:
+def _find_leaks(name: str, rows: Rows, keys: FoldedTexts, train: Rows, of_train: FoldedTexts) -> list[str]:
     """Finds rows that are also in train: a score on them measures memorisation."""
-    leaks = [(row, places[key]) for row, key in enumerate(keys) if key in places]
-    if not leaks:
+    if not (leaks := keys.first_like(of_train)):
         return []
     shown = name_pairs(leaks, rows, train, "is")
     return [f"{name}: {_rows(len(leaks))} ({percent(len(leaks) / len(rows))}) also in train: {shown}"]
@@ -166,23 +230,18 @@ def share_labels(labels: Mapping[str, int]) -> str:
     return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 
-def _find_in(name: str, rows: Rows, keys: Sequence[str], facts: Mapping[str, Any]) -> list[str]:
+def _find_in(name: str, rows: Rows, keys: FoldedTexts, facts: Mapping[str, Any]) -> list[str]:
     findings = []
-    if empty := [row for row, key in enumerate(keys) if not key]:
-        findings.append(f"{name}: {_rows(len(empty))} without any text: {_numbers(rows, empty)}")
+    if keys.empty:
+        findings.append(f"{name}: {_rows(len(keys.empty))} without any text: {_numbers(rows, keys.empty)}")
     findings += _find_repeated(name, rows, keys)
     findings += _find_rare(name, facts["labels"], rows)
     return findings
 
 
-def _find_repeated(name: str, rows: Rows, keys: Sequence[str]) -> list[str]:
+def _find_repeated(name: str, rows: Rows, keys: FoldedTexts) -> list[str]:
     """Finds duplicate rows, and those of them whose labels disagree."""
-    places = defaultdict(list)
-    for row, key in enumerate(keys):
-        if key:
-            places[key].append(row)
-    several = [each for each in places.values() if len(each) > 1]
-    if not several:
+    if not (several := keys.groups):
         return []
     findings = []
     shown = "; ".join(_numbers(rows, each) for each in several[:SHOWN])

@@ -115,7 +115,7 @@ def confidences(predictions: list[Prediction], rows: Rows, task: Task) -> Confid
 
 def metric_inputs(predictions: list[Prediction], rows: Rows, task: Task) -> dict[str, list[Any]]:
     """Returns ending indices."""
-    return {"predictions": [each.prediction for each in predictions], "references": rows.columns["label"]}
+    return {"predictions": [each.prediction for each in predictions], "references": list(rows.columns["label"])}
 
 
 def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[Prediction]:

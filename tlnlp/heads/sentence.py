@@ -64,7 +64,7 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
     )
 
 
-def text_columns(rows: Rows) -> dict[str, list[str]]:
+def text_columns(rows: Rows) -> dict[str, Sequence[str]]:
     """Returns {role: texts} of a single text or of a pair."""
     return {role: values for role, values in sorted(rows.columns.items()) if role in ("text", "text_pair")}
 
@@ -187,14 +187,14 @@ def metric_inputs(predictions: list[Prediction], rows: Rows, task: Task) -> dict
     """Returns predictions and references as label indices, as 0 or 1 per label (multi-label), or as numbers."""
     values = rows.columns["label"]
     if isinstance(task.labels, Regression):
-        return {"predictions": [each.prediction for each in predictions], "references": values}
+        return {"predictions": [each.prediction for each in predictions], "references": list(values)}
     index = {name: i for i, name in enumerate(rows.labels or ())}
     if isinstance(task.labels, MultiLabel):
         return {
             "predictions": [[int(name in each.prediction) for name in index] for each in predictions],
             "references": [[int(i in held) for i in index.values()] for held in values],
         }
-    return {"predictions": [index[each.prediction] for each in predictions], "references": values}
+    return {"predictions": [index[each.prediction] for each in predictions], "references": list(values)}
 
 
 def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[Prediction] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,8 @@ from tlnlp.transfer.layers import find_layers
 
 # Rows processed at once, for input of any length.
 ROWS_AT_ONCE = 10_000
+# Rows of a file that are encoded, predicted and written at once: of a longer file no more are in memory.
+ROWS_OF_A_PART = 50_000
 
 
 class Predictor:
@@ -149,7 +151,24 @@ class Predictor:
         Raises:
             InputError: a column is missing, or a value cannot be read.
         """
+        return self._predict_rows(self._read(table, chosen), advance)
+
+    def predict_in_parts(
+        self, table: Table, chosen: dict[str, str], advance: Any = lambda items: None
+    ) -> Iterator[tuple[np.ndarray, list[Prediction]]]:
+        """Same as `predict_table`, but yields the numbers of `ROWS_OF_A_PART` rows at a time and their predictions. All
+        rows are checked before the first of them is predicted.
+
+        Raises:
+            InputError: a column is missing, or a value cannot be read.
+        """
         rows = self._read(table, chosen)
+        for first in range(0, len(rows), ROWS_OF_A_PART):
+            places = np.arange(first, min(first + ROWS_OF_A_PART, len(rows)))
+            part = rows if len(places) == len(rows) else rows.select(places)
+            yield part.numbers, self._predict_rows(part, advance)
+
+    def _predict_rows(self, rows: Rows, advance: Any) -> list[Prediction]:
         task, head = self.task, self.task.head
         encoded = self._batchable(head.encode(rows, task, self.tokenizer, self.settings))
         if self.packing is None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from tlnlp.data.rows import Rows, Splits
 from tlnlp.heads.encoded import EncodedDataset
+from tlnlp.runs import encoding_cache
 from tlnlp.settings import Settings
 from tlnlp.task import Task
 
@@ -23,10 +24,10 @@ class EncodedSplits:
 
     @classmethod
     def of(cls, splits: Splits, task: Task, tokenizer: Any, settings: Settings) -> EncodedSplits:
-        """Encodes the rows of all splits."""
+        """Encodes the rows of all splits, or finds them in the cache."""
 
         def encode(rows: Rows) -> EncodedDataset:
-            return task.head.encode(rows, task, tokenizer, settings)
+            return encoding_cache.encode(rows, task, tokenizer, settings)
 
         dev = encode(splits.dev)
         extra_splits, target_languages = (

@@ -20,7 +20,6 @@ from tlnlp.acceleration.fast_dropout import FastDropout
 from tlnlp.acceleration.padding_free import PaddingFree
 from tlnlp.acceleration.varlen_attention import feed_of
 from tlnlp.data.rows import Rows
-from tlnlp.evaluation.data_profile import describe_data
 from tlnlp.heads.encoded import EncodedDataset, model_inputs
 from tlnlp.models import loading
 from tlnlp.models.adapter_files import AdapterFiles
@@ -33,6 +32,7 @@ from tlnlp.recipe import NEW, Recipe
 from tlnlp.runs.checks import CheckedRun
 from tlnlp.runs.encoded_splits import EncodedSplits
 from tlnlp.runs.folder import FROZEN
+from tlnlp.runs.kept_profile import profile
 from tlnlp.runs.network_trials import (
     ignores_padding,
     logits_on,
@@ -168,7 +168,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     )
     # Plain text almost certainly has duplicates, and no score that they could distort.
     is_answered = not {"label", "tags", "answers"}.isdisjoint(splits.train.columns)
-    facts = describe_data(splits, tokenizer, settings.max_length) if is_answered else None
+    facts = profile(splits, tokenizer, settings) if is_answered else None
     found = facts["findings"] if facts else []
     work = PreparedRun(
         run=run,
