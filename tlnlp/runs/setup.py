@@ -102,6 +102,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         source, task, tokenizer, seed=settings.seed, new_head=settings.new_head, new_weights=strategy.is_from_scratch,
         load_in=settings.load_in, device=accelerator.device,
     )  # fmt: skip
+    initialized = {parameter for name, parameter in network.named_parameters() if name in source.initialized}
     run_once = run_as_trained(logits_on(encoded.train, np.arange(1), task, tokenizer), settings, accelerator)
     if not ignores_padding(network, encoded.train, task, tokenizer, settings, accelerator):
         left_out.append(note_on_padding(encoded.train, task, settings))
@@ -120,6 +121,8 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     if phases[0].fit is not None:
         network, groups = with_feature_classifier(network, groups, phases[0].fit, task)
         try_strategy(network, run_once, strategy.text)
+    # By the names that an adapter has given them.
+    not_in_base = [name for name, parameter in network.named_parameters() if parameter in initialized]
     used = pieces_used(*(each.features["input_ids"].flat for each in encoded.own), always=special)
     # The embedding table of a causal network is also its output layer; a frozen one costs nothing. The pruned table has
     # no tokens that occur in the target languages only, or training would depend on them; --show-oracle, which
@@ -153,6 +156,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         accelerator=accelerator,
         begin_phase=begin_phase,
         freeze=freeze,
+        initialized=not_in_base,
         slots=packing.places if packing else padded_places,
     )
     # Plain text almost certainly has duplicates, and no score that they could distort.

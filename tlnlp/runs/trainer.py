@@ -125,7 +125,7 @@ class Trainer:
                     if stopping:
                         raise Interrupted(record.updates_done, step.updates)
             if self.settings.chooses_on_dev:
-                checkpoint.load_weights(self.folder / BEST, self.training.model)
+                checkpoint.load_weights(self.folder / BEST, self.training.model, self.training.stored_parameters)
                 self._run_all_layers()  # the best weights may be from an earlier phase: the cache is invalid
             bar.say("answering")
             answers = self._predict(work.encoded_eval, work.eval_rows, bar)
@@ -231,7 +231,8 @@ class Trainer:
         if best is None or is_better(self.training.task, score, best["score"]):
             self.record.best = {"updates": entry["updates"], "epoch": entry["epoch"], "score": score}
             if self.accelerator.is_main_process:
-                checkpoint.save_weights(self.folder / BEST, self.training.model, self.record.best)
+                stored = self.training.stored_parameters
+                checkpoint.save_weights(self.folder / BEST, self.training.model, self.record.best, stored)
             self.accelerator.wait_for_everyone()
 
     def _predict(self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar) -> list[Prediction]:
@@ -260,7 +261,8 @@ class Trainer:
                 "record": asdict(self.record),
                 "scaler": scaler.state_dict() if scaler is not None else None,
             }
-            checkpoint.save_checkpoint(self.folder, self.training.model, self.training.optimizer, state)
+            stored = self.training.stored_parameters
+            checkpoint.save_checkpoint(self.folder, self.training.model, self.training.optimizer, state, stored)
         self._saved_at, self._saved_updates = time.monotonic(), self.record.updates_done
 
     def _restore(self) -> TrainingLog:
@@ -268,7 +270,8 @@ class Trainer:
         newest = checkpoint.load_newest(self.folder, self.identity)
         if newest is not None:
             path, state = newest
-            checkpoint.restore(path, self.training.model, self.training.optimizer)
+            stored = self.training.stored_parameters
+            checkpoint.restore(path, self.training.model, self.training.optimizer, stored)
             if self.accelerator.scaler is not None and state["scaler"]:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             self.record = TrainingLog(**state["record"])

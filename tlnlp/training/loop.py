@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,7 @@ from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.settings import Settings
 from tlnlp.task import Head, Task
 from tlnlp.training.layer_cache import LayerCache, use_cache
-from tlnlp.training.optimizer import schedule_factor, set_rates
+from tlnlp.training.optimizer import changing_parameters, is_trained, schedule_factor, set_rates
 from tlnlp.training.plan import Update, padded_places, plan_updates, shard_micro_batches, updates_per_epoch
 from tlnlp.transfer.phases import Phase
 
@@ -59,6 +59,7 @@ class TrainingState:
     Args:
         begin_phase: called before the first update of a phase (re-initialises weights).
         freeze: returns the cache for the frozen layers of a phase; None: they run in every epoch.
+        initialized: names of the parameters that the base checkpoint lacks.
         slots: number of positions that the layers compute for sequences of these lengths, padding included.
         frozen: the cache of the current phase.
         say: called with messages about slow steps.
@@ -79,6 +80,7 @@ class TrainingState:
     accelerator: Accelerator
     begin_phase: Callable[[Phase], None]
     freeze: Callable[[Phase], LayerCache | None] = lambda phase: None
+    initialized: Collection[str] = ()
     slots: Callable[[np.ndarray], int] = padded_places
     frozen: LayerCache | None = None
     say: Callable[[str], None] = lambda text: None
@@ -92,6 +94,11 @@ class TrainingState:
         if self.phase is not None:
             set_trainable(self.model, self.optimizer, self.phase)
             self.learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    @property
+    def stored_parameters(self) -> Collection[str]:
+        """Names of the parameters that checkpoints hold: what can change in this run, and what the base lacks."""
+        return changing_parameters(self.model, self.optimizer, self.phases, self.initialized)
 
     @property
     def updates_per_epoch(self) -> int:
@@ -181,7 +188,7 @@ def optimizer_step(training: TrainingState, model: nn.Module, optimizer: Any, up
 def set_trainable(model: nn.Module, optimizer: torch.optim.Optimizer, phase: Phase) -> None:
     """Makes the groups of `phase` trainable and freezes the others: no gradient, and no dropout."""
     for each in optimizer.param_groups:
-        learns = each["group"] in phase.learning_rates and (each["biases"] or each["group"] not in phase.only_biases)
+        learns = is_trained(each, phase)
         for parameter in each["params"]:
             parameter.requires_grad_(learns)
             parameter.grad = None
