@@ -16,6 +16,7 @@ from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.task import Prediction, Task
 from tlnlp.training.layer_cache import LayerCache, use_cache
 from tlnlp.training.plan import cut, shard_micro_batches
+from tlnlp.training.sharding import is_sharded, reshard
 
 
 def predict(
@@ -44,15 +45,20 @@ def predict(
     if frozen is not None:
         frozen.keep(encoded)
     for _, items in shard_micro_batches(micro_batches, accelerator.process_index, accelerator.num_processes):
+        is_mine = items is not None
         if items is None:
-            continue
+            if not is_sharded(model):
+                continue
+            items = micro_batches[0]  # every process has a share of the weights: all must go through the network
         # A fixed generator: every evaluation masks the same tokens, whatever the seed and the token budget.
         batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
         batch = {name: value.to(accelerator.device) for name, value in batch.items()}
         with torch.no_grad(), accelerator.autocast(), use_cache(frozen, encoded, items, batch) as batch:
             outputs = task.head.forward(model, batch).float().cpu().numpy()
-        found.extend(zip(items.tolist(), outputs, strict=True))
-        advance(len(items))
+        if is_mine:
+            found.extend(zip(items.tolist(), outputs, strict=True))
+            advance(len(items))
+    reshard(model)
     everywhere = gather_object(found) if accelerator.num_processes > 1 else found
     outputs_of = dict(everywhere)
     if len(everywhere) != len(encoded) or len(outputs_of) != len(encoded):

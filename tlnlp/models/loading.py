@@ -28,6 +28,7 @@ from tlnlp.models.feature_classifier import FeatureClassifier
 from tlnlp.models.merge_adapter import merge_adapter
 from tlnlp.recipe import NEW
 from tlnlp.task import Head, Task
+from tlnlp.training.sharding import copy_into
 
 # For a tokenizer that has neither a pad nor an end token (the first GPT's).
 PAD_TOKEN = "[PAD]"
@@ -291,7 +292,7 @@ def reinitialize(
                 compact.whole.copy_(new[name])
                 own[name].copy_(compact.take(new[name]))
             else:
-                own[name].copy_(new[name])
+                copy_into(own[name], new[name])
 
 
 def load_whole(folder: Path, head: Head) -> Any:

@@ -44,6 +44,7 @@ from tlnlp.training.distributed import run_on_main
 from tlnlp.training.loop import TrainingState
 from tlnlp.training.optimizer import build_optimizer
 from tlnlp.training.plan import padded_places, updates_per_epoch
+from tlnlp.training.sharding import ShardedNetwork, is_requested
 from tlnlp.transfer import adapters
 from tlnlp.transfer.groups import Group, layer_groups
 from tlnlp.transfer.phases import AdapterSpec, Hyperparameters, Phase
@@ -127,9 +128,10 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     # The embedding table of a causal network is also its output layer; a frozen one costs nothing. The pruned table has
     # no tokens that occur in the target languages only, or training would depend on them; --show-oracle, which
     # evaluates these during training, needs the full table.
-    whole = task.head.causal or phases[0].fit is not None or settings.show_oracle
+    whole = task.head.causal or phases[0].fit is not None or settings.show_oracle or is_requested()
     compact = None if whole else PrunedEmbedding.install(network, used, run_once)
     packing = _place(network, encoded.train, task, tokenizer, settings, accelerator, left_out)
+    sharded = ShardedNetwork.of(network, accelerator) if is_requested() else None
 
     def begin_phase(phase: Phase) -> None:
         redrawn = [name for group in groups if group.name in phase.reinitialize for name in group.parameters]
@@ -158,6 +160,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         freeze=freeze,
         initialized=not_in_base,
         slots=packing.places if packing else padded_places,
+        sharded=sharded,
     )
     # Plain text almost certainly has duplicates, and no score that they could distort.
     is_answered = not {"label", "tags", "answers"}.isdisjoint(splits.train.columns)
@@ -206,11 +209,16 @@ def _place(
     any; notes on what is left out are added to `left_out`."""
     if settings.gradient_checkpointing:
         enable_gradient_checkpointing(network)
-    if settings.load_in not in QUANTISED:  # which are there since they were loaded
+    # Quantised ones are there since they were loaded; sharding moves each process's share only.
+    if settings.load_in not in QUANTISED and not is_requested():
         network.to(accelerator.device)
+    if is_requested():
+        left_out.append("FSDP: padding-free layers, pruned embeddings and the cache of frozen layers are left out")
     if accelerator.device.type != "cpu":
         return None
     FastDropout.install(network)
+    if is_requested():
+        return None
     # A layer that is computed again in the backward pass does not know any more how its batch was packed; and in bf16
     # the outputs differ by more than the comparison of packed with padded ones allows.
     flags = {
@@ -230,7 +238,13 @@ def _freeze(phase: Phase, work: PreparedRun, folder: Path) -> ActivationCache | 
     training, compact = work.training, work.compact
     settings, task, tokenizer, encoded = training.settings, training.task, training.tokenizer, training.encoded
     count = frozen_layers([group.name for group in work.groups], phase.learning_rates)
-    if settings.recompute_frozen or phase.epochs == 1 or count == 0 or _is_random(encoded, task, tokenizer):
+    if (
+        training.sharded is not None
+        or settings.recompute_frozen
+        or phase.epochs == 1
+        or count == 0
+        or _is_random(encoded, task, tokenizer)
+    ):
         return None
     return ActivationCache.install(
         training.model,

@@ -18,7 +18,7 @@ from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.runs.folder import BEST, CHECKPOINTS
 from tlnlp.runs.setup import PreparedRun
 from tlnlp.task import Prediction
-from tlnlp.training import checkpoint
+from tlnlp.training import checkpoint, sharded_checkpoint
 from tlnlp.training.loop import Step, train
 from tlnlp.training.signals import stop_requests
 
@@ -125,7 +125,9 @@ class Trainer:
                     if stopping:
                         raise Interrupted(record.updates_done, step.updates)
             if self.settings.chooses_on_dev:
-                checkpoint.load_weights(self.folder / BEST, self.training.model, self.training.stored_parameters)
+                sharded_checkpoint.load_weights(
+                    self.folder / BEST, self.training.model, self.training.stored_parameters
+                )
                 self._run_all_layers()  # the best weights may be from an earlier phase: the cache is invalid
             bar.say("answering")
             answers = self._predict(work.encoded_eval, work.eval_rows, bar)
@@ -230,9 +232,10 @@ class Trainer:
         score, best = next(iter(entry["metrics"].values())), self.record.best
         if best is None or is_better(self.training.task, score, best["score"]):
             self.record.best = {"updates": entry["updates"], "epoch": entry["epoch"], "score": score}
-            if self.accelerator.is_main_process:
-                stored = self.training.stored_parameters
-                checkpoint.save_weights(self.folder / BEST, self.training.model, self.record.best, stored)
+            stored = self.training.stored_parameters
+            sharded_checkpoint.save_weights(
+                self.accelerator, self.folder / BEST, self.training.model, self.record.best, stored
+            )
             self.accelerator.wait_for_everyone()
 
     def _predict(self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar) -> list[Prediction]:
@@ -251,8 +254,9 @@ class Trainer:
         return time.monotonic() - self._saved_at >= SAVE_SECONDS
 
     def _save(self) -> None:
-        """Writes a checkpoint, on the main process only: under data parallelism all processes have the same state."""
-        if self.accelerator.is_main_process and self.record.updates_done != self._saved_updates:
+        """Writes a checkpoint, on the main process only unless the network is sharded: under data parallelism all
+        processes have the same state."""
+        if self.record.updates_done != self._saved_updates:
             self.record.loss_sum, self.record.curve_sum = float(self._loss_sum), float(self._curve_sum)
             scaler = self.accelerator.scaler
             state = {
@@ -262,7 +266,9 @@ class Trainer:
                 "scaler": scaler.state_dict() if scaler is not None else None,
             }
             stored = self.training.stored_parameters
-            checkpoint.save_checkpoint(self.folder, self.training.model, self.training.optimizer, state, stored)
+            sharded_checkpoint.save_checkpoint(
+                self.accelerator, self.folder, self.training.model, self.training.optimizer, state, stored
+            )
         self._saved_at, self._saved_updates = time.monotonic(), self.record.updates_done
 
     def _restore(self) -> TrainingLog:
@@ -271,7 +277,7 @@ class Trainer:
         if newest is not None:
             path, state = newest
             stored = self.training.stored_parameters
-            checkpoint.restore(path, self.training.model, self.training.optimizer, stored)
+            sharded_checkpoint.restore(path, self.training.model, self.training.optimizer, stored)
             if self.accelerator.scaler is not None and state["scaler"]:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             self.record = TrainingLog(**state["record"])

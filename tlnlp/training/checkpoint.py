@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +46,14 @@ def save_checkpoint(
     place = folder / f"{state['updates_done']:09d}"
     contents = {WEIGHTS: _tensors_of(model, parameters), OPTIMIZER: _optimizer_tensors(model, optimizer)}
     _write(place, contents, state)
+    remove_old(folder)
+    return place
+
+
+def remove_old(folder: Path) -> None:
+    """Removes all checkpoints but the newest ones."""
     for old in checkpoints_in(folder)[:-KEPT]:
         shutil.rmtree(old)
-    return place
 
 
 def save_weights(
@@ -66,12 +71,17 @@ def _write(place: Path, contents: dict[str, dict[str, torch.Tensor]], state: dic
         for name, tensors in contents.items():
             save_file(tensors, aside / name)
         (aside / STATE).write_text(json.dumps(state))
-        digests = {name: _sync_and_digest(aside / name) for name in (*contents, STATE)}
+        digests = {name: sync_and_digest(aside / name) for name in (*contents, STATE)}
         (aside / DIGESTS).write_text(json.dumps(digests))
-        _sync_and_digest(aside / DIGESTS)
-        shutil.rmtree(place, ignore_errors=True)
-        aside.rename(place)
-        _sync_folder(place.parent)
+        move_into_place(aside, place)
+
+
+def move_into_place(aside: Path, place: Path) -> None:
+    """Renames a checkpoint whose files have been synced, but for its digests."""
+    sync_and_digest(aside / DIGESTS)
+    shutil.rmtree(place, ignore_errors=True)
+    aside.rename(place)
+    _sync_folder(place.parent)
 
 
 @contextlib.contextmanager
@@ -113,11 +123,16 @@ def restore(
 ) -> None:
     """Restores weights and optimizer moments from an undamaged checkpoint, bit for bit."""
     load_weights(path, model, parameters)
+    set_moments(model, optimizer, load_file(path / OPTIMIZER))
+
+
+def set_moments(model: nn.Module, optimizer: torch.optim.Optimizer, stored: Mapping[str, torch.Tensor]) -> None:
+    """Gives the optimizer its state, by the names in a checkpoint: "exp_avg:<parameter name>"."""
     parameters = dict(model.named_parameters())
     members = [parameter for each in optimizer.param_groups for parameter in each["params"]]
     number_of = {parameter: number for number, parameter in enumerate(members)}
     moments: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in load_file(path / OPTIMIZER).items():
+    for key, tensor in stored.items():
         kind, name = key.split(":", 1)
         moments.setdefault(number_of[parameters[name]], {})[kind] = tensor
     # load_state_dict moves each tensor to the right device: a fused optimizer needs even the step counts on the GPU.
@@ -172,7 +187,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync_and_digest(path: Path) -> str:
+def sync_and_digest(path: Path) -> str:
+    """Writes a file through to the disk and returns its digest."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
     return _digest(path)

@@ -16,6 +16,7 @@ from accelerate.utils import broadcast_object_list
 
 from tlnlp.errors import InputError
 from tlnlp.settings import Precision
+from tlnlp.training import sharding
 
 # Parameters of glibc's mallopt(3): maximum number of mmap blocks; how much free memory is kept (-1: all).
 M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
@@ -61,16 +62,18 @@ def start_accelerator(
             found="--precision fp16",
             change="--precision bf16",
         )
+    sharding.check_launcher(os.environ, precision)
     try:
         # A process may do several runs one after the other, in different precisions.
         AcceleratorState._reset_state()
-        accelerator = PreciseAccelerator(
-            # Without a GPU, accelerate distributes the training only with cpu=True.
-            cpu=not torch.accelerator.is_available(),
-            mixed_precision=MIXED[precision],
-            log_with=tracker,
-            project_dir=tracker_folder,
-        )
+        with sharding.hidden_from_accelerate():
+            accelerator = PreciseAccelerator(
+                # Without a GPU, accelerate distributes the training only with cpu=True.
+                cpu=not torch.accelerator.is_available(),
+                mixed_precision=MIXED[precision],
+                log_with=tracker,
+                project_dir=tracker_folder,
+            )
     except ValueError as error:
         raise InputError(
             expected="a tracker or a precision that accelerate supports and that is installed",
@@ -117,6 +120,8 @@ def _keep_freed_memory() -> None:
 
 def launch_advice(accelerator: Accelerator) -> list[str]:
     """Returns advice on how the processes were started, and on their precision."""
+    if sharding.REQUEST in os.environ and accelerator.num_processes == 1:
+        return ["FSDP: there is one process, so nothing is sharded"]
     if accelerator.device.type != "cpu":
         return []
     advice = []

@@ -20,6 +20,7 @@ from tlnlp.task import Head, Task
 from tlnlp.training.layer_cache import LayerCache, use_cache
 from tlnlp.training.optimizer import changing_parameters, is_trained, schedule_factor, set_rates
 from tlnlp.training.plan import Update, padded_places, plan_updates, shard_micro_batches, updates_per_epoch
+from tlnlp.training.sharding import ShardedNetwork, is_requested, is_sharded
 from tlnlp.transfer.phases import Phase
 
 # Distributed types for which the backward pass is simply `loss.backward()`.
@@ -61,6 +62,7 @@ class TrainingState:
         freeze: returns the cache for the frozen layers of a phase; None: they run in every epoch.
         initialized: names of the parameters that the base checkpoint lacks.
         slots: number of positions that the layers compute for sequences of these lengths, padding included.
+        sharded: the network, if it is divided among the processes.
         frozen: the cache of the current phase.
         say: called with messages about slow steps.
         note: called with what the reader of the run should know.
@@ -82,6 +84,7 @@ class TrainingState:
     freeze: Callable[[Phase], LayerCache | None] = lambda phase: None
     initialized: Collection[str] = ()
     slots: Callable[[np.ndarray], int] = padded_places
+    sharded: ShardedNetwork | None = None
     frozen: LayerCache | None = None
     say: Callable[[str], None] = lambda text: None
     note: Callable[[str], None] = lambda text: None
@@ -214,6 +217,10 @@ def _rest_with_what_follows(module: nn.Module) -> None:
 def _shared(accelerator: Accelerator, model: nn.Module) -> nn.Module:
     """Returns the network wrapped for sharing gradients. Mixed precision is applied in `optimizer_step`: the network
     itself remains unchanged, so that it can be wrapped again in each phase, compared and saved."""
+    if is_sharded(model):
+        return model
+    if is_requested():
+        raise RuntimeError("FSDP was asked for, and the network is not sharded")
     if accelerator.num_processes == 1:
         return model
     shared = accelerator.prepare_model(model)
