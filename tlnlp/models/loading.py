@@ -290,7 +290,7 @@ def reinitialize(
         for name in names:
             if compact is not None and name == compact.parameter:
                 compact.whole.copy_(new[name])
-                own[name].copy_(compact.take(new[name]))
+                copy_into(own[name], compact.take(new[name]))
             else:
                 copy_into(own[name], new[name])
 

@@ -128,7 +128,9 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     # The embedding table of a causal network is also its output layer; a frozen one costs nothing. The pruned table has
     # no tokens that occur in the target languages only, or training would depend on them; --show-oracle, which
     # evaluates these during training, needs the full table.
-    whole = task.head.causal or phases[0].fit is not None or settings.show_oracle or is_requested()
+    whole = task.head.causal or phases[0].fit is not None or settings.show_oracle
+    # Other languages are predicted with the full table, which a sharded network cannot get back before it is gathered.
+    whole = whole or (is_requested() and bool(splits.target_languages))
     compact = None if whole else PrunedEmbedding.install(network, used, run_once)
     packing = _place(network, encoded.train, task, tokenizer, settings, accelerator, left_out)
     sharded = ShardedNetwork.of(network, accelerator) if is_requested() else None
@@ -213,7 +215,7 @@ def _place(
     if settings.load_in not in QUANTISED and not is_requested():
         network.to(accelerator.device)
     if is_requested():
-        left_out.append("FSDP: padding-free layers, pruned embeddings and the cache of frozen layers are left out")
+        left_out.append("FSDP: padding-free layers and the cache of frozen layers are left out")
     if accelerator.device.type != "cpu":
         return None
     FastDropout.install(network)
