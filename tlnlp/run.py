@@ -123,4 +123,6 @@ def run_once(request: Request, accelerator: Accelerator, screen: RunConsole) -> 
         log, predictions, extra_splits = way.learn()
         further = predict_languages(work, screen)
         result = describe(work, log, predictions, extra_splits, further)
+        if work.training.sharded is not None:
+            work.training.sharded.gather()
         return run_on_main(accelerator, save)

@@ -111,14 +111,15 @@ def goes_on_with_the_same_bits(
         losses.append(step.loss.item())
         if (done := step.updates_done) in places:
             state = {"identity": "mine", "updates_done": done}
+            training = work.training
             checkpoints[done] = save_checkpoint(
-                tmp_path / str(done), work.training.model, work.training.optimizer, state
+                tmp_path / str(done), training.model, training.optimizer, state, training.stored_parameters
             )
     expected = weights(work.training.model)
     assert len(losses) == work.training.updates >= 4
     assert list(checkpoints) == list(places)
     for done, checkpoint in checkpoints.items():
         again = _begin(recipe, strategy, model, rows, tmp_path)
-        restore(checkpoint, again.training.model, again.training.optimizer)
+        restore(checkpoint, again.training.model, again.training.optimizer, again.training.stored_parameters)
         assert [step.loss.item() for step in train(again.training, done)] == losses[done:]
         assert same_bits(weights(again.training.model), expected), f"gone on with after update {done}"

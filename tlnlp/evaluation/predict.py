@@ -14,9 +14,10 @@ from torch import nn
 from tlnlp.data.rows import Rows
 from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.task import Prediction, Task
-from tlnlp.training.device_feed import DeviceFeed, HostCopy
+from tlnlp.training.device_feed import DeviceFeed, HostCopy, one_behind
 from tlnlp.training.layer_cache import LayerCache, use_cache
 from tlnlp.training.plan import cut, shard_micro_batches
+from tlnlp.training.sharding import is_sharded, reshard
 
 
 def predict(
@@ -43,32 +44,40 @@ def predict(
     """
     feed = DeviceFeed.to(accelerator.device) if feed is None else feed
     micro_batches = cut(np.arange(len(encoded)), encoded.lengths, max_tokens, can_pad=encoded.can_pad)
-    mine = shard_micro_batches(micro_batches, accelerator.process_index, accelerator.num_processes)
+    shares = shard_micro_batches(micro_batches, accelerator.process_index, accelerator.num_processes)
+    mine = [(items, True) for _, items in shares if items is not None]
+    if is_sharded(model):  # every process has a share of the weights: all must go through the network equally often
+        mine += [(micro_batches[0], False)] * (len(shares) - len(mine))
     found: list[tuple[int, np.ndarray]] = []
     model.eval()
     if frozen is not None:
         frozen.keep(encoded)
 
-    def batches() -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
-        for items in (items for _, items in mine if items is not None):
+    def batches() -> Iterator[tuple[np.ndarray, bool, dict[str, Any]]]:
+        for items, is_mine in mine:
             # A fixed generator: every evaluation masks the same tokens, whatever the seed and the token budget.
-            yield items, feed.stage(task.head.collate(encoded, items, tokenizer, np.random.default_rng(0)))
+            batch = task.head.collate(encoded, items, tokenizer, np.random.default_rng(0))
+            yield items, is_mine, feed.stage(batch)
 
-    def keep(items: np.ndarray, outputs: HostCopy) -> None:
-        found.extend(zip(items.tolist(), outputs.numpy(), strict=True))
+    def outputs() -> Iterator[tuple[np.ndarray, HostCopy]]:
+        for items, is_mine, staged in feed.iterate(batches()):
+            batch = feed.move(staged)
+            with torch.no_grad(), accelerator.autocast(), use_cache(frozen, encoded, items, batch) as batch:
+                copy = HostCopy(task.head.forward(model, batch).float())
+            if is_mine:
+                yield items, copy
+
+    for items, copy in one_behind(outputs()):
+        found.extend(zip(items.tolist(), copy.numpy(), strict=True))
         advance(len(items))
+    reshard(model)
+    return _decode(gather_object(found) if accelerator.num_processes > 1 else found, encoded, rows, task)
 
-    before: tuple[np.ndarray, HostCopy] | None = None
-    for items, staged in feed.iterate(batches()):
-        batch = feed.move(staged)
-        with torch.no_grad(), accelerator.autocast(), use_cache(frozen, encoded, items, batch) as batch:
-            outputs = HostCopy(task.head.forward(model, batch).float())
-        if before is not None:  # one behind, so that the device does not wait
-            keep(*before)
-        before = items, outputs
-    if before is not None:
-        keep(*before)
-    everywhere = gather_object(found) if accelerator.num_processes > 1 else found
+
+def _decode(
+    everywhere: list[tuple[int, np.ndarray]], encoded: EncodedDataset, rows: Rows, task: Task
+) -> list[Prediction]:
+    """Returns the predictions from the outputs of all processes, after counting both."""
     outputs_of = dict(everywhere)
     if len(everywhere) != len(encoded) or len(outputs_of) != len(encoded):
         raise RuntimeError(f"{len(everywhere)} outputs for {len(encoded)} items: there must be exactly one for each")

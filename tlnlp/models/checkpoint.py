@@ -36,6 +36,7 @@ class Checkpoint:
         fingerprint: digest of its files, or the Hub's revision.
         resize_embeddings: whether the embedding table gets rows for tokens of the tokenizer that it lacks.
         notes: what the user should know about it. `load_model` adds what only the weights tell.
+        initialized: names of the parameters whose values are not in its files; `load_model` says which.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Checkpoint:
     fingerprint: str
     resize_embeddings: bool = False
     notes: list[str] = field(default_factory=list)
+    initialized: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

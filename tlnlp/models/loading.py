@@ -28,6 +28,7 @@ from tlnlp.models.feature_classifier import FeatureClassifier
 from tlnlp.models.merge_adapter import merge_adapter
 from tlnlp.recipe import NEW
 from tlnlp.task import Head, Task
+from tlnlp.training.sharding import copy_into
 
 # For a tokenizer that has neither a pad nor an end token (the first GPT's).
 PAD_TOKEN = "[PAD]"
@@ -86,7 +87,7 @@ def load_model(
     device: torch.device | None = None,
 ) -> Any:
     """Loads the network with the task's head, in fp32 on the CPU. What the weights tell about the checkpoint is added
-    to its notes.
+    to its notes, and which of them are not its own to `initialized`.
 
     Args:
         seed: initialises new weights.
@@ -106,11 +107,14 @@ def load_model(
     if new_weights or checkpoint.place == NEW:
         if vocabulary_size(config) is not None:
             config.vocab_size = max(config.vocab_size, len(tokenizer))
-        return auto.from_config(config, dtype=torch.float32)
+        model = auto.from_config(config, dtype=torch.float32)
+        checkpoint.initialized[:] = [name for name, _ in model.named_parameters()]
+        return model
     loaded = load_weights(
         auto, checkpoint.place, checkpoint.name, config, new_head=new_head, load_in=load_in, device=device
     )
     model = loaded.network
+    shapes = {name: parameter.shape for name, parameter in model.named_parameters()}
     vocabulary = vocabulary_size(model.config)
     _check_vocabulary(checkpoint, tokenizer, task, vocabulary)
     if vocabulary is not None and (lacking := len(tokenizer) - vocabulary) > 0:
@@ -118,11 +122,19 @@ def load_model(
         model.resize_token_embeddings(len(tokenizer), mean_resizing=checkpoint.resize_embeddings)
         if checkpoint.resize_embeddings:
             checkpoint.notes.append(f"{checkpoint.name}: {lacking:,} new rows of the embedding table, around its mean")
+    head = []
     if new_head:
         # If the checkpoint has a head of the right size, its weights are replaced as well.
         own = set(model.base_model.parameters())
         head = [name for name, parameter in model.named_parameters() if parameter not in own]
         reinitialize(model, head, task.head.auto_class, seed, None)
+    # The weights of an adapter are not in its base, and their sum may be rounded in another way elsewhere.
+    is_merged = base_of_adapter(checkpoint.place) is not None
+    checkpoint.initialized[:] = [
+        name
+        for name, parameter in model.named_parameters()
+        if is_merged or name in (*loaded.missing, *head) or parameter.shape != shapes[name]
+    ]
     body = {name for name, _ in model.base_model.named_parameters(prefix=model.base_model_prefix)}
     # By name the pooler is part of the base model, but many checkpoints lack it: it belongs to the head.
     lost = sorted(name for name in loaded.missing if name in body and ".pooler." not in name)
@@ -278,9 +290,9 @@ def reinitialize(
         for name in names:
             if compact is not None and name == compact.parameter:
                 compact.whole.copy_(new[name])
-                own[name].copy_(compact.take(new[name]))
+                copy_into(own[name], compact.take(new[name]))
             else:
-                own[name].copy_(new[name])
+                copy_into(own[name], new[name])
 
 
 def load_whole(folder: Path, head: Head) -> Any:

@@ -9,6 +9,7 @@ from tlnlp.models.base_weights import QUANTISED, check_quantised
 from tlnlp.models.gradient_checkpointing import check_gradient_checkpointing
 from tlnlp.settings import Settings
 from tlnlp.task import Head
+from tlnlp.training.sharding import is_requested
 from tlnlp.transfer.adapter_strategies import ADAPTERS
 from tlnlp.transfer.parse_strategy import StrategyChoice
 from tlnlp.transfer.strategies import shallow
@@ -22,6 +23,8 @@ def check_memory_flags(config: Any, head: Head, settings: Settings, strategy: St
     """
     if settings.load_in != "fp32":
         _check_load_in(settings, strategy)
+    if is_requested():
+        _check_sharding(settings, strategy)
     if not settings.gradient_checkpointing:
         return
     if strategy.name == "prefix" or strategy.function is shallow:
@@ -32,6 +35,21 @@ def check_memory_flags(config: Any, head: Head, settings: Settings, strategy: St
             change="omit it, or another --strategy",
         )
     check_gradient_checkpointing(config, head.auto_class, settings.model)
+
+
+def _check_sharding(settings: Settings, strategy: StrategyChoice) -> None:
+    if settings.load_in in QUANTISED:
+        raise InputError(
+            expected=f"--load-in {settings.load_in} on one GPU, or on several that each hold the network",
+            found="FSDP, which cannot divide quantised weights",
+            change="--load-in bf16, or start it without FSDP",
+        )
+    if strategy.function is shallow:
+        raise InputError(
+            expected=f"--strategy {strategy.name} without FSDP: it makes no updates",
+            found="FSDP",
+            change="another --strategy (head_only is the most similar), or start it without FSDP",
+        )
 
 
 def _check_load_in(settings: Settings, strategy: StrategyChoice) -> None:

@@ -9,6 +9,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import torch
+
 from tlnlp.data.rows import Rows
 from tlnlp.evaluation.calibration import describe_calibration
 from tlnlp.evaluation.error_analysis import find_mistakes
@@ -188,7 +190,9 @@ def write(
         saving.check_saved(place, training.model, head, sample_batch(work), load_network)
     else:
         load = partial(load_network, as_trained=True, device=training.accelerator.device)
-        saving.check_saved(place, training.model, head, sample_batch(work), load, training.accelerator.autocast)
+        # On the CPU, if the network was sharded.
+        around = partial(torch.autocast, next(training.model.parameters()).device.type, torch.bfloat16)
+        saving.check_saved(place, training.model, head, sample_batch(work), load, around)
     files.write_text(folder / folders.PREDICTIONS, lines_of(work.eval_rows, predictions))
     for language, each in further.items():
         (folder / folders.LANGUAGES).mkdir(exist_ok=True)

@@ -49,6 +49,7 @@ from tlnlp.training.distributed import run_on_main
 from tlnlp.training.loop import TrainingState
 from tlnlp.training.optimizer import build_optimizer
 from tlnlp.training.plan import padded_places, updates_per_epoch
+from tlnlp.training.sharding import ShardedNetwork, is_requested
 from tlnlp.transfer import adapters
 from tlnlp.transfer.groups import Group, layer_groups
 from tlnlp.transfer.phases import AdapterSpec, Hyperparameters, Phase
@@ -109,6 +110,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         source, task, tokenizer, seed=settings.seed, new_head=settings.new_head, new_weights=strategy.is_from_scratch,
         load_in=settings.load_in, device=accelerator.device,
     )  # fmt: skip
+    initialized = {parameter for name, parameter in network.named_parameters() if name in source.initialized}
     run_once = run_as_trained(logits_on(encoded.train, np.arange(1), task, tokenizer), settings, accelerator)
     if not ignores_padding(network, encoded.train, task, tokenizer, settings, accelerator):
         left_out.append(note_on_padding(encoded.train, task, settings))
@@ -127,16 +129,20 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     if phases[0].fit is not None:
         network, groups = with_feature_classifier(network, groups, phases[0].fit, task)
         try_strategy(network, run_once, strategy.text)
+    # By the names that an adapter has given them.
+    not_in_base = [name for name, parameter in network.named_parameters() if parameter in initialized]
     used = pieces_used(*(each.features["input_ids"].flat for each in encoded.own), always=special)
     # The embedding table of a causal network is also its output layer; a frozen one costs nothing. The pruned table has
     # no tokens that occur in the target languages only, or training would depend on them; --show-oracle, which
     # evaluates these during training, needs the full table.
     whole = task.head.causal or phases[0].fit is not None or settings.show_oracle
+    # Other languages are predicted with the full table, which a sharded network cannot get back before it is gathered.
+    whole = whole or (is_requested() and bool(splits.target_languages))
     compact = None if whole else PrunedEmbedding.install(network, used, run_once)
     packing = _place(network, encoded.train, task, tokenizer, settings, accelerator, left_out)
     if settings.compile:
-        ask_in_precision = run_in_precision(logits_on(encoded.train, np.arange(1), task, tokenizer), accelerator)
-        compile_layers(network, ask_in_precision, lambda why: left_out.append(f"layers are not compiled: {why}"))
+        _compile(network, logits_on(encoded.train, np.arange(1), task, tokenizer), accelerator, left_out)
+    sharded = ShardedNetwork.of(network, accelerator) if is_requested() else None
 
     def begin_phase(phase: Phase) -> None:
         redrawn = [name for group in groups if group.name in phase.reinitialize for name in group.parameters]
@@ -164,7 +170,9 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         begin_phase=begin_phase,
         feed=feed_of(packing, accelerator.device),
         freeze=freeze,
+        initialized=not_in_base,
         slots=packing.places if packing else padded_places,
+        sharded=sharded,
     )
     # Plain text almost certainly has duplicates, and no score that they could distort.
     is_answered = not {"label", "tags", "answers"}.isdisjoint(splits.train.columns)
@@ -213,10 +221,14 @@ def _place(
     any; notes on what is left out are added to `left_out`."""
     if settings.gradient_checkpointing:
         enable_gradient_checkpointing(network)
-    if settings.load_in not in QUANTISED:  # which are there since they were loaded
+    # Quantised ones are there since they were loaded; sharding moves each process's share only.
+    if settings.load_in not in QUANTISED and not is_requested():
         network.to(accelerator.device)
     if accelerator.device.type == "cpu":
         FastDropout.install(network)
+    if is_requested():
+        left_out.append("FSDP: padding-free layers and the cache of frozen layers are left out")
+        return None
     if settings.compute_padding:
         return None
     # A layer that is computed again in the backward pass does not know any more how its batch was packed; and in bf16
@@ -234,13 +246,29 @@ def _place(
     )
 
 
+def _compile(network: Any, ask: Callable[[Any], Any], accelerator: Accelerator, left_out: list[str]) -> None:
+    """Compiles the layers, or notes in `left_out` why not."""
+    if is_requested():
+        left_out.append("FSDP: layers are not compiled")
+        return
+    compile_layers(
+        network, run_in_precision(ask, accelerator), lambda why: left_out.append(f"layers are not compiled: {why}")
+    )
+
+
 def _freeze(phase: Phase, work: PreparedRun, folder: Path) -> ActivationCache | None:
     """Returns the cache that runs the layers frozen in `phase` only once; None if they run each time: no layers are
     frozen, the phase has one epoch, or the inputs differ between epochs."""
     training, compact = work.training, work.compact
     settings, task, tokenizer, encoded = training.settings, training.task, training.tokenizer, training.encoded
     count = frozen_layers([group.name for group in work.groups], phase.learning_rates)
-    if settings.recompute_frozen or phase.epochs == 1 or count == 0 or _is_random(encoded, task, tokenizer):
+    if (
+        training.sharded is not None
+        or settings.recompute_frozen
+        or phase.epochs == 1
+        or count == 0
+        or _is_random(encoded, task, tokenizer)
+    ):
         return None
     return ActivationCache.install(
         training.model,

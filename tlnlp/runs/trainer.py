@@ -20,8 +20,7 @@ from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.runs.folder import BEST, CHECKPOINTS
 from tlnlp.runs.setup import PreparedRun
 from tlnlp.task import Prediction
-from tlnlp.training import checkpoint
-from tlnlp.training.broadcast import broadcast_training, broadcast_weights
+from tlnlp.training import checkpoint, sharded_checkpoint
 from tlnlp.training.distributed import run_on_main
 from tlnlp.training.loop import Step, train
 from tlnlp.training.signals import stop_requests
@@ -131,9 +130,9 @@ class Trainer:
                     if stopping:
                         raise Interrupted(record.updates_done, step.updates)
             if self.settings.chooses_on_dev:
-                best = self.folder / BEST
-                run_on_main(self.accelerator, lambda: checkpoint.load_weights(best, self.training.model))
-                broadcast_weights(self.accelerator, self.training.model)
+                sharded_checkpoint.load_weights(
+                    self.accelerator, self.folder / BEST, self.training.model, self.training.stored_parameters
+                )
                 self._run_all_layers()  # the best weights may be from an earlier phase: the cache is invalid
             bar.say("answering")
             answers = self._predict(work.encoded_eval, work.eval_rows, bar)
@@ -250,8 +249,10 @@ class Trainer:
         score, best = next(iter(entry["metrics"].values())), self.record.best
         if best is None or is_better(self.training.task, score, best["score"]):
             self.record.best = {"updates": entry["updates"], "epoch": entry["epoch"], "score": score}
-            if self.accelerator.is_main_process:
-                checkpoint.save_weights(self.folder / BEST, self.training.model, self.record.best)
+            stored = self.training.stored_parameters
+            sharded_checkpoint.save_weights(
+                self.accelerator, self.folder / BEST, self.training.model, self.record.best, stored
+            )
             self.accelerator.wait_for_everyone()
 
     def _predict(self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar) -> list[Prediction]:
@@ -270,8 +271,9 @@ class Trainer:
         return time.monotonic() - self._saved_at >= SAVE_SECONDS
 
     def _save(self) -> None:
-        """Writes a checkpoint, on the main process only: under data parallelism all processes have the same state."""
-        if self.accelerator.is_main_process and self.record.updates_done != self._saved_updates:
+        """Writes a checkpoint, on the main process only unless the network is sharded: under data parallelism all
+        processes have the same state."""
+        if self.record.updates_done != self._saved_updates:
             self.record.loss_sum, self.record.curve_sum = float(self._loss_sum), float(self._curve_sum)
             scaler = self.accelerator.scaler
             state = {
@@ -280,7 +282,10 @@ class Trainer:
                 "record": asdict(self.record),
                 "scaler": scaler.state_dict() if scaler is not None else None,
             }
-            checkpoint.save_checkpoint(self.folder, self.training.model, self.training.optimizer, state)
+            stored = self.training.stored_parameters
+            sharded_checkpoint.save_checkpoint(
+                self.accelerator, self.folder, self.training.model, self.training.optimizer, state, stored
+            )
         self._saved_at, self._saved_updates = time.monotonic(), self.record.updates_done
 
     def _restore(self) -> TrainingLog:
@@ -290,9 +295,8 @@ class Trainer:
         newest = run_on_main(self.accelerator, lambda: checkpoint.load_newest(self.folder, self.identity))
         if newest is not None:
             path, state = newest
-            model, optimizer = self.training.model, self.training.optimizer
-            run_on_main(self.accelerator, lambda: checkpoint.restore(path, model, optimizer))
-            broadcast_training(self.accelerator, model, optimizer)
+            stored = self.training.stored_parameters
+            sharded_checkpoint.restore(self.accelerator, path, self.training.model, self.training.optimizer, stored)
             if self.accelerator.scaler is not None and state["scaler"]:
                 self.accelerator.scaler.load_state_dict(state["scaler"])
             self.record = TrainingLog(**state["record"])

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,25 +26,41 @@ DIGESTS = "digests.json"
 KEPT = 2
 
 
-def save_checkpoint(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> Path:
+def save_checkpoint(
+    folder: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: dict[str, Any],
+    parameters: Collection[str] | None = None,
+) -> Path:
     """Writes `folder/<updates done>` atomically, then removes old checkpoints.
 
     Args:
         state: JSON values, with at least `updates_done` and `identity` (the digest that identifies the run).
+        parameters: names of those that are written; all if unset. Others are those of the base checkpoint, which the
+            resumed run has loaded, too. Buffers are always written: they are small, and may change.
 
     Raises:
         InputError: the disk is full or fails; earlier checkpoints are unchanged.
     """
     place = folder / f"{state['updates_done']:09d}"
-    _write(place, {WEIGHTS: _unshared(model.state_dict()), OPTIMIZER: _optimizer_tensors(model, optimizer)}, state)
-    for old in checkpoints_in(folder)[:-KEPT]:
-        shutil.rmtree(old)
+    contents = {WEIGHTS: _tensors_of(model, parameters), OPTIMIZER: _optimizer_tensors(model, optimizer)}
+    _write(place, contents, state)
+    remove_old(folder)
     return place
 
 
-def save_weights(place: Path, model: nn.Module, state: dict[str, Any]) -> None:
+def remove_old(folder: Path) -> None:
+    """Removes all checkpoints but the newest ones."""
+    for old in checkpoints_in(folder)[:-KEPT]:
+        shutil.rmtree(old)
+
+
+def save_weights(
+    place: Path, model: nn.Module, state: dict[str, Any], parameters: Collection[str] | None = None
+) -> None:
     """Writes only the weights (of the best epoch), as atomically as a checkpoint."""
-    _write(place, {WEIGHTS: _unshared(model.state_dict())}, state)
+    _write(place, {WEIGHTS: _tensors_of(model, parameters)}, state)
 
 
 def _write(place: Path, contents: dict[str, dict[str, torch.Tensor]], state: dict[str, Any]) -> None:
@@ -55,12 +71,17 @@ def _write(place: Path, contents: dict[str, dict[str, torch.Tensor]], state: dic
         for name, tensors in contents.items():
             save_file(tensors, aside / name)
         (aside / STATE).write_text(json.dumps(state))
-        digests = {name: _sync_and_digest(aside / name) for name in (*contents, STATE)}
+        digests = {name: sync_and_digest(aside / name) for name in (*contents, STATE)}
         (aside / DIGESTS).write_text(json.dumps(digests))
-        _sync_and_digest(aside / DIGESTS)
-        shutil.rmtree(place, ignore_errors=True)
-        aside.rename(place)
-        _sync_folder(place.parent)
+        move_into_place(aside, place)
+
+
+def move_into_place(aside: Path, place: Path) -> None:
+    """Renames a checkpoint whose files have been synced, but for its digests."""
+    sync_and_digest(aside / DIGESTS)
+    shutil.rmtree(place, ignore_errors=True)
+    aside.rename(place)
+    _sync_folder(place.parent)
 
 
 @contextlib.contextmanager
@@ -97,26 +118,36 @@ def load_newest(folder: Path, identity: str) -> tuple[Path, dict[str, Any]] | No
     return None
 
 
-def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def restore(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, parameters: Collection[str] | None = None
+) -> None:
     """Restores weights and optimizer moments from an undamaged checkpoint, bit for bit."""
-    load_weights(path, model)
+    load_weights(path, model, parameters)
+    set_moments(model, optimizer, load_file(path / OPTIMIZER))
+
+
+def set_moments(model: nn.Module, optimizer: torch.optim.Optimizer, stored: Mapping[str, torch.Tensor]) -> None:
+    """Gives the optimizer its state, by the names in a checkpoint: "exp_avg:<parameter name>"."""
     parameters = dict(model.named_parameters())
     members = [parameter for each in optimizer.param_groups for parameter in each["params"]]
     number_of = {parameter: number for number, parameter in enumerate(members)}
     moments: dict[int, dict[str, torch.Tensor]] = {}
-    for key, tensor in load_file(path / OPTIMIZER).items():
+    for key, tensor in stored.items():
         kind, name = key.split(":", 1)
         moments.setdefault(number_of[parameters[name]], {})[kind] = tensor
     # load_state_dict moves each tensor to the right device: a fused optimizer needs even the step counts on the GPU.
     optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def load_weights(path: Path, model: nn.Module) -> None:
-    """Restores the weights of a checkpoint, bit for bit."""
+def load_weights(path: Path, model: nn.Module, parameters: Collection[str] | None = None) -> None:
+    """Restores the weights of a checkpoint, bit for bit.
+
+    Args:
+        parameters: those that must be in it; all if unset.
+    """
     tensors = load_file(path / WEIGHTS)
-    own = model.state_dict()
-    for name, holder in _holders(own).items():
-        own[name].copy_(tensors[holder])
+    for name, tensor in stored_tensors(model, parameters).items():
+        tensor.copy_(tensors[name])
 
 
 def _read_whole(path: Path) -> dict[str, Any] | None:
@@ -138,15 +169,17 @@ def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> di
     }
 
 
-def _holders(state: dict[str, torch.Tensor]) -> dict[str, str]:
-    """Maps each tensor name to the first name that shares its memory."""
-    first: dict[int, str] = {}
-    return {name: first.setdefault(tensor.data_ptr(), name) for name, tensor in state.items()}
+def stored_tensors(model: nn.Module, parameters: Collection[str] | None) -> dict[str, torch.Tensor]:
+    """Returns what a checkpoint holds of the network, by name. A tensor with several names (tied embeddings) is there
+    once, since safetensors does not support shared tensors."""
+    own = model.state_dict()
+    named = {name: own[name] for name, _ in model.named_parameters() if parameters is None or name in parameters}
+    # Not those that are never saved: they are made with the network (rotary frequencies).
+    return named | {name: own[name] for name, _ in model.named_buffers() if name in own}
 
 
-def _unshared(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Stores tensors with several names (tied embeddings) once, since safetensors does not support shared tensors."""
-    return {name: state[name].detach().cpu().contiguous() for name in dict.fromkeys(_holders(state).values())}
+def _tensors_of(model: nn.Module, parameters: Collection[str] | None) -> dict[str, torch.Tensor]:
+    return {name: each.detach().cpu().contiguous() for name, each in stored_tensors(model, parameters).items()}
 
 
 def _digest(path: Path) -> str:
@@ -154,7 +187,8 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync_and_digest(path: Path) -> str:
+def sync_and_digest(path: Path) -> str:
+    """Writes a file through to the disk and returns its digest."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
     return _digest(path)

@@ -67,6 +67,15 @@ def compute_ahead(values: Iterator[Value], count: int) -> Iterator[Value]:
         pool.shutdown(cancel_futures=True)
 
 
+def one_behind(values: Iterator[Value]) -> Iterator[Value]:
+    """Yields each value when the next one has been computed: the device has work while the last result is read."""
+    before = next(values, None)
+    while before is not None:
+        after = next(values, None)
+        yield before
+        before = after
+
+
 class HostCopy:
     """The copy of a tensor in the processor's memory, which is made while the device goes on.
 

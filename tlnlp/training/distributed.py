@@ -18,6 +18,7 @@ from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list, gath
 
 from tlnlp.errors import InputError
 from tlnlp.settings import Precision
+from tlnlp.training import sharding
 from tlnlp.training.launchers import adopt_launcher, advice_on_processes
 from tlnlp.training.rendezvous import meet_anew
 from tlnlp.training.threads import Cores, asked_threads, count_threads, environment_of_launcher
@@ -69,19 +70,21 @@ def start_accelerator(
             found="--precision fp16",
             change="--precision bf16",
         )
+    sharding.check_launcher(os.environ, precision)
     adopt_launcher(os.environ)
     meet_anew(os.environ)
     try:
         # A process may do several runs one after the other, in different precisions.
         AcceleratorState._reset_state()
-        accelerator = PreciseAccelerator(
-            # Without a GPU, accelerate distributes the training only with cpu=True.
-            cpu=not torch.accelerator.is_available(),
-            mixed_precision=MIXED[precision],
-            log_with=tracker,
-            project_dir=tracker_folder,
-            kwargs_handlers=[InitProcessGroupKwargs(timeout=MOST_WAITING)],
-        )
+        with sharding.hidden_from_accelerate():
+            accelerator = PreciseAccelerator(
+                # Without a GPU, accelerate distributes the training only with cpu=True.
+                cpu=not torch.accelerator.is_available(),
+                mixed_precision=MIXED[precision],
+                log_with=tracker,
+                project_dir=tracker_folder,
+                kwargs_handlers=[InitProcessGroupKwargs(timeout=MOST_WAITING)],
+            )
     except ValueError as error:
         raise InputError(
             expected="a tracker or a precision that accelerate supports and that is installed",
@@ -119,6 +122,8 @@ def _keep_freed_memory() -> None:
 
 def launch_advice(accelerator: Accelerator) -> list[str]:
     """Returns advice on how the processes were started, and on their precision."""
+    if sharding.REQUEST in os.environ and accelerator.num_processes == 1:
+        return ["FSDP: there is one process, so nothing is sharded"]
     if accelerator.device.type != "cpu":
         return []
     advice = []

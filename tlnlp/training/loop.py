@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +19,9 @@ from tlnlp.settings import Settings
 from tlnlp.task import Head, Task
 from tlnlp.training.device_feed import DeviceFeed
 from tlnlp.training.layer_cache import LayerCache, use_cache
-from tlnlp.training.optimizer import schedule_factor, set_rates
+from tlnlp.training.optimizer import changing_parameters, is_trained, schedule_factor, set_rates
 from tlnlp.training.plan import Update, padded_places, plan_updates, shard_micro_batches, updates_per_epoch
+from tlnlp.training.sharding import ShardedNetwork, is_requested, is_sharded
 from tlnlp.transfer.phases import Phase
 
 # Distributed types for which the backward pass is simply `loss.backward()`.
@@ -78,7 +79,9 @@ class TrainingState:
         begin_phase: called before the first update of a phase (re-initialises weights).
         freeze: returns the cache for the frozen layers of a phase; None: they run in every epoch.
         feed: brings the batches to the device.
+        initialized: names of the parameters that the base checkpoint lacks.
         slots: number of positions that the layers compute for sequences of these lengths, padding included.
+        sharded: the network, if it is divided among the processes.
         frozen: the cache of the current phase.
         say: called with messages about slow steps.
         note: called with what the reader of the run should know.
@@ -99,7 +102,9 @@ class TrainingState:
     begin_phase: Callable[[Phase], None]
     feed: DeviceFeed
     freeze: Callable[[Phase], LayerCache | None] = lambda phase: None
+    initialized: Collection[str] = ()
     slots: Callable[[np.ndarray], int] = padded_places
+    sharded: ShardedNetwork | None = None
     frozen: LayerCache | None = None
     say: Callable[[str], None] = lambda text: None
     note: Callable[[str], None] = lambda text: None
@@ -112,6 +117,11 @@ class TrainingState:
         if self.phase is not None:
             set_trainable(self.model, self.optimizer, self.phase)
             self.learning = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    @property
+    def stored_parameters(self) -> Collection[str]:
+        """Names of the parameters that checkpoints hold: what can change in this run, and what the base lacks."""
+        return changing_parameters(self.model, self.optimizer, self.phases, self.initialized)
 
     @property
     def updates_per_epoch(self) -> int:
@@ -215,7 +225,7 @@ def optimizer_step(
 def set_trainable(model: nn.Module, optimizer: torch.optim.Optimizer, phase: Phase) -> None:
     """Makes the groups of `phase` trainable and freezes the others: no gradient, and no dropout."""
     for each in optimizer.param_groups:
-        learns = each["group"] in phase.learning_rates and (each["biases"] or each["group"] not in phase.only_biases)
+        learns = is_trained(each, phase)
         for parameter in each["params"]:
             parameter.requires_grad_(learns)
             parameter.grad = None
@@ -242,6 +252,10 @@ def _shared(training: TrainingState) -> nn.Module:
     """Returns the network wrapped for sharing gradients. Mixed precision is applied in `optimizer_step`: the network
     itself remains unchanged, so that it can be wrapped again in each phase, compared and saved."""
     accelerator, model = training.accelerator, training.model
+    if is_sharded(model):
+        return model
+    if is_requested():
+        raise RuntimeError("FSDP was asked for, and the network is not sharded")
     if accelerator.num_processes == 1:
         return model
     accelerator.ddp_handler = DistributedDataParallelKwargs(find_unused_parameters=_has_unused(training))

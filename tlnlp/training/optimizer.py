@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
 
 from tlnlp.transfer.groups import ADAPTER, Group
+from tlnlp.transfer.phases import Phase
 
 # Ratio of the highest to the lowest rate of slanted triangles: Howard and Ruder 2018, section 3.2.
 SLANTED_RATIO = 32
@@ -47,6 +49,32 @@ def build_optimizer(
                     {"params": of_kind, "weight_decay": decay, "group": group.name, "biases": are_biases}
                 )
     return torch.optim.AdamW(parameter_groups, lr=0.0, fused=True)
+
+
+def is_trained(parameter_group: Mapping[str, Any], phase: Phase) -> bool:
+    """Returns whether `phase` trains a parameter group of the optimizer."""
+    group = parameter_group["group"]
+    return group in phase.learning_rates and (parameter_group["biases"] or group not in phase.only_biases)
+
+
+def changing_parameters(
+    model: nn.Module, optimizer: torch.optim.Optimizer, phases: Sequence[Phase], initialized: Collection[str] = ()
+) -> frozenset[str]:
+    """Returns the names of the parameters that a checkpoint of the run must hold: those that any phase trains or
+    re-initialises. All others are frozen from the first update to the last.
+
+    Args:
+        initialized: those that the base checkpoint lacks: frozen or not, they are nowhere else.
+    """
+    changing = {
+        parameter
+        for each in optimizer.param_groups
+        if any(is_trained(each, phase) or each["group"] in phase.reinitialize for phase in phases)
+        for parameter in each["params"]
+    }
+    return frozenset(
+        name for name, parameter in model.named_parameters() if parameter in changing or name in initialized
+    )
 
 
 def set_rates(optimizer: torch.optim.Optimizer, peak: Mapping[str, float], factor: float) -> None:
