@@ -178,6 +178,7 @@ def test_what_a_killed_run_left_half_written_is_not_read(
     (tmp_path / "two" / "frozen").mkdir(parents=True)
     (tmp_path / "two" / "frozen" / f".writing-{name}-host-1").write_bytes(b"\1" * 100)
     assert _run(_work(CASES[0], {"data": str(reviews)}, tmp_path / "two", request))[0] == expected
+    assert _files(tmp_path / "two") == {name}, "and it is removed"
 
 
 def _flags(bert: Path, reviews: Path) -> list[Any]:

@@ -146,6 +146,8 @@ def test_a_run_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before(
     damage(newest)
     ended = run_recipe("sst2", *flags_of("sst2"), "--resume", folder=folder)
     assert f"going on after update {int(before.name)}\n" in ended.output
+    assert "a damaged checkpoint is passed over for the one before: " in ended.output
+    assert f"{newest}: " in ended.output.replace("\n", "")
     assert_same_run(ended, uninterrupted("sst2"))
 
 

@@ -125,6 +125,7 @@ class Trainer:
                     if stopping:
                         raise Interrupted(record.updates_done, step.updates)
             if self.settings.chooses_on_dev:
+                checkpoint.check_weights(self.folder / BEST)
                 checkpoint.load_weights(self.folder / BEST, self.training.model)
                 self._run_all_layers()  # the best weights may be from an earlier phase: the cache is invalid
             bar.say("answering")
@@ -265,7 +266,7 @@ class Trainer:
 
     def _restore(self) -> TrainingLog:
         """Restores the newest complete checkpoint on every process. Returns its log, or a new one if there is none."""
-        newest = checkpoint.load_newest(self.folder, self.identity)
+        newest = checkpoint.load_newest(self.folder, self.identity, self.screen.note)
         if newest is not None:
             path, state = newest
             checkpoint.restore(path, self.training.model, self.training.optimizer)
