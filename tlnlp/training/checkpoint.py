@@ -3,12 +3,11 @@ JSON."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tlnlp.errors import InputError
-from tlnlp.training.files import ASIDE, room_wanted
+from tlnlp.training.files import room_wanted, written_whole
 
 STATE, WEIGHTS, OPTIMIZER = "state.json", "model.safetensors", "optimizer.safetensors"
 # Written last: the digest of each file.
@@ -48,28 +47,15 @@ def save_weights(place: Path, model: nn.Module, state: dict[str, Any]) -> None:
 
 
 def _write(place: Path, contents: dict[str, dict[str, torch.Tensor]], state: dict[str, Any]) -> None:
-    aside = place.with_name(f"{ASIDE}{place.name}")
-    with room_wanted(place.parent), _removed_on_error(aside):
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        for name, tensors in contents.items():
-            save_file(tensors, aside / name)
-        (aside / STATE).write_text(json.dumps(state))
-        digests = {name: _sync_and_digest(aside / name) for name in (*contents, STATE)}
-        (aside / DIGESTS).write_text(json.dumps(digests))
-        _sync_and_digest(aside / DIGESTS)
-        shutil.rmtree(place, ignore_errors=True)
-        aside.rename(place)
+    with room_wanted(place.parent):
+        with written_whole(place) as aside:
+            for name, tensors in contents.items():
+                save_file(tensors, aside / name)
+            (aside / STATE).write_text(json.dumps(state))
+            digests = {name: _sync_and_digest(aside / name) for name in (*contents, STATE)}
+            (aside / DIGESTS).write_text(json.dumps(digests))
+            _sync_and_digest(aside / DIGESTS)
         _sync_folder(place.parent)
-
-
-@contextlib.contextmanager
-def _removed_on_error(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
 
 
 def checkpoints_in(folder: Path) -> list[Path]:

@@ -30,12 +30,19 @@ def room_wanted(folder: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, SafetensorError) as error:
+    except Exception as error:
+        if isinstance(error, InputError) or not _is_of_the_disk(error):
+            raise
         raise InputError(
             expected=f"free disk space in {folder}",
             found=str(error),
             change="free some space, then continue with --resume; existing files are intact",
         ) from error
+
+
+def _is_of_the_disk(error: Exception) -> bool:
+    # tokenizers, which is written in Rust, raises bare exceptions: "No space left on device (os error 28)".
+    return isinstance(error, OSError | SafetensorError) or "(os error " in str(error)
 
 
 @contextlib.contextmanager
@@ -95,6 +102,22 @@ def write_locked(path: Path) -> Iterator[IO[bytes]]:
             if _is_at(file, path):
                 yield file
                 return
+
+
+@contextlib.contextmanager
+def written_whole(folder: Path) -> Iterator[Path]:
+    """Yields a folder to write to, which then gets the name of `folder` and replaces it: readers see all of it or
+    nothing. If writing fails, nothing is left."""
+    aside = folder.with_name(f"{ASIDE}{folder.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.rename(folder)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        raise
 
 
 def _is_at(file: IO[bytes], path: Path) -> bool:
