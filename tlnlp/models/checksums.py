@@ -1,7 +1,7 @@
 """Checksums of the weights of a saved model, stored in its task file: a flipped bit on a disk or on the way is noticed.
 
-CRC-32 finds each burst of up to 32 damaged bits and misses other damage once in four billion times. It reads 400 MB in a
-quarter of a second of one core, a sixth of what SHA-256 takes (`python benchmarks/checksums.py`); nobody is kept from
+CRC-32 finds each burst of up to 32 damaged bits and misses other damage once in four billion times. It reads 400 MB in
+a quarter of a second of one core, a sixth of what SHA-256 takes (`python benchmarks/checksums.py`); nobody is kept from
 changing weights on purpose.
 """
 
