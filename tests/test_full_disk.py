@@ -109,7 +109,7 @@ def test_on_a_disk_that_is_really_full(
     recipe, flags = flags_of(case)
     alone = run_recipe(recipe, *flags, folder=tmp_path / "alone")
     page, failed = os.statvfs(disk).f_frsize, 0
-    for pages in (0, 1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 64, 128):
+    for pages in (0, 1, 2, 4, 8, 12, 16, 20, 24, 28, 32, 64, 128, 512):
         _leave(disk, pages * page)
         ended = run_recipe(recipe, *flags, "--resume", folder=disk / "run", report=True)
         if ended.status == 0:
