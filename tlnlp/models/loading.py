@@ -25,6 +25,7 @@ from tlnlp.models.checkpoint import (
 from tlnlp.models.checkpoint_files import CONFIG, has_tokenizer
 from tlnlp.models.feature_classifier import FILE as READER_FILE
 from tlnlp.models.feature_classifier import FeatureClassifier
+from tlnlp.models.finite import check_finite
 from tlnlp.models.merge_adapter import merge_adapter
 from tlnlp.recipe import NEW
 from tlnlp.task import Head, Task
@@ -95,7 +96,7 @@ def load_model(
         load_in, device: the form of all weights if not fp32, and where quantised ones go, see `loading_options`.
 
     Raises:
-        InputError: weights other than those of a new head are missing.
+        InputError: weights other than those of a new head are missing, or some are NaN or infinite.
     """
     config = checkpoint.config
     if base_of_adapter(checkpoint.place) is None:  # an adapter may bring a larger embedding table
@@ -133,6 +134,7 @@ def load_model(
             change="the checkpoint, or --strategy from_scratch",
         )
     _initialize_bare_parameters(model, loaded.missing, task.head.auto_class, seed)
+    check_finite(model, checkpoint.name)
     if not new_head:
         checkpoint.notes.extend(_notes_on_head(loaded, checkpoint, task))
     return model
@@ -264,6 +266,7 @@ def load_language_model(auto: Any, place: str, model: str, config: Any) -> Any:
             found=f"{model}, saved as {saved_as}, without {', '.join(missing[:3])}{' ...' * (len(missing) > 3)}",
             change="--model with a checkpoint that has a language-model head",
         )
+    check_finite(loaded.network, model)
     return loaded.network.eval()
 
 
