@@ -88,7 +88,7 @@ def run_once(request: Request, accelerator: Accelerator, screen: RunConsole) -> 
         finished = run_on_main(accelerator, lambda: folders.open_folder(folder, run.identity, request.settings))
         if finished is not None:
             screen.note(f"{folder}: this very run is there already (--overwrite runs it anew).")
-            return RunResult.of(finished)
+            return RunResult.of(finished | {"output": str(folder)})  # it may have been moved
         accelerator.init_trackers(request.recipe.task.name)
         work = prepare(run, accelerator)
         for note in condense(work.notes):

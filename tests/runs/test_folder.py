@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -50,6 +51,18 @@ def test_a_finished_run_is_shown_again_and_not_run_again(flags: list[Any], finis
     assert {name: each for name, each in after.items() if ".lock" not in name} == {
         name: each for name, each in before.items() if ".lock" not in name
     }
+
+
+def test_a_folder_that_was_moved_is_believed_where_it_is_and_not_where_its_result_says(
+    flags: list[Any], finished: Ended, tmp_path: Path
+) -> None:
+    """Otherwise `--push-to` would upload whatever folder a result names."""
+    folder = Path(shutil.copytree(finished.folder, tmp_path / "moved"))
+    write_json(folder / "result.json", finished.result | {"output": "/etc/forged"})
+    again = run_recipe("sst2", *flags, folder=folder)
+    assert again.status == 0, again.output
+    assert "/etc/forged" not in again.output
+    assert f"model: {folder / 'model'}" in again.output
 
 
 def test_another_run_in_the_folder_is_refused_and_the_difference_named(flags: list[Any], finished: Ended) -> None:

@@ -16,6 +16,7 @@ import transformers
 from tlnlp.errors import InputError, did_you_mean
 from tlnlp.models import checkpoint_files as files
 from tlnlp.models.checksums import check_weights
+from tlnlp.models.config_limits import check_counts
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
 # Kinds of adapters, by peft's names, whose weights can be added to those of the base checkpoint.
@@ -191,6 +192,7 @@ def read_config(source: str, model: str) -> Any:
         return read_config(base.place, model)
     with errors_in_words(model):
         config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
+    check_counts(config.to_dict(), model)
     quantised = getattr(config, "quantization_config", None) or getattr(config, "quantization", None)
     if quantised is not None:
         told = quantised if isinstance(quantised, Mapping) else vars(quantised)

@@ -22,7 +22,8 @@ from tlnlp.models.checkpoint import (
     read_config,
     vocabulary_size,
 )
-from tlnlp.models.checkpoint_files import CONFIG, has_tokenizer
+from tlnlp.models.checkpoint_files import CONFIG, has_tokenizer, read_json
+from tlnlp.models.config_limits import check_counts
 from tlnlp.models.feature_classifier import FILE as READER_FILE
 from tlnlp.models.feature_classifier import FeatureClassifier
 from tlnlp.models.finite import check_finite
@@ -288,6 +289,7 @@ def reinitialize(
 
 def load_whole(folder: Path, head: Head) -> Any:
     """Loads a complete network from a folder, in fp32, with the feature classifier if there is one."""
+    check_counts(read_json(folder / CONFIG), str(folder))
     kind = FeatureClassifier if (folder / READER_FILE).is_file() else getattr(transformers, head.auto_class)
     with errors_in_words(str(folder)):
         return kind.from_pretrained(folder, dtype=torch.float32)

@@ -162,7 +162,7 @@ def find_control(result: RunResult) -> RunResult | None:
             and but_strategy(content["settings"]) == but_strategy(result.settings)
             and len(content.get("runs", [])) == len(result.runs or [])
         ):
-            return RunResult.of(content)
+            return RunResult.of(content | {"output": str(path.parent)})
     return None
 
 
