@@ -418,7 +418,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     make_inputs(work)
     cases = [case for case in CASES if not asked.cases or case.name in asked.cases]
-    until = time.monotonic() + (asked.minutes or float("inf")) * 60
+    until = time.monotonic() + (float("inf") if asked.minutes is None else asked.minutes * 60)
     while time.monotonic() < until:
         notes = read_notes(work)
         done = Counter({case.name: 0 for case in cases})

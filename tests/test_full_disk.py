@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from tests.recipe_runs import Ended, fill_disk, load_recipe, run_function, run_recipe
+from tlnlp.commands import predict
 from tlnlp.data import load_splits
 from tlnlp.errors import InputError
 from tlnlp.models.task_file import FILE as TASK_FILE
@@ -118,6 +119,16 @@ def test_on_a_disk_that_is_really_full(
         failed += 1
     assert failed >= 5
     assert_same(ended, alone)
+
+
+def test_predictions_for_a_full_disk_are_refused_in_words(short_run: Callable[[str], Ended], tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"sentence": "A film to see twice."}\n')
+    model = short_run("sst2").folder / "model"
+    with pytest.raises(InputError, match="free disk space in /dev"):
+        predict.main([str(model), str(rows), "--output", "/dev/full"])
+    with pytest.raises(InputError, match="free disk space in"):
+        predict.main([str(model), str(rows), "--output", str(tmp_path / "no folder" / "out.jsonl")])
 
 
 def test_a_vocabulary_is_written_whole_or_not_at_all(corpus: Path, tmp_path: Path) -> None:

@@ -22,8 +22,11 @@ ASIDE = ".writing-"
 
 
 @contextlib.contextmanager
-def room_wanted(folder: Path) -> Iterator[None]:
+def room_wanted(folder: Path, then: str = "continue with --resume; existing files are intact") -> Iterator[None]:
     """Converts errors of a full disk to a clear message.
+
+    Args:
+        then: what to do when there is space again.
 
     Raises:
         InputError: instead of the system's error.
@@ -36,7 +39,7 @@ def room_wanted(folder: Path) -> Iterator[None]:
         raise InputError(
             expected=f"free disk space in {folder}",
             found=str(error),
-            change="free some space, then continue with --resume; existing files are intact",
+            change=f"free some space, then {then}",
         ) from error
 
 
