@@ -18,9 +18,9 @@ from tests.recipe_runs import Ended, begin, run_function
 from tlnlp.data import bytes_to_text, texts
 from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.files import read_file
+from tlnlp.data.limits import LONGEST_TEXT_CHARACTERS, MOST_LAYERS, VARIABLE
 from tlnlp.errors import InputError
 from tlnlp.inference.masked_words import MaskFiller
-from tlnlp.limits import LONGEST_TEXT_CHARACTERS, MOST_LAYERS, VARIABLE
 
 # --- compressed files
 

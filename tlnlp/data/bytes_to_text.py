@@ -12,14 +12,14 @@ from pathlib import Path
 
 import psutil
 
-from tlnlp.errors import InputError
-from tlnlp.limits import (
+from tlnlp.data.limits import (
     ALWAYS_DECOMPRESSED_BYTES,
     DECOMPRESSED_SHARE_OF_MEMORY,
     LIFT,
     MOST_COMPRESSION,
     limits_hold,
 )
+from tlnlp.errors import InputError
 
 # The first bytes of file types that often have a wrong suffix.
 _MAGIC = {

@@ -7,9 +7,9 @@ import math
 import re
 from typing import Any
 
+from tlnlp.data.limits import LIFT, LONGEST_TEXT_CHARACTERS, MOST_WORDS_IN_ROW, limits_hold
 from tlnlp.data.table import Table, refuse_rows
 from tlnlp.errors import InputError
-from tlnlp.limits import LIFT, LONGEST_TEXT_CHARACTERS, MOST_WORDS_IN_ROW, limits_hold
 
 
 def read_texts(table: Table, role: str, column: str) -> list[Any]:

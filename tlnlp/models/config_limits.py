@@ -9,8 +9,8 @@ from typing import Any
 import psutil
 from torch import nn
 
+from tlnlp.data.limits import LIFT, MOST_LAYERS, limits_hold
 from tlnlp.errors import InputError
-from tlnlp.limits import LIFT, MOST_LAYERS, limits_hold
 from tlnlp.models.checkpoint_files import CONFIG
 
 # Numbers of modules, by their names in transformers' configurations: num_hidden_layers, n_layer, encoder_layers,
