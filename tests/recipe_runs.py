@@ -206,10 +206,15 @@ def _begin(act: Callable[..., None], arguments: Sequence[Any], environment: Mapp
 
 def _run_recipe(recipe: str, arguments: Sequence[str], largest_file_bytes: int | None) -> None:
     if largest_file_bytes is not None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file_bytes, largest_file_bytes))
+        fill_disk(largest_file_bytes)
     sys.argv = [f"recipes/{recipe}.py", *arguments]
     runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+def fill_disk(largest_file_bytes: int) -> None:
+    """From now on, writing more into any one file fails, as on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file_bytes, largest_file_bytes))
 
 
 def _free_port() -> int:

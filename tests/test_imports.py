@@ -21,9 +21,9 @@ from tests.recipe_runs import ROOT
 # From what knows nothing to what knows all: the rooms of the house (folders and single modules of tlnlp/). A module may
 # import from its own room and from those before it. The package itself, the front door, comes last.
 ROOMS = (
-    "errors", "lazy", "display", "settings", "task", "recipe", "data", "transfer", "heads", "training", "acceleration",
-    "models", "evaluation", "runs", "inference", "experiments", "reporting", "demo", "run", "commands", "cli",
-    "__main__", "",
+    "errors", "lazy", "display", "settings", "task", "recipe", "data", "transfer", "heads", "training",
+    "acceleration", "models", "evaluation", "runs", "inference", "experiments", "reporting", "demo", "run", "commands",
+    "cli", "__main__", "",
 )  # fmt: skip
 # What a room says that it is blind to, in the order of the rooms it could otherwise see. Not even in annotations.
 BLIND = {

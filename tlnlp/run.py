@@ -108,7 +108,7 @@ def run_once(request: Request, accelerator: Accelerator, screen: RunConsole) -> 
         finished = run_on_main(accelerator, lambda: folders.open_folder(folder, run.identity, request.settings))
         if finished is not None:
             screen.note(f"{folder}: this very run is there already (--overwrite runs it anew).")
-            return RunResult.of(finished)
+            return RunResult.of(finished | {"output": str(folder)})  # it may have been moved
         if not is_shared(accelerator, folder):
             screen.note(
                 f"{folder} is not shared by all processes: that of the first one counts, which sends what it has"

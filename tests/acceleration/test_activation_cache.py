@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -178,6 +180,7 @@ def test_what_a_killed_run_left_half_written_is_not_read(
     (tmp_path / "two" / "frozen").mkdir(parents=True)
     (tmp_path / "two" / "frozen" / f".writing-{name}-host-1").write_bytes(b"\1" * 100)
     assert _run(_work(CASES[0], {"data": str(reviews)}, tmp_path / "two", request))[0] == expected
+    assert _files(tmp_path / "two") == {name}, "and it is removed"
 
 
 def _flags(bert: Path, reviews: Path) -> list[Any]:
@@ -201,6 +204,22 @@ def test_a_folder_that_is_given_is_shared_and_stays(bert: Path, reviews: Path, t
     assert (tmp_path / "one/model/model.safetensors").read_bytes() == (
         tmp_path / "two/model/model.safetensors"
     ).read_bytes()
+
+
+def test_a_disk_that_is_full_when_the_cache_is_written_costs_time_and_not_the_run(
+    reviews: Path, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected, _ = _run(_work(CASES[0], {"data": str(reviews)}, tmp_path / "one", request, recompute_frozen=True))
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    work = _work(CASES[0], {"data": str(reviews)}, tmp_path / "two", request)
+    losses, read = _run(work)
+    assert (losses, read) == (expected, {None})
+    assert any("frozen layers run in every epoch" in note and "No space left" in note for note in work.notes)
+    assert _files(tmp_path / "two") == set(), "nothing half written remains"
 
 
 def test_a_full_disk_is_said_in_words(bert: Path, reviews: Path, tmp_path: Path) -> None:

@@ -89,6 +89,29 @@ def test_the_record_has_each_score_its_cost_and_all_pairs(undisturbed: tuple[Pat
     ]  # fmt: skip
 
 
+def test_a_run_that_diverged_is_said_and_its_score_not_counted(
+    undisturbed: tuple[Path, Said], bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(undisturbed[0], tmp_path / "out"))
+    path = folder / bert.name / "full" / "12-rows" / "seed1" / "result.json"
+    result = json.loads(path.read_text())
+    assert result["diverged"] is None
+    path.write_text(json.dumps(result | {"diverged": 3}))
+    said = compare(SST2, *GRID, *flags(bert, reviews), "--output-dir", folder)
+    assert said.status == 0, said.err
+    assert "diverged: weights are NaN or infinite after update 3" in " ".join(said.out.split())
+    found = read(folder)
+    assert [each["kind"] for each in found["failures"]] == ["diverged"]
+    points = [(curve["arm"], point) for curve in found["curves"] for point in curve["points"]]
+    seeds = {(arm, point["rows"]): point["seeds"] for arm, point in points}
+    assert seeds == {
+        ("from_scratch", 12): [0, 1],
+        ("from_scratch", 41): [0, 1],
+        ("full", 12): [0],
+        ("full", 41): [0, 1],
+    }
+
+
 @pytest.mark.long
 def test_a_strategy_without_updates_stands_beside_others_whose_updates_are_steered(
     tmp_path: Path, bert: Path, reviews: Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,7 @@ from tlnlp.errors import InputError
 from tlnlp.runs.folder import identity_of, open_folder
 from tlnlp.runs.request import Request
 from tlnlp.settings import NOT_OF_THE_RUN, Settings
-from tlnlp.training.files import locked, write_json, write_text
+from tlnlp.training.files import locked, remove_abandoned, write_json, write_locked, write_text
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,18 @@ def test_a_finished_run_is_shown_again_and_not_run_again(flags: list[Any], finis
     assert {name: each for name, each in after.items() if ".lock" not in name} == {
         name: each for name, each in before.items() if ".lock" not in name
     }
+
+
+def test_a_folder_that_was_moved_is_believed_where_it_is_and_not_where_its_result_says(
+    flags: list[Any], finished: Ended, tmp_path: Path
+) -> None:
+    """Otherwise `--push-to` would upload whatever folder a result names."""
+    folder = Path(shutil.copytree(finished.folder, tmp_path / "moved"))
+    write_json(folder / "result.json", finished.result | {"output": "/etc/forged"})
+    again = run_recipe("sst2", *flags, folder=folder)
+    assert again.status == 0, again.output
+    assert "/etc/forged" not in again.output
+    assert f"model: {folder / 'model'}" in again.output
 
 
 def test_another_run_in_the_folder_is_refused_and_the_difference_named(flags: list[Any], finished: Ended) -> None:
@@ -202,7 +215,53 @@ def test_what_a_killed_process_was_writing_is_not_taken_for_somebody_s_file(tmp_
     begin_run(tmp_path)
     (tmp_path / ".writing-abc").mkdir()
     (tmp_path / ".writing-run.json").write_text("{")
+    (tmp_path / ".writing-model").symlink_to(tmp_path / "run.json")
+    (tmp_path / "checkpoints" / ".writing-000000003").mkdir(parents=True)
+    (tmp_path / "checkpoints" / ".writing-000000003" / "model.safetensors").write_text("half")
+    (tmp_path / "checkpoints" / "000000002").mkdir()
+    (tmp_path / "languages").mkdir()
+    (tmp_path / "languages" / ".writing-de.jsonl").write_text("half")
     assert begin_run(tmp_path, resume=True) is None
+    left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert left == {"run.json", "checkpoints", "checkpoints/000000002", "languages"}, "and nothing else is touched"
+
+
+def test_checkpoints_that_a_finished_run_could_not_delete_any_more_are_deleted(tmp_path: Path) -> None:
+    begin_run(tmp_path)
+    (tmp_path / "checkpoints" / "000000002").mkdir(parents=True)
+    write_json(tmp_path / "result.json", {"metrics": {}})
+    assert begin_run(tmp_path) == {"metrics": {}}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["result.json", "run.json"]
+
+
+@pytest.mark.parametrize("name", ["run.json", "result.json"])
+@pytest.mark.parametrize("content", ["", '{"identity', "[]", "[1]"])
+def test_a_damaged_file_is_refused_in_words_and_can_be_overwritten(name: str, content: str, tmp_path: Path) -> None:
+    begin_run(tmp_path)
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=name.replace(".", r"\.")) as refused:
+        begin_run(tmp_path, resume=True)
+    assert "--overwrite" in refused.value.change
+    assert begin_run(tmp_path, overwrite=True) is None
+
+
+def test_in_a_shared_folder_only_what_nobody_is_writing_is_removed(tmp_path: Path) -> None:
+    abandoned, written = tmp_path / ".writing-one", tmp_path / ".writing-two"
+    child = os.fork()
+    if child == 0:
+        with write_locked(written):
+            (tmp_path / "held").touch()
+            signal.pause()
+    while not (tmp_path / "held").exists():
+        pass
+    abandoned.write_bytes(b"half")
+    remove_abandoned(tmp_path)
+    assert written.exists()
+    assert not abandoned.exists()
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    remove_abandoned(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["held"]
 
 
 def test_a_lock_ends_with_its_process_and_not_before(tmp_path: Path) -> None:
@@ -265,6 +324,7 @@ def test_a_text_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError):
         write_text(file, "half of it" * 10_000 + "\ud800")
     assert json.loads(file.read_text()) == {"accuracy": 0.5}
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"], "nor does half of it remain"
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from torch import nn
 
 from tlnlp.errors import InputError
 from tlnlp.training.checkpoint import (
+    check_weights,
     checkpoints_in,
     load_newest,
     load_weights,
@@ -187,10 +188,32 @@ def test_every_flipped_bit_of_the_state_is_found(folder: Path) -> None:
         assert path == folder / "000000001"
 
 
-def test_none_is_read_where_all_are_damaged(folder: Path) -> None:
+def test_what_is_passed_over_is_said(folder: Path) -> None:
+    _flip(folder / "000000002" / "optimizer.safetensors")
+    said: list[str] = []
+    assert load_newest(folder, "mine", said.append) is not None
+    assert len(said) == 1
+    assert "000000002: optimizer.safetensors" in said[0]
+
+
+@pytest.mark.parametrize("damage", [_truncate, _flip, Path.unlink])
+def test_where_all_are_damaged_nothing_begins_anew_unasked(folder: Path, damage: Callable[[Path], Any]) -> None:
     for path in checkpoints_in(folder):
-        _truncate(path / "model.safetensors")
-    assert load_newest(folder, "mine") is None
+        damage(path / "model.safetensors")
+    with pytest.raises(InputError) as refused:
+        load_newest(folder, "mine")
+    assert all(f"{path}: model.safetensors" in refused.value.found for path in checkpoints_in(folder))
+    assert "--overwrite" in refused.value.change
+
+
+@pytest.mark.parametrize("damage", [_truncate, _flip, Path.unlink])
+def test_damaged_best_weights_are_refused(tmp_path: Path, damage: Callable[[Path], Any]) -> None:
+    model, _ = make()
+    save_weights(tmp_path / "best", model, {"score": 0.5})
+    check_weights(tmp_path / "best")
+    damage(tmp_path / "best" / "model.safetensors")
+    with pytest.raises(InputError, match=r"model\.safetensors"):
+        check_weights(tmp_path / "best")
 
 
 def test_what_a_killed_process_was_writing_is_no_checkpoint_and_is_written_anew(folder: Path) -> None:

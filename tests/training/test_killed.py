@@ -8,6 +8,8 @@ import re
 import shlex
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.recipe_runs import CHECKPOINTS, Ended, newest_update, run_recipe, start_recipe
+from tests.recipe_runs import CHECKPOINTS, ROOT, Ended, newest_update, run_recipe, start_recipe
 from tlnlp.training.checkpoint import checkpoints_in
 from tlnlp.training.signals import stop_requests
 
@@ -146,6 +148,8 @@ def test_a_run_whose_newest_checkpoint_is_damaged_goes_on_from_the_one_before(
     damage(newest)
     ended = run_recipe("sst2", *flags_of("sst2"), "--resume", folder=folder)
     assert f"going on after update {int(before.name)}\n" in ended.output
+    assert "a damaged checkpoint is passed over for the one before: " in ended.output
+    assert f"{newest}: " in ended.output.replace("\n", "")
     assert_same_run(ended, uninterrupted("sst2"))
 
 
@@ -219,6 +223,60 @@ def test_a_second_ctrl_c_stops_at_once() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+MOMENTS = {"few": 3, "many": 25}
+
+
+@pytest.mark.parametrize("count", ["few", pytest.param("many", marks=pytest.mark.long)])
+def test_a_run_asked_to_stop_at_any_moment_and_twice_loses_nothing(
+    count: str, flags_of: Callable[[str], list[Any]], uninterrupted: Callable[..., Ended], tmp_path: Path
+) -> None:
+    """While it starts, encodes, loads, learns, saves, scores, and writes its result."""
+    expected, flags = uninterrupted("sst2"), [*flags_of("sst2"), "--save-every", 1, "--resume"]
+    draw, stopped = random.Random(0), 0
+    for turn in range(MOMENTS[count]):
+        (tmp_path / "run" / ".lock").unlink(missing_ok=True)
+        running = start_recipe("sst2", *flags, folder=tmp_path / "run")
+        # By then the forked process has come to the recipe.
+        while not (tmp_path / "run" / ".lock").exists() and running.processes[0].is_alive():
+            time.sleep(0.001)
+        time.sleep(draw.uniform(0, 1.5))
+        for number in draw.choice([[signal.SIGTERM], [signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]]):
+            if running.processes[0].is_alive():
+                running.signal(number)
+            time.sleep(draw.uniform(0, 0.05))
+        ended = running.wait()
+        assert ended.status in (0, 130, -signal.SIGTERM), (turn, ended.status, ended.output)
+        assert "Traceback" not in ended.output, turn
+        if ended.status == 130:
+            assert re.search(r"Stopped.* To continue:\n  .* --resume\n", ended.output), ended.output
+            assert not list((tmp_path / "run").rglob(".writing-*"))
+        if ended.status == 0:
+            assert_same_run(ended, expected)
+            shutil.rmtree(tmp_path / "run")
+        stopped += ended.status != 0
+    assert stopped
+    assert_same_run(run_recipe("sst2", *flags, folder=tmp_path / "run"), expected)
+
+
+def test_a_request_before_torch_is_imported_is_said_in_words(
+    flags_of: Callable[[str], list[Any]], tmp_path: Path
+) -> None:
+    program = (
+        "import os, signal, sys, tlnlp.recipe\n"
+        "from tlnlp.runs.request import Request\n"
+        "Request.read_rows = lambda request: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "recipe = tlnlp.recipe.load_recipe('sst2')\n"
+        "recipe.main(sys.argv[1:])\n"
+    )
+    flags = [*map(str, flags_of("sst2")), "--output-dir", str(tmp_path / "run")]
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *flags], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (130, "")
+    assert "Stopped. To continue:" in ended.stdout
+    assert "--resume" in ended.stdout
 
 
 # --- a full disk

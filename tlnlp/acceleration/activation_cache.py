@@ -20,7 +20,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import torch
@@ -30,8 +30,9 @@ from accelerate.utils import broadcast_object_list, gather_object
 
 from tlnlp.acceleration.layer_skipping import CannotSkip, LayerSkip, Reads
 from tlnlp.acceleration.padding_free import PaddingFree
+from tlnlp.errors import InputError
 from tlnlp.heads.encoded import MODEL_INPUTS, EncodedDataset
-from tlnlp.training.files import room_wanted
+from tlnlp.training.files import ASIDE, remove_abandoned, room_wanted, write_locked
 from tlnlp.training.plan import cut, shard_micro_batches
 from tlnlp.transfer.groups import ADAPTER
 
@@ -139,10 +140,13 @@ class ActivationCache:
             return None
         reason = frozen._try_on(encoded)
         # Either all processes use the cache or none.
-        device = next(network.parameters()).device
-        if frozen.accelerator.reduce(torch.tensor(float(not reason), device=device), "mean") == 1:
-            frozen.keep(encoded)
-            return frozen
+        if frozen.accelerator.reduce(torch.tensor(float(not reason), device=frozen._device), "mean") == 1:
+            try:
+                frozen.keep(encoded)
+            except InputError as error:  # the disk has been filled in the meantime; raised on all processes
+                reason = error.found
+            else:
+                return frozen
         frozen.remove()
         left_out(reason or "another process cannot use them")
         return None
@@ -213,28 +217,56 @@ class ActivationCache:
         path, shape = self._path(encoded), (self._lines(encoded), self._state_width)
         accelerator = self.accelerator
         offsets = encoded.features["input_ids"].offsets if self.reads == "all" else None
-        aside = path.with_name(f".writing-{path.name}-{self._name_of_run()}")
+        aside = path.with_name(f"{ASIDE}{path.name}-{self._name_of_run()}")
         accelerator.wait_for_everyone()  # all processes of a machine must see the same files
         lacking = not path.is_file()
         if self._any_process(lacking):
-            if lacking and accelerator.is_local_main_process:
-                # Disk space is reserved first: writing to a memory-mapped file on a full disk kills the process.
-                with room_wanted(self.folder), aside.open("wb") as file:
-                    os.posix_fallocate(file.fileno(), 0, self._bytes_of(encoded))
-            accelerator.wait_for_everyone()
-            if lacking:
-                lines = np.memmap(aside, dtype=self._kept_as, mode="r+", shape=shape)
-                self._fill(lines, offsets, encoded)
-                lines.flush()
-            accelerator.wait_for_everyone()
-            if lacking and accelerator.is_local_main_process:
-                with aside.open("rb") as written:
-                    os.fsync(written.fileno())
-                aside.rename(path)
+            with self._reserved(aside, self._bytes_of(encoded) if lacking else None) as file:
+                if lacking:
+                    lines = np.memmap(aside, dtype=self._kept_as, mode="r+", shape=shape)
+                    self._fill(lines, offsets, encoded)
+                    lines.flush()
+                accelerator.wait_for_everyone()
+                if file is not None:
+                    os.fsync(file.fileno())
+                    aside.rename(path)
             accelerator.wait_for_everyone()
         lines = np.memmap(path, dtype=self._kept_as, mode="r", shape=shape)
         self.bytes += lines.nbytes
         return CachedStates(lines, offsets, self._dtype)
+
+    @contextlib.contextmanager
+    def _reserved(self, aside: Path, size: int | None) -> Iterator[IO[bytes] | None]:
+        """Creates a file of `size` bytes, locked while it is written. Yields it on the process that created it, None on
+        the others of the machine. All processes must call it; those of a machine that needs no file, with None.
+
+        Raises:
+            InputError: there is no room, on any machine.
+        """
+        with contextlib.ExitStack() as held:
+            file, failure = None, None
+            if size is not None and self.accelerator.is_local_main_process:
+                remove_abandoned(self.folder)
+                held.callback(aside.unlink, missing_ok=True)  # it has its name by then, if it is complete
+                try:
+                    with room_wanted(self.folder):
+                        file = held.enter_context(write_locked(aside))
+                        # Writing to a memory-mapped file on a full disk would kill the process.
+                        os.posix_fallocate(file.fileno(), 0, size)
+                except InputError as error:
+                    failure = error
+            failures = self.accelerator.reduce(torch.tensor(float(failure is not None), device=self._device), "sum")
+            if failures:
+                raise failure or InputError(
+                    expected=f"free disk space in {self.folder}",
+                    found="none on another machine",
+                    change="free some space, or --recompute-frozen",
+                )
+            yield file
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.network.parameters()).device
 
     @property
     def _kept_as(self) -> np.dtype[Any]:

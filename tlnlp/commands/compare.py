@@ -25,6 +25,7 @@ from tlnlp.experiments.workers import (
     REFUSED,
     Outcome,
     Stopped,
+    find_diverged,
     find_places,
     is_finished,
     make_runs,
@@ -68,7 +69,8 @@ def run_comparison(arguments: list[str], *, quiet: bool = False) -> int:
             raise Interrupted(done, len(grid.runs), "run", command) from None
         failures = {run: each for run, each in outcomes.items() if each.kind in (REFUSED, CRASHED)}
         status = int(any(each.kind == CRASHED for each in failures.values()))
-        finished = [run for run in grid.runs if is_finished(run)]
+        failures |= find_diverged([run for run in grid.runs if is_finished(run)])
+        finished = [run for run in grid.runs if is_finished(run) and run not in failures]
         if finished:
             _report(grid, finished, failures, recipe, console, command)
         else:

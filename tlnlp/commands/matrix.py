@@ -25,6 +25,7 @@ from tlnlp.experiments.workers import (
     REFUSED,
     Outcome,
     Stopped,
+    find_diverged,
     find_places,
     is_finished,
     make_runs,
@@ -98,7 +99,8 @@ def main(arguments: list[str]) -> int:
             console.print(said, markup=False, soft_wrap=True)
             return 130
         failures = {run: each for run, each in outcomes.items() if each.kind in (REFUSED, CRASHED)}
-        finished = [run for run in runs if is_finished(run)]
+        failures |= find_diverged([run for run in runs if is_finished(run)])
+        finished = [run for run in runs if is_finished(run) and run not in failures]
         for run, each in failures.items():
             console.print(f"{run.name}: {each.kind}:\n{each.words}", markup=False, soft_wrap=True)
         if finished:

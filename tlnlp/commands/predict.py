@@ -24,6 +24,7 @@ from tlnlp.display.quiet import quiet_libraries
 from tlnlp.inference.predictor import Predictor
 from tlnlp.settings import Settings
 from tlnlp.task import Prediction, Task
+from tlnlp.training.files import room_wanted
 
 # Rows predicted at once: as many are read from standard input, and held in memory.
 ROWS_AT_ONCE = 1_000
@@ -35,17 +36,20 @@ def main(arguments: list[str]) -> int:
     quiet_libraries()
     chosen = Settings(columns=asked.columns).columns_by_role()
     predictor = Predictor(asked.model, max_tokens=asked.max_tokens, precision=asked.precision)
-    written = asked.output.open("w", encoding="utf-8") if asked.output else sys.stdout
-    try:
-        with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
-            for table in _tables(asked.files, predictor.task):
-                bar = progress.add_task(table.origin, total=None)
-                for numbers, predictions in predictor.predict_in_parts(table, chosen, partial(progress.advance, bar)):
-                    _write(predictions, numbers, written)
-    finally:
-        if asked.output:
-            written.close()
+    if asked.output is None:
+        _predict(predictor, asked.files, chosen, sys.stdout)
+        return 0
+    with room_wanted(asked.output.parent, "predict again"), asked.output.open("w", encoding="utf-8") as written:
+        _predict(predictor, asked.files, chosen, written)
     return 0
+
+
+def _predict(predictor: Predictor, files: tuple[Path, ...], columns: dict[str, str], written: TextIO) -> None:
+    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
+        for table in _tables(files, predictor.task):
+            bar = progress.add_task(table.origin, total=None)
+            for numbers, predictions in predictor.predict_in_parts(table, columns, partial(progress.advance, bar)):
+                _write(predictions, numbers, written)
 
 
 def _tables(files: tuple[Path, ...], task: Task) -> Iterator[Table]:

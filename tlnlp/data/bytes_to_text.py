@@ -10,6 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
+from tlnlp.data.limits import (
+    ALWAYS_DECOMPRESSED_BYTES,
+    DECOMPRESSED_SHARE_OF_MEMORY,
+    LIFT,
+    MOST_COMPRESSION,
+    limits_hold,
+)
 from tlnlp.errors import InputError
 
 # The first bytes of file types that often have a wrong suffix.
@@ -28,6 +37,7 @@ _MAGIC = {
     b"\xfe\xff": "text in UTF-16",
     b"version https://git-lfs": "a Git LFS pointer, not the file itself",
 }
+_PIECE_BYTES = 16 << 20
 _WEB_PAGE = (b"<!doctype html", b"<html", b"<?xml")
 
 
@@ -62,10 +72,13 @@ def read_bytes(path: Path, compression: str, origin: str) -> bytes:
     """
     try:
         data = path.read_bytes()
+        # lzma.decompress accepts a truncated stream if another stream comes before it; files do not.
         if compression == ".gz":
-            return gzip.decompress(data)
+            with gzip.open(io.BytesIO(data)) as file:
+                return _decompress(file, len(data), origin)
         if compression == ".xz":
-            return _decompress_xz(data)
+            with lzma.open(io.BytesIO(data)) as file:
+                return _decompress(file, len(data), origin)
         return data
     except (EOFError, zlib.error, gzip.BadGzipFile, lzma.LZMAError) as error:
         raise InputError(
@@ -77,10 +90,25 @@ def read_bytes(path: Path, compression: str, origin: str) -> bytes:
         raise InputError(expected="a readable file", found=f"{origin}: {error.strerror}", change="the file") from error
 
 
-def _decompress_xz(data: bytes) -> bytes:
-    # lzma.decompress accepts a truncated stream if another stream comes before it.
-    with lzma.open(io.BytesIO(data)) as file:
-        return file.read()
+def _decompress(file: io.BufferedIOBase, compressed: int, origin: str) -> bytes:
+    """Returns the content of a compressed file, read a piece at a time: a few bytes can become more than the memory."""
+    most, found = _most_bytes(compressed), io.BytesIO()
+    while piece := file.read(_PIECE_BYTES):
+        found.write(piece)
+        if found.tell() > most:
+            raise InputError(
+                expected=f"{origin}: at most {most:,} bytes, by its {compressed:,} compressed ones and the free memory",
+                found="more",
+                change=f"the file, which is no compressed text, or unpack it; {LIFT}",
+            )
+    return found.getvalue()
+
+
+def _most_bytes(compressed: int) -> float:
+    if not limits_hold():
+        return float("inf")
+    memory = psutil.virtual_memory().available * DECOMPRESSED_SHARE_OF_MEMORY
+    return int(max(ALWAYS_DECOMPRESSED_BYTES, min(MOST_COMPRESSION * compressed, memory)))
 
 
 def other_kind_of_text(start: bytes) -> str | None:

@@ -66,6 +66,12 @@ class TextColumn(Sequence[str]):
             yield self._part(first, min(first + READ_ROWS, len(self)))
             self.forget()
 
+    def most_bytes(self) -> int:
+        """Returns the length of the longest text in bytes, of which a character takes one or more."""
+        from pyarrow import compute  # noqa: PLC0415 - it is there: the array is one of it
+
+        return max((compute.max(compute.binary_length(part)).as_py() or 0 for part in self.parts()), default=0)
+
     def _part(self, first: int, last: int) -> pyarrow.ChunkedArray:
         if self.positions is None:
             return self.array.slice(first, max(0, last - first))

@@ -8,8 +8,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from tlnlp.data.limits import LIFT, LONGEST_TEXT_CHARACTERS, MOST_WORDS_IN_ROW, limits_hold
 from tlnlp.data.table import Table, refuse_rows
 from tlnlp.data.text_column import is_free_of_blanks
+from tlnlp.errors import InputError
 
 
 def read_texts(table: Table, role: str, column: str) -> Sequence[Any]:
@@ -19,7 +21,7 @@ def read_texts(table: Table, role: str, column: str) -> Sequence[Any]:
         InputError: a value is null, empty, not a text, or contains half of a surrogate pair.
     """
     in_arrow = table.texts(column)  # which is valid UTF-8
-    if in_arrow is not None and is_free_of_blanks(in_arrow):
+    if in_arrow is not None and is_free_of_blanks(in_arrow) and in_arrow.most_bytes() <= LONGEST_TEXT_CHARACTERS:
         return in_arrow
     values = table.values(column)
     wrong = [i for i, value in enumerate(values) if not isinstance(value, str) or not value or value.isspace()]
@@ -27,6 +29,7 @@ def read_texts(table: Table, role: str, column: str) -> Sequence[Any]:
         wrong = _no_unicode(values)
     if wrong:
         _refuse_texts(table, role, column, values, wrong, f"a text in every row of {column!r}")
+    _refuse_long(table, role, values, LONGEST_TEXT_CHARACTERS, "characters")
     return values
 
 
@@ -40,7 +43,20 @@ def read_prompts(table: Table, role: str, column: str) -> list[Any]:
     wrong = [i for i, value in enumerate(values) if not isinstance(value, str)] or _no_unicode(values)
     if wrong:
         _refuse_texts(table, role, column, values, wrong, f"a text, which may be empty, in every row of {column!r}")
+    _refuse_long(table, role, values, LONGEST_TEXT_CHARACTERS, "characters")
     return values
+
+
+def _refuse_long(table: Table, role: str, values: list[Any], most: int, unit: str) -> None:
+    """Raises an error for a row that would take minutes to tokenise: most often many rows that were read as one."""
+    longest = max(map(len, values), default=0)
+    if longest > most and limits_hold():
+        row = next(i for i, value in enumerate(values) if len(value) > most)
+        raise InputError(
+            expected=f"{role}: at most {most:,} {unit} in a row",
+            found=f"{table.origin}, row {table.numbers[row]}: {len(values[row]):,} {unit}",
+            change=f"split the row, or mend what joins rows (a quote that is not closed, no line ends); {LIFT}",
+        )
 
 
 def _refuse_texts(table: Table, role: str, column: str, values: list[Any], wrong: list[int], expected: str) -> None:
@@ -85,6 +101,7 @@ def read_words(table: Table, role: str, column: str) -> list[list[str]]:
         refuse_rows(
             table, wrong, values, what=role, expected=f"a list of words in every row of {column!r}", change=change
         )
+    _refuse_long(table, role, values, MOST_WORDS_IN_ROW, "words")
     return values
 
 

@@ -25,6 +25,7 @@ import torch
 from tlnlp.errors import InputError, say_error
 from tlnlp.recipe import load_recipe
 from tlnlp.runs.folder import RESULT
+from tlnlp.runs.result import read_result
 from tlnlp.training.files import locked
 
 PRELOADED = [
@@ -35,7 +36,7 @@ PRELOADED = [
 ]
 # A run whose comparison was killed finishes its update and writes a checkpoint; a new run of it waits this long.
 PATIENCE_SECONDS = 60.0
-DONE, REFUSED, CRASHED, STOPPED = "done", "refused", "crashed", "stopped"
+DONE, REFUSED, CRASHED, STOPPED, DIVERGED = "done", "refused", "crashed", "stopped", "diverged"
 
 
 class Run(Protocol):
@@ -70,7 +71,7 @@ class Outcome:
     """The outcome of a run.
 
     Args:
-        kind: DONE, REFUSED (invalid input), CRASHED or STOPPED.
+        kind: DONE, REFUSED (invalid input), CRASHED, STOPPED or DIVERGED.
         words: the reason, if it is not DONE.
     """
 
@@ -228,6 +229,16 @@ def _wait_until_free(folder: Path) -> None:
                 return
         except InputError:
             time.sleep(0.1)
+
+
+def find_diverged(runs: Sequence[AnyRun]) -> dict[AnyRun, Outcome]:
+    """Returns the finished runs whose weights are NaN or infinite: their scores are not counted."""
+    diverged = {run: read_result(run.folder).diverged for run in runs}
+    return {
+        run: Outcome(DIVERGED, f"weights are NaN or infinite after update {update:,}: its score is not counted")
+        for run, update in diverged.items()
+        if update is not None
+    }
 
 
 def _outcome(run: Run, status: int | None, stopping: bool) -> Outcome:

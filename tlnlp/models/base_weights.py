@@ -18,6 +18,8 @@ from tlnlp.errors import InputError
 from tlnlp.transfer.layers import find_layers
 
 QUANTISED = ("8bit", "4bit")
+# By `--load-in`: without what quantisation keeps beside the weights.
+LEAST_BYTES_PER_WEIGHT = {"fp32": 4.0, "bf16": 2.0, "8bit": 1.0, "4bit": 0.5}
 
 
 def check_quantised(load_in: str) -> None:

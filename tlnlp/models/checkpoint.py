@@ -15,10 +15,10 @@ import transformers
 
 from tlnlp.errors import InputError, did_you_mean
 from tlnlp.models import checkpoint_files as files
+from tlnlp.models.checksums import check_weights
+from tlnlp.models.config_limits import check_counts
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
-# Written beside a saved model: the task, and for an adapter its base checkpoint (`tlnlp.models.task_file`).
-TASK_FILE = "tlnlp.json"
 # Kinds of adapters, by peft's names, whose weights can be added to those of the base checkpoint.
 MERGED_KINDS = ("LORA", "IA3")
 
@@ -83,6 +83,8 @@ def find_checkpoint(name: str, *, weights_needed: bool = True) -> str:
     if folder.is_dir():
         if base_of_adapter(folder) is None:
             files.check_folder(folder, weights_needed=weights_needed)
+            if weights_needed:
+                check_weights(folder)
         return str(folder)
     if folder.exists() or not _is_hub_id(name):
         beside = [path.name for path in folder.parent.glob("*")] if folder.parent.is_dir() else []
@@ -111,8 +113,9 @@ def base_of_adapter(source: str | Path) -> BaseOfAdapter | None:
     if not folder.is_dir() or not files.is_adapter(folder):
         return None
     files.check_adapter_folder(folder)
-    record = _read_json(folder / TASK_FILE).get("adapter")
-    settings = _read_json(folder / files.ADAPTER_CONFIG)
+    check_weights(folder)
+    record = files.read_json(folder / files.TASK_FILE).get("adapter")
+    settings = files.read_json(folder / files.ADAPTER_CONFIG)
     kind = str(settings.get("peft_type") or (record or {}).get("kind", "unknown")).upper()
     if kind not in MERGED_KINDS:
         raise InputError(
@@ -177,23 +180,6 @@ def find_base(folder: Path, record: Mapping[str, Any]) -> str:
     )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """Returns the object in a file; an empty one if there is no such file.
-
-    Raises:
-        InputError: the file has something else in it.
-    """
-    if not path.is_file():
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(expected=f"{path}: JSON", found=str(error)[:200], change="the file") from error
-    if not isinstance(content, dict):
-        raise InputError(expected=f"{path}: a JSON object", found=f"a {type(content).__name__}", change="the file")
-    return content
-
-
 # --- the configuration
 
 
@@ -208,6 +194,7 @@ def read_config(source: str, model: str) -> Any:
         return read_config(base.place, model)
     with errors_in_words(model):
         config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
+    check_counts(config.to_dict(), model)
     quantised = getattr(config, "quantization_config", None) or getattr(config, "quantization", None)
     if quantised is not None:
         told = quantised if isinstance(quantised, Mapping) else vars(quantised)
@@ -303,6 +290,7 @@ def fingerprint(source: str, config: Any) -> str:
         own = [*folder.glob("*.safetensors"), folder / files.CONFIG, folder / "tokenizer.json"]
         return files.digest(sorted(own))
     # Without the path of the base, whose own digest is there: it may have moved.
-    settings = {k: v for k, v in _read_json(folder / files.ADAPTER_CONFIG).items() if k != "base_model_name_or_path"}
+    settings = files.read_json(folder / files.ADAPTER_CONFIG)
+    settings.pop("base_model_name_or_path", None)
     merged = [folder / name for name in (files.ADAPTER_FILE, files.CONFIG, "tokenizer.json")]
     return f"{files.digest(merged, json.dumps(settings, sort_keys=True))}+{fingerprint(base.place, None)}"

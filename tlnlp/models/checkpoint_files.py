@@ -14,6 +14,8 @@ from typing import Any
 from tlnlp.errors import InputError
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+# Written beside a saved model: the task, checksums, and for an adapter its base checkpoint (`tlnlp.models.task_file`).
+TASK_FILE = "tlnlp.json"
 # peft's files. The weights are the only ones that a run with an adapter saves.
 ADAPTER_CONFIG, ADAPTER_FILE, ADAPTER_PICKLE = (
     *("adapter_config.json", "adapter_model.safetensors"),
@@ -179,6 +181,23 @@ def read_header(path: Path) -> dict[str, Any]:
             change="download the file again: it was cut off",
         )
     return tensors
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Returns the object in a file; an empty one if there is no such file.
+
+    Raises:
+        InputError: the file has something else in it.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(expected=f"{path}: JSON", found=str(error)[:200], change="the file") from error
+    if not isinstance(content, dict):
+        raise InputError(expected=f"{path}: a JSON object", found=f"a {type(content).__name__}", change="the file")
+    return content
 
 
 def check_safetensors(path: Path) -> None:

@@ -22,9 +22,11 @@ from tlnlp.models.checkpoint import (
     read_config,
     vocabulary_size,
 )
-from tlnlp.models.checkpoint_files import CONFIG, has_tokenizer
+from tlnlp.models.checkpoint_files import CONFIG, has_tokenizer, read_json
+from tlnlp.models.config_limits import check_counts
 from tlnlp.models.feature_classifier import FILE as READER_FILE
 from tlnlp.models.feature_classifier import FeatureClassifier
+from tlnlp.models.finite import check_finite
 from tlnlp.models.merge_adapter import merge_adapter
 from tlnlp.recipe import NEW
 from tlnlp.task import Head, Task
@@ -96,7 +98,7 @@ def load_model(
         load_in, device: the form of all weights if not fp32, and where quantised ones go, see `loading_options`.
 
     Raises:
-        InputError: weights other than those of a new head are missing.
+        InputError: weights other than those of a new head are missing, or some are NaN or infinite.
     """
     config = checkpoint.config
     if base_of_adapter(checkpoint.place) is None:  # an adapter may bring a larger embedding table
@@ -145,6 +147,7 @@ def load_model(
             change="the checkpoint, or --strategy from_scratch",
         )
     _initialize_bare_parameters(model, loaded.missing, task.head.auto_class, seed)
+    check_finite(model, checkpoint.name)
     if not new_head:
         checkpoint.notes.extend(_notes_on_head(loaded, checkpoint, task))
     return model
@@ -276,6 +279,7 @@ def load_language_model(auto: Any, place: str, model: str, config: Any) -> Any:
             found=f"{model}, saved as {saved_as}, without {', '.join(missing[:3])}{' ...' * (len(missing) > 3)}",
             change="--model with a checkpoint that has a language-model head",
         )
+    check_finite(loaded.network, model)
     return loaded.network.eval()
 
 
@@ -297,6 +301,7 @@ def reinitialize(
 
 def load_whole(folder: Path, head: Head) -> Any:
     """Loads a complete network from a folder, in fp32, with the feature classifier if there is one."""
+    check_counts(read_json(folder / CONFIG), str(folder))
     kind = FeatureClassifier if (folder / READER_FILE).is_file() else getattr(transformers, head.auto_class)
     with errors_in_words(str(folder)):
         return kind.from_pretrained(folder, dtype=torch.float32)

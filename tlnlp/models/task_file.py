@@ -12,11 +12,13 @@ import torch
 from tlnlp.errors import InputError
 from tlnlp.lazy import find_object, path_of
 from tlnlp.models.adapter_files import load_adapted
+from tlnlp.models.checkpoint_files import TASK_FILE as FILE
+from tlnlp.models.checkpoint_files import read_json
+from tlnlp.models.checksums import KEY, check_weights, checksums_of
 from tlnlp.models.loading import load_whole
 from tlnlp.settings import Settings
 from tlnlp.task import Columns, Data, Head, Labels, MultiLabel, Regression, Task
 
-FILE = "tlnlp.json"
 # Settings that determine how rows are encoded and predictions decoded.
 ENCODED_WITH = ("max_length", "truncate", "windows", "window_overlap", "max_answer")
 
@@ -30,7 +32,7 @@ def write_task(
     adapter: dict[str, Any] | None = None,
     temperature: float | None = None,
 ) -> None:
-    """Writes `folder`/tlnlp.json.
+    """Writes `folder`/tlnlp.json, after the weights, whose checksums it contains.
 
     Args:
         labels: names in the order of the network's outputs.
@@ -50,6 +52,7 @@ def write_task(
         "temperature": temperature,
         "settings": {name: given[name] for name in ENCODED_WITH},
         "adapter": adapter,
+        KEY: checksums_of(folder),
     }
     (folder / FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -82,7 +85,7 @@ def read_task(folder: Path) -> SavedTask:
             found=f"{folder}: {there}",
             change="the path: runs/TASK/NAME/model",
         )
-    record = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    record = read_json(folder / FILE)
     task = Task(
         name=record["task"],
         data=Data(),
@@ -106,9 +109,10 @@ def load_network(folder: Path, head: Head, *, as_trained: bool = False, device: 
         as_trained, device: for the base of an adapter, see `load_adapted`.
 
     Raises:
-        InputError: the base checkpoint is missing or has changed.
+        InputError: the weights are not those that were saved; the base checkpoint is missing or has changed.
     """
-    record = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    check_weights(folder)
+    record = read_json(folder / FILE)
     if record.get("adapter"):
         return load_adapted(folder, record["adapter"], head, as_trained=as_trained, device=device)
     return load_whole(folder, head)
@@ -116,7 +120,7 @@ def load_network(folder: Path, head: Head, *, as_trained: bool = False, device: 
 
 def loaded_in(folder: Path) -> str:
     """Returns the form of the weights under the adapter of a saved model; "fp32" if there is none."""
-    record = json.loads((folder / FILE).read_text(encoding="utf-8"))
+    record = read_json(folder / FILE)
     return (record.get("adapter") or {}).get("load_in", "fp32")
 
 

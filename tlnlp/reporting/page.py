@@ -18,6 +18,7 @@ from tlnlp.reporting.predictions import describe_answers
 from tlnlp.runs.folder import PREDICTIONS
 from tlnlp.runs.languages import remarks_on, table_of
 from tlnlp.runs.result import RunResult, find_control, read_result
+from tlnlp.runs.summary import describe_divergence
 from tlnlp.training.files import room_wanted, write_text
 
 
@@ -126,6 +127,8 @@ def _beside(result: RunResult) -> list[str]:
 
 def _warnings(result: RunResult) -> list[str]:
     lines = []
+    if result.diverged is not None:
+        lines.append(f"Diverged: {describe_divergence(result)}.")
     if result.degenerate:
         lines.append(f"Seeds {', '.join(map(str, result.degenerate))} predict the same for all rows.")
     elif result.is_constant and result.runs is None:

@@ -15,7 +15,9 @@ from tlnlp.data.rows import Rows, Splits
 from tlnlp.errors import InputError, did_you_mean
 from tlnlp.evaluation.scoring import check_metrics, try_metrics
 from tlnlp.models import checkpoint
+from tlnlp.models.base_weights import LEAST_BYTES_PER_WEIGHT
 from tlnlp.models.checkpoint import Checkpoint
+from tlnlp.models.config_limits import check_size
 from tlnlp.models.feature_classifier import OF_ROWS, OF_WORDS, head_name
 from tlnlp.models.label_names import match_labels
 from tlnlp.models.positions import count_positions
@@ -104,6 +106,7 @@ def check_checkpoint(recipe: Recipe, settings: Settings, strategy: StrategyChoic
     _check_architecture(config, head, settings)
     with torch.device("meta"), checkpoint.errors_in_words(settings.model):
         network = getattr(transformers, head.auto_class).from_config(config)
+    check_size(network, settings.model, bytes_per_weight=LEAST_BYTES_PER_WEIGHT[settings.load_in])
     positions = count_positions(network)
     check_length(positions, settings.max_length, settings.model)
     check_memory_flags(config, head, settings, strategy)

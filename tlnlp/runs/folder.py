@@ -12,7 +12,7 @@ from typing import Any
 
 from tlnlp.errors import InputError
 from tlnlp.settings import NOT_OF_THE_RUN, Settings
-from tlnlp.training.files import LOCK, room_wanted, write_json
+from tlnlp.training.files import ASIDE, LOCK, remove_unfinished, room_wanted, write_json
 
 RUN, RESULT, CHECKPOINTS, MODEL, PREDICTIONS = "run.json", "result.json", "checkpoints", "model", "predictions.jsonl"
 BEST = "best"  # in CHECKPOINTS
@@ -40,7 +40,7 @@ def open_folder(folder: Path, identity: str, settings: Settings) -> dict[str, An
     present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     # Without the file that identifies the run, no other file was written by a run, whatever its name.
     own = OWN_FILES if RUN in present else {LOCK}
-    foreign = sorted(name for name in present - own if not name.startswith(".writing-"))
+    foreign = sorted(name for name in present - own if not name.startswith(ASIDE))
     if foreign:
         raise InputError(
             expected="--output-dir: a folder of its own for the run",
@@ -51,7 +51,8 @@ def open_folder(folder: Path, identity: str, settings: Settings) -> dict[str, An
         empty_folder(folder)
         present = set()
     if RUN in present:
-        run = json.loads((folder / RUN).read_text())
+        remove_unfinished(folder, folder / CHECKPOINTS, folder / LANGUAGES)
+        run = _read(folder / RUN, {"identity", "settings"})
         if run["identity"] != identity:
             raise InputError(
                 expected=f"in {folder} nothing, or this very run",
@@ -59,7 +60,8 @@ def open_folder(folder: Path, identity: str, settings: Settings) -> dict[str, An
                 change="another --output-dir, or --overwrite to delete that run",
             )
         if RESULT in present:
-            return json.loads((folder / RESULT).read_text())
+            drop_checkpoints(folder)  # if the run was killed before it could
+            return _read(folder / RESULT, {"metrics"})
         if not settings.resume:
             raise InputError(
                 expected=f"in {folder} nothing",
@@ -78,6 +80,22 @@ def stored_micro_batches(folder: Path) -> int | None:
         with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
             return int(json.loads(path.read_text())["settings"]["micro_batches"])
     return None
+
+
+def _read(path: Path, names: set[str]) -> dict[str, Any]:
+    """Returns the object in a file that a run has written; `names` are some of its keys."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        damage = "" if isinstance(content, dict) and names <= content.keys() else f"no {' and '.join(sorted(names))}"
+    except ValueError as error:
+        damage = str(error)
+    if damage:
+        raise InputError(
+            expected=f"{path}, as a run has written it",
+            found=f"a damaged file: {damage}",
+            change="restore it, or --overwrite to begin anew",
+        )
+    return content
 
 
 def empty_folder(folder: Path) -> None:

@@ -145,6 +145,8 @@ def _limits(result: RunResult) -> list[str]:
     findings = (result.facts or {}).get("findings", [])
     if findings:
         said.append("In the rows: " + "; ".join(findings[:FINDINGS_SHOWN]) + ".")
+    if result.diverged is not None:
+        said.append("Its training diverged: weights are NaN or infinite, and its answers say nothing.")
     if result.is_constant:
         said.append("It gives the same answer to all rows: nothing was learnt.")
     said.append("Other texts than those of the rows it learnt from, other languages and other times were not tried.")

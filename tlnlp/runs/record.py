@@ -72,6 +72,7 @@ def describe(
         majority=measure(task, task.head.majority_baseline(work.train_rows, rows, task), rows),
         published=None if published is None else {**vars(published), "settings": dict(published.settings)},
         is_constant=_is_constant(predictions),
+        diverged=log.diverged,
         rows={"train": len(work.train_rows), "dev": len(rows)},
         groups=[
             {"name": each.name, "weights": each.size, "rates": [_rate(each, phase) for phase in training.phases]}

@@ -20,7 +20,7 @@ from tlnlp.settings import NOT_OF_THE_RUN
 
 # The fields that the result of several seeds contains for each seed.
 OF_EACH_SEED = (
-    "seed", "metrics", "extra_splits", "languages", "seconds", "rows_per_second", "is_constant", "output",
+    "seed", "metrics", "extra_splits", "languages", "seconds", "rows_per_second", "is_constant", "diverged", "output",
 )  # fmt: skip
 
 
@@ -52,6 +52,7 @@ class RunResult:
     majority: dict[str, float]
     published: dict[str, Any] | None
     is_constant: bool
+    diverged: int | None = None
     rows: dict[str, int]
     groups: list[dict[str, Any]]
     phases: list[dict[str, Any]]
@@ -156,11 +157,12 @@ def find_control(result: RunResult) -> RunResult | None:
         content = json.loads(path.read_text())
         if (
             content.get("strategy") == "from_scratch"
+            and content.get("diverged") is None
             and content.get("data_fingerprint") == result.data_fingerprint
             and but_strategy(content["settings"]) == but_strategy(result.settings)
             and len(content.get("runs", [])) == len(result.runs or [])
         ):
-            return RunResult.of(content)
+            return RunResult.of(content | {"output": str(path.parent)})
     return None
 
 
@@ -192,6 +194,7 @@ def join_seeds(runs: Sequence[RunResult], folder: Path) -> RunResult:
         rows_per_second=statistics.median(run.rows_per_second for run in runs),
         seconds={name: sum(run.seconds[name] for run in runs) for name in first.seconds},
         degenerate=[run.seed for run in runs if run.is_constant and isinstance(run.seed, int)],
+        diverged=next((run.diverged for run in runs if run.diverged is not None), None),
         output=str(folder),
         seed=[run.seed for run in runs if isinstance(run.seed, int)],
         runs=[{key: getattr(run, key) for key in OF_EACH_SEED} for run in runs],

@@ -46,6 +46,7 @@ from tlnlp.settings import Settings
 from tlnlp.task import Task
 from tlnlp.training.broadcast import main_files
 from tlnlp.training.distributed import run_on_main
+from tlnlp.training.files import room_wanted, written_whole
 from tlnlp.training.loop import TrainingState
 from tlnlp.training.optimizer import build_optimizer
 from tlnlp.training.plan import padded_places, updates_per_epoch
@@ -100,7 +101,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     with ExitStack() as held:
         if place == NEW:
             new = folder / "tokenizer"
-            run_on_main(accelerator, lambda: _make_vocabulary(request.recipe, splits.train, new))
+            run_on_main(accelerator, lambda: make_vocabulary(request.recipe, splits.train, new))
             place = str(held.enter_context(main_files(accelerator, new)))
         tokenizer = loading.load_tokenizer(place, settings.model, **task.head.tokenizer_options)
     encoded = EncodedSplits.of(splits, task, tokenizer, settings)
@@ -324,15 +325,16 @@ def _to_device(batch: dict[str, Any], accelerator: Accelerator) -> dict[str, Any
     return {name: value.to(accelerator.device) for name, value in batch.items()}
 
 
-def _make_vocabulary(recipe: Recipe, rows: Rows, folder: Path) -> None:
+def make_vocabulary(recipe: Recipe, rows: Rows, folder: Path) -> None:
     new = recipe.new_model
     if new is not None and not (folder / "tokenizer.json").exists():
         texts = [text for role in ("text", "text_pair", "endings") for text in rows.columns.get(role, [])]
         lines = [line for text in texts for line in ([text] if isinstance(text, str) else text)]
-        train_vocabulary(
-            lines, folder, vocab_size=new.vocab_size, lowercase=new.lowercase,
-            vocab_size_is_maximum=new.vocab_size_is_maximum, coverage=new.coverage, character_map=new.character_map,
-        )  # fmt: skip
+        with room_wanted(folder.parent), written_whole(folder) as aside:
+            train_vocabulary(
+                lines, aside, vocab_size=new.vocab_size, lowercase=new.lowercase,
+                vocab_size_is_maximum=new.vocab_size_is_maximum, coverage=new.coverage, character_map=new.character_map,
+            )  # fmt: skip
 
 
 def sample_batch(work: PreparedRun) -> dict[str, Any]:

@@ -48,6 +48,8 @@ def summary(result: RunResult) -> list[tuple[str, str]]:
     for split, other in result.extra_splits.items():
         for name, value in other["metrics"].items():
             lines.append((f"{name}, {other['rows']:,} {split} rows", _number(value, None)))
+    if result.diverged is not None:
+        lines.append(("diverged", describe_divergence(result)))
     if result.degenerate:
         lines.append(("degenerate runs", f"seeds {', '.join(map(str, result.degenerate))}: one answer for all rows"))
     lines.append(("rows per second", f"{result.rows_per_second:,.0f}, padding {percent(result.padding_fraction)}"))
@@ -56,6 +58,13 @@ def summary(result: RunResult) -> list[tuple[str, str]]:
     seconds = result.seconds
     lines.append(("seconds", f"{seconds['train']:.1f} training, {seconds['evaluate']:.1f} evaluating"))
     return lines
+
+
+def describe_divergence(result: RunResult) -> str:
+    """Says after which update a run diverged, and which seeds if there are several."""
+    seeds = [str(run["seed"]) for run in result.runs or [] if run.get("diverged") is not None]
+    which = f"seeds {', '.join(seeds)}: " if seeds else ""
+    return f"{which}weights NaN or infinite after update {result.diverged:,}; the scores say nothing"
 
 
 def _baselines(result: RunResult, control: RunResult | None, name: str) -> list[tuple[str, str]]:

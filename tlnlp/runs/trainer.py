@@ -17,6 +17,7 @@ from tlnlp.errors import InputError, Interrupted
 from tlnlp.evaluation.predict import predict
 from tlnlp.evaluation.scoring import is_better, measure
 from tlnlp.heads.encoded import EncodedDataset
+from tlnlp.models.finite import not_finite
 from tlnlp.runs.folder import BEST, CHECKPOINTS
 from tlnlp.runs.setup import PreparedRun
 from tlnlp.task import Prediction
@@ -48,6 +49,7 @@ class TrainingLog:
         phase_best: dev score of the best epoch of the current phase.
         frozen_bytes: size of the cached outputs of frozen layers on disk.
         resumed: how often the run was resumed.
+        diverged: number of updates after which weights were found to be NaN or infinite; None if they are not.
     """
 
     updates_done: int = 0
@@ -67,6 +69,7 @@ class TrainingLog:
     phase_best: float | None = None
     frozen_bytes: int = 0
     resumed: int = 0
+    diverged: int | None = None
 
     @property
     def padding_fraction(self) -> float:
@@ -118,20 +121,26 @@ class Trainer:
         with self.screen.bar(rows, rows_done) as bar:
             self.training.say, self.training.note = bar.say, self.screen.note
             with stop_requests(self.accelerator) as stop_asked:
-                steps = train(self.training, record.updates_done)
+                steps = train(self.training, record.updates_done) if record.diverged is None else iter(())
                 while (step := self._next(steps)) is not None:
                     self._note_idle(step)
                     self.log_step(step, bar)
+                    if self._has_diverged():
+                        break
                     if step.ends_epoch:
                         self._end_epoch(step, bar)
+                        if self._has_diverged():
+                            break
                     stopping = stop_asked()
                     if stopping or self._save_due(step):
                         self._save()
                     if stopping:
                         raise Interrupted(record.updates_done, step.updates)
-            if self.settings.chooses_on_dev:
+            if self.settings.chooses_on_dev and record.best is not None:
+                best = self.folder / BEST
+                run_on_main(self.accelerator, lambda: checkpoint.check_weights(best))
                 sharded_checkpoint.load_weights(
-                    self.accelerator, self.folder / BEST, self.training.model, self.training.stored_parameters
+                    self.accelerator, best, self.training.model, self.training.stored_parameters
                 )
                 self._run_all_layers()  # the best weights may be from an earlier phase: the cache is invalid
             bar.say("answering")
@@ -153,6 +162,19 @@ class Trainer:
         note = f"{processes - pieces} of {processes} processes are idle: {pieces} micro-batches an update; {way}"
         self.work.notes.append(note)
         self.screen.note(note)
+
+    def _has_diverged(self) -> bool:
+        """Returns whether weights are NaN or infinite, and says it. Only losses that are on the host anyway are looked
+        at (of the curve's last point, and of the last epoch), and weights if one of them is not finite."""
+        record = self.record
+        losses = [*(point[1] for point in record.curve[-1:]), *(entry["loss"] for entry in record.history[-1:])]
+        if record.diverged is None and not all(map(math.isfinite, losses)) and not_finite(self.training.model):
+            record.diverged = record.updates_done
+            self.screen.note(
+                f"diverged: after update {record.updates_done:,} weights are NaN or infinite; training ends here, and "
+                "the scores say nothing (a lower --learning-rate, or --precision fp32)"
+            )
+        return record.diverged is not None
 
     def _evaluations(self, epochs: int) -> int:
         """Returns how often dev has been evaluated after `epochs` epochs: if there are more dev rows than train rows,
@@ -206,6 +228,9 @@ class Trainer:
         entry: dict[str, Any] = {"epoch": step.epoch + 1, "updates": step.updates_done}
         entry["loss"] = float(self._loss_sum) / self.training.updates_per_epoch
         self._loss_sum.zero_()
+        if not math.isfinite(entry["loss"]) and not_finite(self.training.model):  # there is nothing to score
+            self.record.history.append(entry)
+            return
         best_wanted = self.settings.chooses_on_dev
         due = self._evaluations(step.epoch + 1) > self._evaluations(step.epoch)
         if due and (step.updates_done < step.updates or best_wanted):
@@ -292,7 +317,9 @@ class Trainer:
         """Restores the newest complete checkpoint of the main process on every process: no other has to see its folder.
         Returns its log, or a new one if there is none."""
         self._refuse_newer_elsewhere()
-        newest = run_on_main(self.accelerator, lambda: checkpoint.load_newest(self.folder, self.identity))
+        newest = run_on_main(
+            self.accelerator, lambda: checkpoint.load_newest(self.folder, self.identity, self.screen.note)
+        )
         if newest is not None:
             path, state = newest
             stored = self.training.stored_parameters

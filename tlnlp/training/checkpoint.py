@@ -3,12 +3,11 @@ JSON."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tlnlp.errors import InputError
-from tlnlp.training.files import room_wanted
+from tlnlp.training.files import room_wanted, written_whole
 
 STATE, WEIGHTS, OPTIMIZER = "state.json", "model.safetensors", "optimizer.safetensors"
 # Written last: the digest of each file.
@@ -64,16 +63,15 @@ def save_weights(
 
 
 def _write(place: Path, contents: dict[str, dict[str, torch.Tensor]], state: dict[str, Any]) -> None:
-    aside = place.with_name(f".writing-{place.name}")
-    with room_wanted(place.parent), _removed_on_error(aside):
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        for name, tensors in contents.items():
-            save_file(tensors, aside / name)
-        (aside / STATE).write_text(json.dumps(state))
-        digests = {name: sync_and_digest(aside / name) for name in (*contents, STATE)}
-        (aside / DIGESTS).write_text(json.dumps(digests))
-        move_into_place(aside, place)
+    with room_wanted(place.parent):
+        with written_whole(place) as aside:
+            for name, tensors in contents.items():
+                save_file(tensors, aside / name)
+            (aside / STATE).write_text(json.dumps(state))
+            digests = {name: sync_and_digest(aside / name) for name in (*contents, STATE)}
+            (aside / DIGESTS).write_text(json.dumps(digests))
+            sync_and_digest(aside / DIGESTS)
+        _sync_folder(place.parent)
 
 
 def move_into_place(aside: Path, place: Path) -> None:
@@ -84,30 +82,30 @@ def move_into_place(aside: Path, place: Path) -> None:
     _sync_folder(place.parent)
 
 
-@contextlib.contextmanager
-def _removed_on_error(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-
-
 def checkpoints_in(folder: Path) -> list[Path]:
     """Returns the checkpoints of a run, oldest first, damaged or not."""
     return sorted(path for path in folder.glob("[0-9]*") if path.is_dir())
 
 
-def load_newest(folder: Path, identity: str) -> tuple[Path, dict[str, Any]] | None:
-    """Returns the newest undamaged checkpoint and its state; None if there is none.
+def load_newest(
+    folder: Path, identity: str, note: Callable[[str], None] = lambda text: None
+) -> tuple[Path, dict[str, Any]] | None:
+    """Returns the newest undamaged checkpoint and its state; None if none was written.
+
+    Args:
+        note: called with what is damaged and passed over.
 
     Raises:
-        InputError: the checkpoint belongs to another run.
+        InputError: the checkpoint belongs to another run, or all are damaged: training would begin anew, unasked.
     """
+    damaged: list[str] = []
     for path in reversed(checkpoints_in(folder)):
-        state = _read_whole(path)
+        state, damage = _read_whole(path)
         if state is None:
+            damaged.append(f"{path}: {damage}")
             continue
+        for each in damaged:
+            note(f"a damaged checkpoint is passed over for the one before: {each}")
         if state["identity"] != identity:
             raise InputError(
                 expected="a checkpoint of this run: the same recipe, settings, data and model",
@@ -115,6 +113,12 @@ def load_newest(folder: Path, identity: str) -> tuple[Path, dict[str, Any]] | No
                 change="the flags, to those of the first start, or use another --output-dir",
             )
         return path, state
+    if damaged:
+        raise InputError(
+            expected=f"a complete checkpoint in {folder}",
+            found="; ".join(damaged),
+            change="restore the files, or --overwrite to begin anew",
+        )
     return None
 
 
@@ -150,13 +154,31 @@ def load_weights(path: Path, model: nn.Module, parameters: Collection[str] | Non
         tensor.copy_(tensors[name])
 
 
-def _read_whole(path: Path) -> dict[str, Any] | None:
+def check_weights(place: Path) -> None:
+    """Raises an InputError if what `save_weights` wrote is damaged."""
+    state, damage = _read_whole(place)
+    if state is None:
+        raise InputError(
+            expected=f"complete weights in {place}",
+            found=damage,
+            change="restore the files, or --overwrite to begin anew",
+        )
+
+
+def _read_whole(path: Path) -> tuple[dict[str, Any] | None, str]:
+    """Returns the state of a checkpoint; None, and what is damaged, if it is not what was written."""
+    name = DIGESTS
     try:
         digests = json.loads((path / DIGESTS).read_text())
-        whole = all(_digest(path / name) == digest for name, digest in digests.items())
-        return json.loads((path / STATE).read_text()) if whole else None
-    except (OSError, ValueError):
-        return None
+        for name, digest in digests.items():
+            if _digest(path / name) != digest:
+                return None, f"{name} is not what was written"
+        name = STATE
+        return json.loads((path / STATE).read_text()), ""
+    except OSError as error:
+        return None, f"{name}: {error.strerror}"
+    except (ValueError, AttributeError):
+        return None, f"{name} is not what was written"
 
 
 def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
