@@ -18,7 +18,7 @@ mkdir "$folder"
 # The first four are asked for by tlnlp, the last four by them. All are pure Python, so that any 3.12 can take them.
 "${PYTHON:-python3}" -m pip download --quiet --disable-pip-version-check --dest "$folder" \
     --no-deps --only-binary=:all: --python-version 3.12 --implementation py --abi none --platform any \
-    "datasets>=4" "evaluate>=0.4.5" "tyro>=0.9.20" "datasketch>=1.6" \
+    "datasets>=4" "evaluate>=0.4.5" "tyro>=0.9.20" \
     "dill>=0.3.8,<0.4.2" "multiprocess<0.70.20" docstring-parser "typeguard>=4" 2> >(grep -v ' is ignored: it is neither' >&2)
 
 if [ $# -gt 0 ]; then

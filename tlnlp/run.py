@@ -67,7 +67,7 @@ def run_command(request: Request) -> int:
 def run_seeds(request: Request, accelerator: Accelerator, screen: RunConsole) -> RunResult:
     """Returns the result of one run, or the joined result of one run for each of `--seeds`, each in its own folder."""
     with watch_others(accelerator):
-        return _run_seeds(share_updates(request, accelerator, screen), accelerator, screen)
+        return _run_seeds(settle(request, accelerator, screen), accelerator, screen)
 
 
 def _run_seeds(request: Request, accelerator: Accelerator, screen: RunConsole) -> RunResult:
@@ -83,14 +83,18 @@ def _run_seeds(request: Request, accelerator: Accelerator, screen: RunConsole) -
     return result
 
 
-def share_updates(request: Request, accelerator: Accelerator, screen: RunConsole) -> Request:
-    """Returns the request with a number of `--micro-batches`, which the main process knows, and says it."""
+def settle(request: Request, accelerator: Accelerator, screen: RunConsole) -> Request:
+    """Returns the request with what the machine decides where a flag is unset, and says it: the precision, and the
+    number of `--micro-batches`, which the main process knows."""
+    precision = request.settings.precision or getattr(accelerator, "precision", "fp32")
+    if request.settings.precision is None and precision != "fp32":
+        screen.note(f"the GPU computes in {precision}, with weights in fp32 (--precision {precision})")
     processes = accelerator.num_processes
     number = run_on_main(accelerator, lambda: request.with_micro_batches(processes).settings.micro_batches)
     if request.settings.micro_batches is None and (number, processes) != (1, 1):
         begun = f", as when the run began; now {processes} share them" if number != processes else ", one a process"
         screen.note(f"each update is cut in {number} micro-batches or more{begun} (--micro-batches {number})")
-    return replace(request, settings=replace(request.settings, micro_batches=number))
+    return replace(request, settings=replace(request.settings, micro_batches=number, precision=precision))
 
 
 def run_once(request: Request, accelerator: Accelerator, screen: RunConsole) -> RunResult:

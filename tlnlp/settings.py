@@ -12,7 +12,7 @@ import tyro
 from tlnlp.errors import InputError, did_you_mean
 
 # Floating-point format of the network's computations.
-Precision = Literal["fp32", "bf16", "fp16"]
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]
 
 
 def _flag(unit: str, text: str) -> Any:
@@ -115,9 +115,10 @@ class Settings:
     compute_padding: Annotated[
         bool, _flag("", "Run all layers on padded batches: slower; what is learnt is the same.")
     ] = False
-    precision: Annotated[Precision, _flag("fp32|bf16|fp16", "Arithmetic of the network; weights stay in fp32.")] = (
-        "fp32"
-    )
+    precision: Annotated[
+        Precision | None,
+        _flag("fp32|tf32|bf16|fp16", "Arithmetic of the network; if unset bf16 on a GPU that has it. Weights: fp32."),
+    ] = None
     load_in: Annotated[
         Literal["fp32", "bf16", "8bit", "4bit"],
         _flag("fp32|bf16|8bit|4bit", "Frozen weights under an adapter, which learns in fp32 (QLoRA: Dettmers 2023)."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import runpy
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-import torch
 
 from gpu_parts.bench import REPOSITORY, Bench, Window, bytes_of, start_afresh
 from tlnlp.acceleration.padding_free import PaddingFree
@@ -36,7 +34,7 @@ def begin(name: str, folder: Path, **settings: Any) -> PreparedRun:
     the report is left out: it takes seconds, and nothing here reads it."""
     start_afresh()
     recipe = load_recipe(name)
-    asked = recipe.settings(**settings)
+    asked = recipe.settings(**{"precision": "fp32"} | settings)
     run = check_run(replace(Request.of(recipe, asked), folder=folder))
     folder.mkdir(parents=True, exist_ok=True)
     with patch("tlnlp.runs.setup.describe_data", return_value=None):
@@ -52,8 +50,8 @@ def learn(work: PreparedRun) -> dict[str, float]:
 
 
 def pack_on_device(work: PreparedRun) -> bool:
-    """Installs padding-free layers, which runs use by default only on a CPU; returns whether the outputs are the
-    same."""
+    """Installs padding-free layers with attention in groups, which runs use on a CPU only; returns whether the outputs
+    are the same."""
     training = work.training
     device = training.accelerator.device
     items = np.argsort(training.encoded.lengths, kind="stable")[:: max(1, len(training.encoded) // 8)]
@@ -86,9 +84,7 @@ class OursArm:
 
     Args:
         rows: folder of the rows, if its name differs from the recipe's.
-        packed: use padding-free layers, which are off by default on a GPU.
-        cudnn: allow cuDNN's attention, which plans each new shape.
-        settings: flags of the recipe.
+        settings: flags of the recipe; in fp32 unless they say otherwise.
     """
 
     def __init__(
@@ -97,27 +93,17 @@ class OursArm:
         bench: Bench,
         *,
         rows: str | None = None,
-        packed: bool = False,
-        cudnn: bool = True,
         **settings: Any,
     ) -> None:
         self.folder = bench.work / "ours"
-        told = {"model": str(bench.work / "bert"), "learning_rate": 5e-5, "epochs": 1} | settings
-        self.precision, self.cudnn = told.get("precision", "fp32"), cudnn
+        told = {"model": str(bench.work / "bert"), "learning_rate": 5e-5, "epochs": 1, "precision": "fp32"} | settings
+        self.precision = told["precision"]
         self.work = begin(recipe, self.folder, data=str(bench.work / (rows or recipe)), **told)
-        if packed and self.work.packing is None and not pack_on_device(self.work):
-            raise RuntimeError("padding-free layers do not answer as padded ones do")
 
     @property
     def lengths(self) -> np.ndarray:
         """Lengths of the train rows in tokens [sequences]."""
         return self.work.training.encoded.features["input_ids"].lengths
-
-    def in_precision(self, precision: str, *, cudnn: bool = True) -> OursArm:
-        """Returns an arm with the same rows, network and optimizer in another precision."""
-        other = copy.copy(self)
-        other.precision, other.cudnn = precision, cudnn
-        return other
 
     @property
     def held_bytes(self) -> int:
@@ -132,11 +118,8 @@ class OursArm:
         training.accelerator = start_accelerator(self.precision)
         learner = _Timed(self.work, RunConsole(speaks=False, quiet=True), 0.0)
         learner.window = window
-        torch.backends.cuda.enable_cudnn_sdp(self.cudnn)
         try:
             learner.learn()
         except _Over:
             return
-        finally:
-            torch.backends.cuda.enable_cudnn_sdp(True)
         raise RuntimeError(f"{len(self.lengths)} rows make fewer than {window.updates} updates of {batch_size}")

@@ -18,9 +18,10 @@ ARMS: dict[str, dict[str, Any]] = {
     "trainer_tuned": {"tuned": True},
     "ours_fp32": {"precision": "fp32"},
     "ours_bf16": {"precision": "bf16"},
-    "ours_bf16_no_cudnn": {"precision": "bf16", "cudnn": False},
-    "ours_bf16_packed": {"precision": "bf16", "packed": True},
+    "ours_bf16_padded": {"precision": "bf16", "compute_padding": True},
+    "ours_bf16_whole": {"precision": "bf16", "max_tokens": 65_536},
     "trainer_compiled": {"tuned": True, "compiled": True},
+    "ours_compiled": {"precision": "bf16", "max_tokens": 65_536, "compile": True},
 }
 ROUNDS = 3
 SMALL_BATCH, LARGE_BATCH = 32, 256
@@ -41,7 +42,7 @@ def large_batches(bench: Bench) -> Iterator[TrainingLog]:
 def run(batch_size: int, shapes: list[str], bench: Bench) -> Iterator[TrainingLog]:
     """Runs the arms in turn for each shape, `ROUNDS` times; in the last round also under the profiler."""
     for number, shape in enumerate(shapes):
-        names = [name for name in ARMS if name != "trainer_compiled"]
+        names = [name for name in ARMS if not name.endswith("compiled")]
         names = bench.size(names, names[number % 2 :: 2])  # a dry run has each arm and each shape, not the product
         arms: dict[str, Any] = {}
         updates = UPDATES[batch_size][shape == "squad"]
@@ -58,21 +59,20 @@ def run(batch_size: int, shapes: list[str], bench: Bench) -> Iterator[TrainingLo
 
 
 def compiled(bench: Bench) -> Iterator[TrainingLog]:
-    """Measures the tuned Trainer with torch.compile: compile time and speed."""
+    """Measures ours and the tuned Trainer with torch.compile: compile time and speed."""
     for shape in bench.size(["sst2", "squad"], ["sst2"]):
-        record = {"kind": "speed", "shape": shape, "batch_size": SMALL_BATCH, "arm": "trainer_compiled", "round": 0}
-        window, began = bench.size(Window(20, 60), Window(1, 2)), time.perf_counter()
-        rows = bench.size(SMALL_BATCH, 4)
-        measured = attempt(lambda: measure("trainer_compiled", shape, {}, rows, window, bench))  # noqa: B023
-        yield record | measured | {"whole_seconds": time.perf_counter() - began}
+        for arm in ("ours_compiled", "trainer_compiled"):
+            record = {"kind": "speed", "shape": shape, "batch_size": SMALL_BATCH, "arm": arm, "round": 0}
+            window, began = bench.size(Window(20, 60), Window(1, 2)), time.perf_counter()
+            rows = bench.size(SMALL_BATCH, 4)
+            measured = attempt(lambda: measure(arm, shape, {}, rows, window, bench))  # noqa: B023
+            yield record | measured | {"whole_seconds": time.perf_counter() - began}
 
 
 def make_arm(name: str, shape: str, arms: dict[str, Any], bench: Bench) -> TrainerArm | OursArm:
     """Makes an arm by its name in `ARMS`, given the existing ones."""
     if name.startswith("trainer"):
         return TrainerArm(shape, bench, **ARMS[name])
-    if name in ("ours_bf16", "ours_bf16_no_cudnn") and "ours_fp32" in arms:
-        return arms["ours_fp32"].in_precision(**ARMS[name])
     return OursArm(shape, bench, max_length=SHAPES[shape].length or 128, **ARMS[name])
 
 

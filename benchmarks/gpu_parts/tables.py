@@ -13,8 +13,9 @@ TITLES = {
     "trainer_compiled": "(b) with torch.compile",
     "ours_fp32": "(c) ours, fp32",
     "ours_bf16": "(c) ours, bf16",
-    "ours_bf16_no_cudnn": "(c) without cuDNN's attention",
-    "ours_bf16_packed": "(c) padding-free",
+    "ours_bf16_padded": "(c) with padding",
+    "ours_bf16_whole": "(c) --max-tokens 65536",
+    "ours_compiled": "(c) --max-tokens 65536 --compile",
 }
 
 

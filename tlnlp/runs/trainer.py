@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate.utils import gather_object
 
@@ -24,6 +26,7 @@ from tlnlp.task import Prediction
 from tlnlp.training import checkpoint, sharded_checkpoint
 from tlnlp.training.distributed import run_on_main
 from tlnlp.training.loop import Step, train
+from tlnlp.training.plan import Update
 from tlnlp.training.signals import stop_requests
 
 # Time between checkpoints if --save-every is unset: the most training that a crash can lose.
@@ -70,6 +73,16 @@ class TrainingLog:
     frozen_bytes: int = 0
     resumed: int = 0
     diverged: int | None = None
+
+    def count(self, update: Update, encoded: EncodedDataset, slots: Callable[[np.ndarray], int]) -> int:
+        """Counts an update that was made. Returns its number of rows."""
+        lengths = [encoded.sequence_lengths(items) for items in update.micro_batches]
+        rows = sum(map(len, update.micro_batches))
+        self.updates_taken += 1
+        self.rows_seen += rows
+        self.tokens += sum(int(each.sum()) for each in lengths)
+        self.places += sum(slots(each) for each in lengths)
+        return rows
 
     @property
     def padding_fraction(self) -> float:
@@ -202,13 +215,8 @@ class Trainer:
     def log_step(self, step: Step, bar: ProgressBar) -> None:
         """Called after each update: records it, and updates the bar."""
         record = self.record
-        lengths = [self.training.encoded.sequence_lengths(items) for items in step.update.micro_batches]
-        rows = len(step.update.items)
         record.updates_done = step.updates_done
-        record.updates_taken += 1
-        record.rows_seen += rows
-        record.tokens += sum(int(each.sum()) for each in lengths)
-        record.places += sum(self.training.slots(each) for each in lengths)
+        rows = record.count(step.update, self.training.encoded, self.training.slots)
         self._loss_sum += step.loss
         self._curve_sum += step.loss
         every = math.ceil(step.updates / CURVE_POINTS)

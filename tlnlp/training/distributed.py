@@ -29,12 +29,14 @@ M_MMAP_MAX, M_TRIM_THRESHOLD = -4, -1
 # end of a process is noticed within seconds (`tlnlp.training.watch`).
 MOST_WAITING = timedelta(hours=1)
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+MIXED = {"fp32": "no", "tf32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
 class PreciseAccelerator(Accelerator):
-    """An Accelerator with its own precision. accelerate has one precision per process, so a later run in bf16 would
-    change the precision of a model that was loaded before."""
+    """An Accelerator with its own precision, which `--precision` names `precision`. accelerate has one precision per
+    process, so a later run in bf16 would change the precision of a model that was loaded before."""
+
+    precision: Precision = "fp32"
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -53,23 +55,24 @@ class PreciseAccelerator(Accelerator):
 
 
 def start_accelerator(
-    precision: Precision = "fp32", tracker: str | None = None, tracker_folder: Path | None = None
+    precision: Precision | None = None, tracker: str | None = None, tracker_folder: Path | None = None
 ) -> Accelerator:
     """Creates the Accelerator for the device and processes of the launcher.
 
     Args:
-        precision: of the network's computation; weights stay in fp32.
+        precision: of the network's computation; weights stay in fp32. That of `default_precision` if unset.
         tracker: name of an Accelerate tracker, which writes to `tracker_folder`.
 
     Raises:
         InputError: this machine does not support the precision, or the tracker is not installed.
     """
-    if precision == "fp16" and not torch.cuda.is_available():
+    if precision in ("fp16", "tf32") and not torch.cuda.is_available():
         raise InputError(
             expected="--precision fp32 or bf16 without a GPU",
-            found="--precision fp16",
+            found=f"--precision {precision}",
             change="--precision bf16",
         )
+    precision = default_precision() if precision is None else precision
     sharding.check_launcher(os.environ, precision)
     adopt_launcher(os.environ)
     meet_anew(os.environ)
@@ -97,10 +100,22 @@ def start_accelerator(
             found=f"--tracker {tracker}, whose package is not installed",
             change=f"pip install {tracker}, or omit --tracker",
         )
+    accelerator.precision = precision
     if accelerator.device.type == "cpu":
         set_threads(accelerator)
         _keep_freed_memory()
+    if accelerator.device.type == "cuda":
+        # TensorFloat-32 keeps 10 bits of fp32's 23 in products: only where it is asked for.
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        # cuDNN's attention plans each new shape for some 80 ms, and rows of texts have many shapes.
+        torch.backends.cuda.enable_cudnn_sdp(False)
     return accelerator
+
+
+def default_precision() -> Precision:
+    """Returns bf16 for a GPU that computes in it, otherwise fp32: other processors are slower in bf16 or emulate it."""
+    has_bf16 = torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bf16" if has_bf16 else "fp32"
 
 
 def set_threads(accelerator: Accelerator) -> None:

@@ -143,7 +143,9 @@ def train(training: TrainingState, updates_done: int = 0) -> Iterator[Step]:
     """Trains to the end and yields a `Step` after each update; the first `updates_done` updates are skipped
     (resume)."""
     settings, accelerator = training.settings, training.accelerator
-    optimizer = accelerator.prepare_optimizer(training.optimizer)
+    optimizer: Any = training.optimizer
+    if not _is_plain(accelerator):
+        optimizer = accelerator.prepare_optimizer(optimizer)
     last = 0
     for phase in training.phases:
         first, last = last, last + phase.epochs * training.updates_per_epoch
@@ -291,10 +293,16 @@ def _seed_dropout(accelerator: Accelerator, seed: int) -> None:
 
 
 def _backward(accelerator: Accelerator, loss: torch.Tensor) -> None:
-    if accelerator.scaler is None and accelerator.distributed_type in PLAIN:
-        loss.backward()  # what accelerate does, without searching the disk for packages
+    if _is_plain(accelerator):
+        loss.backward()
     else:
         accelerator.backward(loss)
+
+
+def _is_plain(accelerator: Accelerator) -> bool:
+    """Returns whether torch's own backward pass and optimizer are all there is to do. Those of accelerate do the same,
+    but search the disk for packages in each update, for one to two milliseconds."""
+    return accelerator.scaler is None and accelerator.distributed_type in PLAIN
 
 
 def _dropout_seed(seed: int, update: int, micro_batch: int) -> int:
