@@ -37,7 +37,7 @@ def begin(name: str, folder: Path, **settings: Any) -> PreparedRun:
     asked = recipe.settings(**{"precision": "fp32"} | settings)
     run = check_run(replace(Request.of(recipe, asked), folder=folder))
     folder.mkdir(parents=True, exist_ok=True)
-    with patch("tlnlp.runs.setup.describe_data", return_value=None):
+    with patch("tlnlp.runs.setup.profile", return_value=None):
         return prepare(run, start_accelerator(asked.precision))
 
 

@@ -23,9 +23,9 @@ SHAPES = [[4, 7, 2], [3, 9, 2, 9, 17], [5, 4], [12, 12, 12, 1], [8, 8, 8], [6, 2
 
 @pytest.fixture
 def counter(monkeypatch: pytest.MonkeyPatch) -> Iterator[CompileCounterWithBackend]:
-    """Traces as torch.compile does, and counts; what is traced runs without a C compiler."""
+    """Traces as torch.compile does, and counts; what is traced runs as it is, without a compiler."""
     torch._dynamo.reset()
-    counts = CompileCounterWithBackend("aot_eager")
+    counts = CompileCounterWithBackend("eager")
     monkeypatch.setattr(compiled_layers, "BACKEND", counts)
     yield counts
     torch._dynamo.reset()

@@ -39,6 +39,7 @@ OTHERS: dict[str, Any] = {
     "batch_size": 7, "learning_rate": 1e-3, "warmup_fraction": 0.5, "schedule": "cosine", "least_updates": 9,
     "small_data": True, "weight_decay": 0.5, "max_grad_norm": 3.0, "max_length": 14, "truncate": ("text=start",),
     "windows": "mean", "max_tokens": 70, "micro_batches": 3, "precision": "bf16", "load_in": "bf16",
+    "compile": True, "compute_padding": True,
     "gradient_checkpointing": True, "seed": 5, "seeds": 2, "train_rows": 4, "class_weights": "balanced", "merge": True,
     "new_head": True, "resize_embeddings": True, "fix_answers": True, "keep": "best", "patience": 2,
     "mask_fraction": 0.5, "lm_weight": 0.1, "window_overlap": 2, "max_answer": 1, "recompute_frozen": True,
