@@ -92,7 +92,8 @@ def settle(request: Request, accelerator: Accelerator, screen: RunConsole) -> Re
     processes = accelerator.num_processes
     number = run_on_main(accelerator, lambda: request.with_micro_batches(processes).settings.micro_batches)
     if request.settings.micro_batches is None and (number, processes) != (1, 1):
-        begun = f", as when the run began; now {processes} share them" if number != processes else ", one a process"
+        now = "1 process has all" if processes == 1 else f"{processes} processes share them"
+        begun = f", as when the run began; now {now}" if number != processes else ", one a process"
         screen.note(f"each update is cut in {number} micro-batches or more{begun} (--micro-batches {number})")
     return replace(request, settings=replace(request.settings, micro_batches=number, precision=precision))
 
