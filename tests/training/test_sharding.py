@@ -15,9 +15,10 @@ import transformers
 
 from tests.fixtures import keep_float64
 from tests.recipe_runs import CHECKPOINTS, Ended, begin, run_function, run_recipe, start_recipe
+from tlnlp.display.console import RunConsole
 from tlnlp.errors import InputError
 from tlnlp.evaluation.predict import predict
-from tlnlp.runs import setup
+from tlnlp.runs import setup, trainer
 from tlnlp.training import sharded_checkpoint
 from tlnlp.training.checkpoint import checkpoints_in
 from tlnlp.training.distributed import start_accelerator
@@ -234,6 +235,24 @@ def test_a_killed_sharded_run_goes_on_to_the_same_bits_and_to_the_best_weights(
     ended = resume(*flags, "--keep", "best", folder=tmp_path / "run", **two)
     assert ended.weights == whole.weights
     assert ended.predictions == whole.predictions
+
+
+def _train_by_own_clock(folder: Path, settings: dict[str, Any]) -> None:
+    """On the first process it is always time for a checkpoint, on the second never."""
+    work = begin("sst2", folder, **settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "SAVE_SECONDS", (0.0, 1e9)[work.training.accelerator.process_index])
+        patch.setattr(trainer, "UPDATES_BETWEEN", 2)
+        trainer.Trainer(work, RunConsole(speaks=False, quiet=True), 0.0).learn()
+
+
+def test_all_processes_write_a_checkpoint_when_it_is_time_on_the_first(
+    rows_for: Callable[[str], dict[str, Any]], llama: Path, tmp_path: Path
+) -> None:
+    """By clocks of their own, they would write at other updates, and wait for each other for ever."""
+    settings = {"model": str(llama), "strategy": "full", "micro_batches": 2, **rows_for("sst2")}
+    run_function(_train_by_own_clock, tmp_path, settings, processes=2, environment=FSDP)
+    assert [int(path.name) % 2 for path in checkpoints_in(tmp_path / CHECKPOINTS)] == [0, 0]
 
 
 @pytest.mark.long

@@ -27,7 +27,7 @@ from tlnlp.training import checkpoint, sharded_checkpoint
 from tlnlp.training.distributed import run_on_main
 from tlnlp.training.loop import Step, train
 from tlnlp.training.plan import Update
-from tlnlp.training.signals import stop_requests
+from tlnlp.training.signals import UPDATES_BETWEEN, stop_requests
 
 # Time between checkpoints if --save-every is unset: the most training that a crash can lose.
 SAVE_SECONDS = 120.0
@@ -301,7 +301,12 @@ class Trainer:
     def _save_due(self, step: Step) -> bool:
         if self.settings.save_every is not None:
             return step.updates_done % self.settings.save_every == 0
-        return time.monotonic() - self._saved_at >= SAVE_SECONDS
+        is_time = time.monotonic() - self._saved_at >= SAVE_SECONDS
+        if self.training.sharded is None:  # the main process saves alone
+            return is_time
+        # Every process writes its share: all go by the clock of the first.
+        asks = step.updates_done % UPDATES_BETWEEN == 0
+        return asks and bool(run_on_main(self.accelerator, lambda: is_time))
 
     def _save(self) -> None:
         """Writes a checkpoint, on the main process only unless the network is sharded: under data parallelism all
