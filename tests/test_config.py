@@ -45,7 +45,7 @@ def test_full_in_a_file_is_the_published_run(tmp_path: Path) -> None:
         ("epochs: three", "epochs as int"),
         ("epochs: yes", "epochs: True"),
         ("epochs:", "epochs: None"),
-        ("precision: int8", "fp32 or bf16 or fp16"),
+        ("precision: int8", "fp32 or tf32 or bf16 or fp16"),
         ("learning_rate: fast", "learning_rate as float"),
         ("columns: text=review", "columns as tuple"),
         ("- epochs", "a mapping"),
