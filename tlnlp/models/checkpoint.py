@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import huggingface_hub
 import transformers
@@ -193,6 +196,8 @@ def read_config(source: str, model: str) -> Any:
     if base is not None and not (Path(source) / files.CONFIG).is_file():
         return read_config(base.place, model)
     with errors_in_words(model):
+        if not Path(source).is_dir():
+            _require_network(source)
         config = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False)
     check_counts(config.to_dict(), model)
     quantised = getattr(config, "quantization_config", None) or getattr(config, "quantization", None)
@@ -204,6 +209,24 @@ def read_config(source: str, model: str) -> Any:
             change="the checkpoint that it was quantised from",
         )
     return config
+
+
+def _require_network(source: str) -> None:
+    """Raises an error if a checkpoint is neither on this machine nor can the Hub be found. The Hub's library would ask
+    again and again, for 24 seconds.
+
+    Raises:
+        ConnectionError: see above.
+    """
+    host = urlsplit(huggingface_hub.constants.ENDPOINT).hostname
+    is_here = isinstance(huggingface_hub.try_to_load_from_cache(source, files.CONFIG), str)
+    # Where there is a proxy, it finds the Hub.
+    if is_here or huggingface_hub.constants.HF_HUB_OFFLINE or getproxies() or host is None:
+        return
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError as error:
+        raise ConnectionError(f"not on this machine, and {host} cannot be found ({error.strerror})") from error
 
 
 def _method_of(quantised: Mapping[str, Any]) -> str:
