@@ -7,8 +7,6 @@ import time
 from contextlib import ExitStack
 from dataclasses import replace
 
-from accelerate import Accelerator
-
 from tlnlp.display.console import RunConsole
 from tlnlp.display.notes import condense
 from tlnlp.display.quiet import quiet_libraries
@@ -27,7 +25,7 @@ from tlnlp.runs.summary import show
 from tlnlp.runs.trainer import Trainer
 from tlnlp.training import files
 from tlnlp.training.broadcast import is_shared
-from tlnlp.training.distributed import launch_advice, run_on_all, run_on_main, start_accelerator
+from tlnlp.training.distributed import PreciseAccelerator, launch_advice, run_on_all, run_on_main, start_accelerator
 from tlnlp.training.watch import ProcessLost, watch_others
 from tlnlp.transfer.strategy_table import strategy_table
 
@@ -64,13 +62,13 @@ def run_command(request: Request) -> int:
     return 0
 
 
-def run_seeds(request: Request, accelerator: Accelerator, screen: RunConsole) -> RunResult:
+def run_seeds(request: Request, accelerator: PreciseAccelerator, screen: RunConsole) -> RunResult:
     """Returns the result of one run, or the joined result of one run for each of `--seeds`, each in its own folder."""
     with watch_others(accelerator):
         return _run_seeds(settle(request, accelerator, screen), accelerator, screen)
 
 
-def _run_seeds(request: Request, accelerator: Accelerator, screen: RunConsole) -> RunResult:
+def _run_seeds(request: Request, accelerator: PreciseAccelerator, screen: RunConsole) -> RunResult:
     if request.settings.seeds == 1:
         result = run_once(request, accelerator, screen)
     else:
@@ -83,10 +81,10 @@ def _run_seeds(request: Request, accelerator: Accelerator, screen: RunConsole) -
     return result
 
 
-def settle(request: Request, accelerator: Accelerator, screen: RunConsole) -> Request:
+def settle(request: Request, accelerator: PreciseAccelerator, screen: RunConsole) -> Request:
     """Returns the request with what the machine decides where a flag is unset, and says it: the precision, and the
     number of `--micro-batches`, which the main process knows."""
-    precision = request.settings.precision or getattr(accelerator, "precision", "fp32")
+    precision = request.settings.precision or accelerator.precision
     if request.settings.precision is None and precision != "fp32":
         screen.note(f"the GPU computes in {precision}, with weights in fp32 (--precision {precision})")
     processes = accelerator.num_processes
@@ -98,7 +96,7 @@ def settle(request: Request, accelerator: Accelerator, screen: RunConsole) -> Re
     return replace(request, settings=replace(request.settings, micro_batches=number, precision=precision))
 
 
-def run_once(request: Request, accelerator: Accelerator, screen: RunConsole) -> RunResult:
+def run_once(request: Request, accelerator: PreciseAccelerator, screen: RunConsole) -> RunResult:
     """Runs one seed and returns the result. A run that has already finished is not repeated."""
     began = time.time() if request.began is None else request.began
     folder = request.folder

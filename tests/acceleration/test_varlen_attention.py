@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,15 @@ def test_nothing_is_counted_on_the_device_where_the_feed_has_described_the_rows(
         model(**batch_of([3, 9, 2]))
 
 
+def test_rows_without_padding_are_not_looked_at_on_the_device_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build(CONFIGS["bert"])
+    packing = install(model)
+    feed = feed_of(packing, torch.device("cpu"))
+    batch = feed.move(feed.stage(batch_of([6, 6])))
+    monkeypatch.setattr(padding_free, "describe_packing", None)
+    model(**batch)
+
+
 def test_rows_without_padding_and_rows_beyond_a_window_are_not_described() -> None:
     assert describe_packing(torch.ones(3, 5, dtype=torch.long), grouped=False) is None
     packing = install(build(CONFIGS["bert"]))
@@ -145,7 +155,7 @@ def test_a_run_learns_the_same(
             assert work.packing is not None
             work.packing.attend = kernel
             feed = feed_of(work.packing, training.accelerator.device)
-            training.feed = type(feed)(feed.device, 2, work.packing)
+            training.feed = replace(feed, ahead=2)
         before = weights(training.model)
         for _ in train(training):
             pass

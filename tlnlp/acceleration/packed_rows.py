@@ -47,7 +47,6 @@ class PackedBatch:
     firsts: torch.Tensor  # [rows] the first token of each row
     groups: list[RowGroup]  # for attention group by group
     starts: torch.Tensor | None = None  # [rows + 1] where each row begins, for attention in one call
-    attend: Callable[..., torch.Tensor] | None = None  # which computes it
 
     def pack(self, states: torch.Tensor) -> torch.Tensor:
         """Packs states [rows or 1, longest, width] to [1, tokens + filling, width]."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,8 +62,8 @@ class PaddingFree:
         finally:
             self._is_paused = False
 
-    def know(self, attention_mask: torch.Tensor, described: PackedBatch) -> None:
-        """Takes note of how a micro-batch will be packed, which would otherwise be seen from its mask."""
+    def know(self, attention_mask: torch.Tensor, described: PackedBatch | None) -> None:
+        """Takes note of how a micro-batch will be packed (None: not at all), which its mask would otherwise tell."""
         self._known[attention_mask] = described
 
     def remove(self, model: Any) -> None:
@@ -153,15 +152,15 @@ class PaddingFree:
         mask = named.get("attention_mask")
         self.now = None
         if not self._is_paused and mask is not None and mask.dim() == 2 and mask.shape[1] <= self.window:
-            self.now = self._known.get(mask)
-            if self.now is None and self.attend is not None:
-                described = describe_packing(mask.cpu(), grouped=False)
-                self.now = None if described is None else described.to(mask.device)
-            elif self.now is None:
-                self.now = describe_packing(mask)
-            self.now = None if self.now is None else replace(self.now, attend=self.attend)
+            self.now = self._known[mask] if mask in self._known else self._describe(mask)
             self._packed_batches += self.now is not None
-        _CURRENT.append(self.now)
+        _CURRENT.append(self)
+
+    def _describe(self, mask: torch.Tensor) -> PackedBatch | None:
+        if self.attend is None:
+            return describe_packing(mask)
+        described = describe_packing(mask.cpu(), grouped=False)
+        return None if described is None else described.to(mask.device)
 
     def _end(self, body: nn.Module, arguments: Any, output: Any) -> None:
         self.now = None
@@ -229,19 +228,24 @@ def attention_window(model: nn.Module) -> float:
 
 # The current micro-batch, for the attention function, to which transformers does not pass it. A stack, since one
 # network may run inside another.
-_CURRENT: list[PackedBatch | None] = []
+_CURRENT: list[PaddingFree] = []
+
+
+def _current_batch() -> PackedBatch | None:
+    """Returns how the current micro-batch is packed; None if it is not."""
+    return _CURRENT[-1].now if _CURRENT else None
 
 
 def unpacked(states: torch.Tensor) -> torch.Tensor:
     """Returns states of a layer in the current micro-batch, packed or not, as [rows, longest, width]."""
-    current = _CURRENT[-1] if _CURRENT else None
+    current = _current_batch()
     # Only several rows are packed, and then the first dimension is 1.
     return states if current is None or len(states) == current.rows else current.unpack(states)
 
 
 def packed(states: torch.Tensor) -> torch.Tensor:
     """The inverse: packs states [rows, longest, width] if the layers of the current micro-batch run packed."""
-    current = _CURRENT[-1] if _CURRENT else None
+    current = _current_batch()
     return states if current is None else current.pack(states)
 
 
@@ -261,7 +265,7 @@ def packed_attention(
     Returns:
         Attention outputs [1, tokens, heads, width of a head], and None.
     """
-    current = _CURRENT[-1] if _CURRENT else None
+    current = _current_batch()
     if current is None:
         return sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal, **others
@@ -274,9 +278,9 @@ def packed_attention(
     if key.shape[1] < query.shape[1]:  # grouped queries: each key serves several
         groups = query.shape[1] // key.shape[1]
         key, value = (states.repeat_interleave(groups, dim=1) for states in (key, value))
-    if current.attend is not None:
+    if (attend := _CURRENT[-1].attend) is not None:
         at_once = (states[0].transpose(0, 1) for states in (query, key, value))
-        return current.attend(*at_once, current, dropout, scaling, causal).unsqueeze(0), None
+        return attend(*at_once, current, dropout, scaling, causal).unsqueeze(0), None
     inputs = torch.stack([states[0].transpose(0, 1) for states in (query, key, value)], dim=1)
     # [tokens, 3, heads, width] each, and the filling
     *parts, rest = inputs.split([*(group.tokens for group in current.groups), current.filling])

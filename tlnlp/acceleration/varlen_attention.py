@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -107,7 +107,7 @@ def feed_of(packing: PaddingFree | None, device: torch.device) -> DeviceFeed:
     """
     if packing is None or packing.attend is None:
         return DeviceFeed.to(device)
-    return PackedFeed(device, DeviceFeed.to(device).ahead, packing)
+    return PackedFeed(device, DeviceFeed.to(device).ahead, packing=packing)
 
 
 @dataclass(frozen=True)
@@ -119,19 +119,17 @@ class PackedFeed(DeviceFeed):
         packing: the layers that will run packed.
     """
 
-    packing: PaddingFree | None = None
+    packing: PaddingFree = field(kw_only=True)
 
     def stage(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Returns the batch in page-locked memory, and the packing of its rows."""
         described = None
-        if self.packing is not None and batch["attention_mask"].shape[1] <= self.packing.window:
+        if batch["attention_mask"].shape[1] <= self.packing.window:
             described = describe_packing(batch["attention_mask"], grouped=False)
         return super().stage(batch | ({} if described is None else {PACKING: described}))
 
     def move(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Returns the batch on the device, for whose attention mask the packing is known there."""
-        moved = super().move(batch)
-        if self.packing is not None and PACKING in moved:
-            moved = dict(moved)
-            self.packing.know(moved["attention_mask"], moved.pop(PACKING))
+        moved = dict(super().move(batch))
+        self.packing.know(moved["attention_mask"], moved.pop(PACKING, None))
         return moved

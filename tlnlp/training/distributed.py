@@ -56,7 +56,7 @@ class PreciseAccelerator(Accelerator):
 
 def start_accelerator(
     precision: Precision | None = None, tracker: str | None = None, tracker_folder: Path | None = None
-) -> Accelerator:
+) -> PreciseAccelerator:
     """Creates the Accelerator for the device and processes of the launcher.
 
     Args:
