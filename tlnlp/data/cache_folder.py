@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tlnlp.data.digests import new_digest
+
 # The folder, and the bound on its size in gigabytes.
 FOLDER_VARIABLE, BOUND_VARIABLE = "TLNLP_CACHE", "TLNLP_CACHE_GB"
 BOUND_GIGABYTES = 50.0
@@ -59,11 +61,7 @@ def key_of(*parts: Any) -> str:
 def digest_of_file(path: Path) -> str:
     """Returns a digest of a file's content, a gigabyte in about a second."""
     with path.open("rb") as file:
-        return hashlib.file_digest(file, _digest).hexdigest()
-
-
-def _digest() -> Any:
-    return hashlib.blake2b(digest_size=16)
+        return hashlib.file_digest(file, new_digest).hexdigest()
 
 
 @dataclass(frozen=True)
