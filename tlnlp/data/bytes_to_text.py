@@ -157,7 +157,7 @@ def read_zipped(path: Path, origin: str, is_table: Callable[[str], bool]) -> tup
 
 def _decompress(file: io.BufferedIOBase, compressed: int, origin: str) -> bytes:
     """Returns the content of a compressed file, read a piece at a time: a few bytes can become more than the memory."""
-    most, found = _most_bytes(compressed), io.BytesIO()
+    most, found = most_bytes(compressed), io.BytesIO()
     while piece := file.read(_PIECE_BYTES):
         found.write(piece)
         if found.tell() > most:
@@ -169,7 +169,8 @@ def _decompress(file: io.BufferedIOBase, compressed: int, origin: str) -> bytes:
     return found.getvalue()
 
 
-def _most_bytes(compressed: int) -> float:
+def most_bytes(compressed: int) -> float:
+    """Returns how many bytes so many compressed ones may become."""
     if not limits_hold():
         return float("inf")
     memory = psutil.virtual_memory().available * DECOMPRESSED_SHARE_OF_MEMORY

@@ -93,7 +93,7 @@ def table_lines(text: str, own: str, origin: str, form: FileFormat) -> TableLine
     notes = [f"{origin}: separator {named(excel[0])}, by its first line"] if excel and separator != own else []
     rest, skipped = without_comments(excel[1] if excel else text, [separator] if separator else CANDIDATES)
     if skipped:
-        notes.append(f"{origin}: {skipped} comment lines before the header, skipped")
+        notes.append(f"{origin}: {skipped} comment line{'s' * (skipped > 1)} before the header, skipped")
     return TableLines(rest, origin, 1 + skipped + bool(excel), separator, tuple(notes))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 
 from tlnlp.data.table import show
@@ -30,7 +31,8 @@ def check_encoding(name: str | None) -> str | None:
     """
     try:
         if name is not None:
-            b"".decode(name)
+            with contextlib.suppress(UnicodeError):
+                bytes(4).decode(name)
     except LookupError as error:
         raise InputError(
             expected=f"--encoding: the name of a text encoding, such as {', '.join(_USUAL[:5])}",
