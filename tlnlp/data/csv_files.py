@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,9 @@ from tlnlp.errors import InputError
 
 # A cell may be a whole article; the csv module's own limit is 131,072 characters. (A C long: 32 bits on Windows.)
 csv.field_size_limit(2**31 - 1)
+# Beyond so many characters a quote in the first line is an ordinary character.
+LONGEST_HEADER = 100_000
+_LINE_END = re.compile(r"[\r\n]")
 # Said of a tsv file of GLUE's kind.
 PLAIN_QUOTES = "its quotes are not balanced, so they are read as ordinary characters and every line is a row"
 
@@ -50,10 +55,15 @@ class TableLines:
         """Returns the records, all of the same length."""
         return _records(self, separator, quoting)
 
-    @property
+    @cached_property
     def first(self) -> str:
-        """The first line."""
-        return self.text.lstrip("\r\n").partition("\n")[0].partition("\r")[0]
+        """The first record, in which every separator of the file occurs: a line, or several if there are quotes."""
+        text = self.text.lstrip("\r\n")
+        for found in _LINE_END.finditer(text, 0, LONGEST_HEADER):
+            if text.count('"', 0, found.start()) % 2 == 0:
+                return text[: found.start()]
+        found_end = _LINE_END.search(text)
+        return text[: found_end.start()] if found_end else text
 
 
 def read_csv(data: bytes, origin: str, form: FileFormat) -> Table:

@@ -136,7 +136,7 @@ def _first_line(path: Path) -> str:
     """Returns the first line that is not blank; lines before the header are left to the careful reader."""
     with _open_text(path, newline=None) as file:
         first = next((line for line in _short_lines(file) if line.strip("\n")), "").rstrip("\n")
-    if first.startswith("#") or said_by_excel(f"{first}\n"):
+    if first.startswith("#") or first.count('"') % 2 or said_by_excel(f"{first}\n"):
         raise _UnusualError
     return first
 
