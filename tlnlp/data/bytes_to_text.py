@@ -72,16 +72,20 @@ class FileFormat:
     header: bool = True
 
     @classmethod
-    def of(cls, task: Task, settings: Settings, data: Data | None = None) -> FileFormat:
-        """Returns the format of a task's files, as it and the settings declare.
+    def of(cls, settings: Settings, task: Task | None = None, data: Data | None = None) -> FileFormat:
+        """Returns the format of files, as the settings and a task declare it.
 
         Args:
             data: the data of a language; the task's if None.
+
+        Raises:
+            InputError: `--separator` or `--encoding` is none.
         """
+        declared = data or (task.data if task is not None else None)
         return cls(
-            words=task.columns.words is not None,
-            original_columns=(data or task.data).original_columns,
-            original_header=(data or task.data).original_header,
+            words=task is not None and task.columns.words is not None,
+            original_columns={} if declared is None else declared.original_columns,
+            original_header=() if declared is None else declared.original_header,
             separator=check_separator(settings.separator),
             encoding=check_encoding(settings.encoding),
             header=not settings.no_header,

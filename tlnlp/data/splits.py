@@ -96,7 +96,7 @@ def _read_tables(task: Task, settings: Settings, languages: Languages | None) ->
     more = {SplitKey("extra", name): split for name, split in data.extra_splits.items()}
     if settings.chooses_on_dev:
         more[TEST] = data.test or "test"
-    named, form, keep = named_files(settings), FileFormat.of(task, settings, data), not settings.no_cache
+    named, form, keep = named_files(settings), FileFormat.of(settings, task, data), not settings.no_cache
     if languages is not None:
         refuse_named(settings, "a task with several languages", "--data FOLDER with a folder for each language")
     if TRAIN in named:
