@@ -108,12 +108,12 @@ def _parse_text(text: str) -> list[Said] | None:
         try:
             found = parse_written(text)
         except ValueError:
+            if _MEANT_AS_ANSWERS.match(text):  # such as one that numpy has shortened
+                return None
             found = None
         # An answer may look like JSON: "[1]" is a JSON list, but not one of answers.
         if isinstance(found, dict | list) and (parsed := parse_answers(found)) is not None:
             return parsed
-    if _MEANT_AS_ANSWERS.match(text):  # such as one that numpy has shortened: it is no answer itself
-        return None
     return _checked([(text, None)])
 
 
@@ -147,7 +147,7 @@ def find_nearest(context: str, text: str, start: int) -> tuple[str, int] | None:
 def _is_beside(context: str, text: str, start: int, nearest: tuple[str, int]) -> bool:
     """Returns whether an answer differs from the nearest match only in spaces, and only spaces are between them."""
     first, last = sorted((start, nearest[1]))
-    return 0 <= first and not context[first:last].strip() and nearest[0].split() == text.split()
+    return first >= 0 and not context[first:last].strip() and nearest[0].split() == text.split()
 
 
 @dataclass(frozen=True)
