@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from tlnlp.data.answer_columns import join_answers
 from tlnlp.data.spans import find_spans, words_of_spans
 from tlnlp.data.table import Table
 from tlnlp.data.word_rows import group_words
@@ -12,7 +13,7 @@ from tlnlp.data.word_rows import group_words
 
 def shape_rows(table: Table, roles: Mapping[str, str], chosen: Mapping[str, str]) -> Table:
     """Returns the table with a row per sentence or question, and notes on how it was brought to that shape: one word in
-    each row is grouped, character offsets become words and tags.
+    each row is grouped, character offsets become words and tags, answers get the starts of another column.
 
     Args:
         roles: {role: column} of the task.
@@ -22,6 +23,8 @@ def shape_rows(table: Table, roles: Mapping[str, str], chosen: Mapping[str, str]
         InputError: the table has another shape, and lacks what is needed to tell which rows belong together, or its
             offsets do not fit its texts.
     """
+    if "answers" in roles:
+        return join_answers(table, roles, chosen)
     if "words" not in roles:
         return table
     if (found := find_spans(table, roles, chosen)) is not None:
