@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from tlnlp.data.label_spellings import with_points
 from tlnlp.data.limits import LIFT, LONGEST_TEXT_CHARACTERS, MOST_WORDS_IN_ROW, limits_hold
 from tlnlp.data.table import Table, point_at, refuse_rows, show
 from tlnlp.data.text_column import is_free_of_blanks
@@ -172,7 +173,7 @@ def read_weights(table: Table, role: str, column: str) -> list[float]:
         InputError: a value is not a number, negative or infinite, or all are zero.
     """
     values = table.values(column)
-    weights = [_read_number(value) for value in values]
+    weights = [_read_number(value) for value in with_points(values)]
     expected = f"a number, 0 or more, in every row of {column!r}"
     if wrong := [i for i, weight in enumerate(weights) if not 0 <= weight < math.inf]:
         change = f"the number, or the column: --columns {role}=COLUMN"

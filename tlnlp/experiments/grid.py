@@ -16,7 +16,7 @@ from tlnlp.experiments.arguments import CONTROL, CompareArguments
 from tlnlp.recipe import Recipe
 from tlnlp.runs.checks import check_checkpoint
 from tlnlp.runs.folder import plain
-from tlnlp.settings import NOT_OF_THE_RUN, Settings
+from tlnlp.settings import HOW_DATA_ARE_READ, NOT_OF_THE_RUN, Settings
 from tlnlp.training.files import room_wanted, write_json
 from tlnlp.transfer.parse_strategy import StrategyChoice, find_strategy
 from tlnlp.transfer.strategies import shallow
@@ -166,8 +166,9 @@ def default_folder(recipe: Recipe, settings: Settings, command: str, varied: Seq
     """Returns runs/COMMAND/TASK-DATA, with every flag that differs from the recipe's default. Varied settings are not
     in the name, so that a grid with another strategy or seed finds the existing runs."""
     changed = recipe.changed(settings)
-    words = [recipe.task.name, Path(settings.data).name.split(".")[0]]
-    words += [f"{name}={value}" for name, value in changed.items() if name not in (*varied, "data", "columns")]
+    words = [recipe.task.name, settings.data_name]
+    unnamed = (*varied, "data", "columns", *HOW_DATA_ARE_READ)
+    words += [f"{name}={value}" for name, value in changed.items() if name not in unnamed]
     return Path("runs") / command / "-".join(words)
 
 
