@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
     quiet_libraries()
     chosen = Settings(columns=asked.columns).columns_by_role()
     recipe = load_recipe(asked.recipe) if asked.recipe else guess_recipe(Path(asked.data).expanduser(), chosen)
-    settings = recipe.settings(data=asked.data, columns=asked.columns)
+    settings = recipe.settings(data=asked.data, columns=asked.columns, label_names=asked.label_names)
     splits = load_splits(recipe.task, settings)
     place = find_checkpoint(asked.model, weights_needed=False)
     tokenizer = load_tokenizer(place, asked.model, **recipe.task.head.tokenizer_options)

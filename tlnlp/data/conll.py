@@ -45,6 +45,12 @@ def read_conll(data: bytes, origin: str, form: FileFormat) -> Table:
             found=f"{origin}: WebAnno's own format",
             change="export it as CoNLL 2002 (INCEpTION: Export, Format, CoNLL 2002)",
         )
+    if re.match(r"T\d+\t\S+ \d+ \d+", text):
+        raise InputError(
+            expected="words in columns, the tag last",
+            found=f"{origin}: brat's annotations, which need their texts",
+            change="the folder with the .txt and .ann files: --data FOLDER",
+        )
     sentences, notes = _split_fields(text)
     sentences = _without_header(_without_blank_last(sentences), notes)
     width = _usual_width(sentences)
@@ -70,16 +76,6 @@ def read_conllu(data: bytes, origin: str, form: FileFormat) -> Table:
     _refuse_other_widths(sentences, CONLLU_FIELDS, origin)
     words = [[line for line in lines if re.fullmatch(r"\d+", line[1][0])] for lines in sentences]
     return _table([lines for lines in words if lines], CONLLU_COLUMNS, origin)
-
-
-def holds_word_lines(start: bytes) -> bool:
-    """Returns whether a tab-separated file holds a word in each line: by its first bytes, which have blank lines
-    between others, all of them with a last field of one word."""
-    lines = split_lines(start.decode("utf-8", errors="replace").strip("\ufeff\r\n"))
-    full = [line for line in lines[:-1] or lines if line.strip(" \t") and not line.startswith(("#", DOCUMENT))]
-    if len(full) >= len(lines[:-1]) or not full:
-        return False
-    return all("\t" in line and " " not in line.rstrip(" \t").rsplit("\t", 1)[-1] for line in full)
 
 
 def _split_fields(text: str) -> tuple[list[list[Line]], list[str]]:

@@ -114,6 +114,7 @@ def words_of_spans(table: Table, found: tuple[str, str], roles: Mapping[str, str
     texts, values = table.values(found[0]), table.values(found[1])
     answers = table.values(ANSWER) if ANSWER in table.columns else [ACCEPT] * len(table)
     tokens = table.values("tokens") if "tokens" in table.columns else [None] * len(table)
+    files = table.values("file") if "file" in table.columns else None  # brat's
     for row, (text, value) in enumerate(zip(texts, values, strict=True)):
         text = _text_in(text) if isinstance(text, dict) else text
         inside, others = _annotated(value)
@@ -132,7 +133,8 @@ def words_of_spans(table: Table, found: tuple[str, str], roles: Mapping[str, str
         said.more_annotators += others > 0
         stay.append(row)
         words.append([word for word, _, _ in pieces])
-        tags.append(_tag(row, text, pieces, spans, said))
+        where = f"{files[row]}: " if files is not None else ""
+        tags.append(_tag(row, where, text, pieces, spans, said))
     _refuse(table, found, values, stay, said)
     columns = dict(table.columns)
     if len(stay) < len(table):
@@ -155,7 +157,7 @@ def _tokens_of(tokens: Any, text: str) -> list[Word] | None:
     return [word for word in words if not word[0].isspace()] if are_there else None
 
 
-def _tag(row: int, text: str, pieces: Sequence[Word], spans: Sequence[Span], said: _Said) -> list[str]:
+def _tag(row: int, where: str, text: str, pieces: Sequence[Word], spans: Sequence[Span], said: _Said) -> list[str]:
     """Returns a tag for each word, and notes what does not fit."""
     said.spans += len(spans)
     if spans and max(map(ord, text)) > 0xFFFF and (in_utf16 := _from_utf16(text, spans)) is not None:
@@ -165,7 +167,7 @@ def _tag(row: int, text: str, pieces: Sequence[Word], spans: Sequence[Span], sai
             said.in_utf16 += 1
     tags = [OUTSIDE] * len(pieces)
     for span in sorted(set(spans), key=lambda span: (span.start - span.end, span.start)):
-        shown = f"{span.label} at {span.start} to {span.end}"
+        shown = f"{where}{span.label} at {span.start} to {span.end}"
         if not 0 <= span.start < span.end <= len(text):
             said.outside[row] = f"{shown} of a text of {len(text):,} characters"
             continue
@@ -183,7 +185,7 @@ def _tag(row: int, text: str, pieces: Sequence[Word], spans: Sequence[Span], sai
         if _cuts(text, pieces, span):
             said.cut_spans += 1
             whole = text[pieces[covered[0]][1] : pieces[covered[-1]][2]]
-            said.cut.setdefault(row, f"{span.label} {show(there)}, widened to {show(whole)}")
+            said.cut.setdefault(row, f"{where}{span.label} {show(there)}, widened to {show(whole)}")
         tags[covered[0]] = f"B-{span.label}"
         for place in covered[1:]:
             tags[place] = f"I-{span.label}"
