@@ -101,12 +101,12 @@ def refuse_other_outside(table: Table, values: Sequence[Any], found: set[str]) -
     Raises:
         InputError: there is such a tag in the table.
     """
-    is_tagged = any(_STANDARD.fullmatch(name) for name in standard_names(found).values())
-    others = [name for name in found if name != OUTSIDE and not any(form.fullmatch(name) for form in _FORMS[:2])]
-    wrong = {name for name in others if name == "0"} if len(found) > len({n for n in found if n.isdecimal()}) else set()
-    if is_tagged or any(_STANDARD.fullmatch(name) for name in found):
+    in_form = {name for name in found if any(form.fullmatch(name) for form in _FORMS)}
+    others = found - in_form - {OUTSIDE}
+    wrong = {"0"} & others if not all(name.isdecimal() for name in found) else set()
+    if any(_STANDARD.fullmatch(name) for name in standard_names(in_form | {OUTSIDE}).values()):
         wrong |= {name for name in others if name.casefold() in _OTHER_OUTSIDE or name.isdecimal()}
-        wrong |= set(others) if len(others) == 1 and OUTSIDE not in found else set()
+        wrong |= others if len(others) == 1 and OUTSIDE not in found else set()
     places = [
         (row, word, name)
         for row, tags in enumerate(values)
