@@ -67,6 +67,13 @@ def _text_in(task: Mapping[str, Any]) -> str | None:
     return task["text"] if isinstance(task.get("text"), str) else texts[0] if len(texts) == 1 else None
 
 
+def _is_by_annotator(value: Any) -> bool:
+    """Returns whether a value has label-studio's results."""
+    return (
+        isinstance(value, list) and bool(value) and all(isinstance(each, dict) and "result" in each for each in value)
+    )
+
+
 def _annotated(value: Any) -> tuple[Any, int]:
     """Returns the value in which the spans are, and how many others there are: label-studio has a result for each
     annotator, of whom the first is taken. None if nobody has annotated it."""
@@ -115,9 +122,10 @@ def words_of_spans(table: Table, found: tuple[str, str], roles: Mapping[str, str
     answers = table.values(ANSWER) if ANSWER in table.columns else [ACCEPT] * len(table)
     tokens = table.values("tokens") if "tokens" in table.columns else [None] * len(table)
     files = table.values("file") if "file" in table.columns else None  # brat's
+    by_annotator = any(map(_is_by_annotator, values))
     for row, (text, value) in enumerate(zip(texts, values, strict=True)):
         text = _text_in(text) if isinstance(text, dict) else text
-        inside, others = _annotated(value)
+        inside, others = (None, 0) if value == [] and by_annotator else _annotated(value)
         if answers[row] not in (ACCEPT, None) or inside is None:
             said.not_accepted += inside is not None
             said.not_annotated += inside is None
