@@ -169,7 +169,7 @@ def test_a_span_that_cuts_a_word_is_widened_and_said_with_its_row(tmp_path: Path
     )
     assert loaded.train.columns["words"][1] == ["Roman", "Anna", ",", "Berliner"]
     assert tags_of(loaded)[1] == ["B-LOC", "B-PER", "I-PER", "B-LOC"]  # of the space before Anna nothing is said
-    assert said(loaded.notes, "2 spans cut a word: row 2: LOC 'Roma', widened to 'Roman'")
+    assert said(loaded.notes, "2 spans cut a word: row 2: LOC 'Berlin', widened to 'Berliner'")
 
 
 def test_of_overlapping_spans_the_longest_is_kept_and_the_others_said(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ DOCUMENT = "-DOCSTART-"
 # https://universaldependencies.org/format.html: ID FORM LEMMA UPOS XPOS FEATS HEAD DEPREL DEPS MISC
 CONLLU_FIELDS, HEAD = 10, 6
 CONLLU_COLUMNS = {"words": 1, "tags": 3, "xpos": 4}
+# Comments of CoNLL-2012, which have two fields as words may have.
+_OF_DOCUMENTS = (("#begin", "document"), ("#end", "document"))
 # Word ranges (1-2) and empty nodes (1.1) of CoNLL-U: lines of no word of their own.
 _NO_WORD = re.compile(r"\d+[-.]\d+")
 # What a first line holds that names the columns.
@@ -116,7 +118,7 @@ def _comments(sentences: Sequence[list[Line]], *, tabs: bool) -> list[Line]:
     for lines in sentences:
         begins = True
         for number, fields in lines:
-            is_other = fields[0].startswith("#") and len(fields) != width
+            is_other = fields[0].startswith("#") and (len(fields) != width or tuple(fields[:2]) in _OF_DOCUMENTS)
             begins = begins and by_place and fields[0] == "#" and fields[-1] not in tags
             if is_other or begins:
                 comments.append((number, fields))
@@ -154,7 +156,10 @@ def _counts_words(sentences: Sequence[list[Line]]) -> bool:
     """Returns whether the first fields are the numbers of the words, in each sentence from 0 or 1, or of all words of
     the file one after another."""
     firsts = [[fields[0] for _, fields in lines if not _NO_WORD.fullmatch(fields[0])] for lines in sentences]
-    if sum(map(len, firsts)) < 3 or max(map(len, firsts)) < 2 or len(sentences[0][0][1]) < 2:
+    width = len(sentences[0][0][1]) if sentences else 0
+    # So few numbers may be words.
+    least = 2 if width == CONLLU_FIELDS else 3
+    if width < 2 or sum(map(len, firsts)) < least or max(map(len, firsts)) < 2:
         return False
     one_after_another = [field for fields in firsts for field in fields]
     return any(

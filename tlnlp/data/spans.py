@@ -77,11 +77,7 @@ def _is_by_annotator(value: Any) -> bool:
 def _annotated(value: Any) -> tuple[Any, int]:
     """Returns the value in which the spans are, and how many others there are: label-studio has a result for each
     annotator, of whom the first is taken. None if nobody has annotated it."""
-    if (
-        not isinstance(value, list)
-        or not value
-        or not all(isinstance(each, dict) and "result" in each for each in value)
-    ):
+    if not _is_by_annotator(value):
         return value, 0
     done = [each for each in value if not each.get("was_cancelled")]
     done.sort(key=lambda each: not each.get("ground_truth"))
