@@ -17,6 +17,7 @@ import torch
 import tyro
 from safetensors.torch import load_file
 
+from tests.exports import write_exports
 from tests.recipe_runs import ROOT, load_recipe
 from tlnlp import cli
 from tlnlp.commands import matrix
@@ -153,6 +154,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = [[row["question"], row["context"], "".join(row["answers"]["text"][:1])] for row in asked]
         csv.writer(file).writerows([["ask", "page", "reply"], *rows])
     (folder / "lines.jsonl").write_text('{"text": "The dog [MASK]."}\n')
+    write_exports(folder)
     mini = ROOT / "tlnlp" / "bundled" / "mini"
     for name in ("my_bert", "my_old_bert"):
         shutil.copytree(mini, folder / name)

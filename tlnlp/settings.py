@@ -31,6 +31,10 @@ class Settings:
     columns: Annotated[
         tuple[str, ...], _flag("ROLE=COLUMN", "Which column plays which role, e.g. text=review label=stars.")
     ] = ()
+    label_names: Annotated[
+        tuple[str, ...],
+        _flag("NAME ...", "Names of labels or tags that are numbers in the rows, in order from 0, e.g. O B-PER I-PER."),
+    ] = ()
     train_file: Annotated[
         str | None, _flag("FILE", "Rows to learn from, whatever the file's name, in place of --data.")
     ] = None

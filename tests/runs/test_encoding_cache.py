@@ -36,6 +36,7 @@ from tlnlp.training.loop import train
 OTHERS: dict[str, Any] = {
     "model": "other", "data": "hub", "train_file": "a", "dev_file": "b", "test_file": "c", "dev_fraction": 0.3,
     "separator": ";", "encoding": "cp1252", "no_header": True, "columns": ("text=other",),
+    "label_names": ("no", "yes"),
     "train_language": ("de",), "languages": ("de",),
     "transfer_data": "there", "few_shot": 5, "show_oracle": True, "full": True, "strategy": "lora", "epochs": 7,
     "batch_size": 7, "learning_rate": 1e-3, "warmup_fraction": 0.5, "schedule": "cosine", "least_updates": 9,

@@ -283,8 +283,9 @@ def test_a_lock_ends_with_its_process_and_not_before(tmp_path: Path) -> None:
 def test_the_identity_is_made_of_all_that_decides_a_result_and_of_nothing_else() -> None:
     base = identity_of("sst2", SETTINGS, "data", "model")
     others = {
-        "model": "x", "data": "x", "columns": ("text=a",), "full": True, "strategy": "x", "epochs": 9, "batch_size": 9,
-        "learning_rate": 9.0, "warmup_fraction": 0.9, "weight_decay": 0.9, "max_grad_norm": 9.0, "max_length": 9,
+        "model": "x", "data": "x", "columns": ("text=a",), "label_names": ("a",), "full": True,
+        "strategy": "x", "epochs": 9, "batch_size": 9, "learning_rate": 9.0,
+        "warmup_fraction": 0.9, "weight_decay": 0.9, "max_grad_norm": 9.0, "max_length": 9,
         "max_tokens": 999, "micro_batches": 9, "precision": "bf16", "seed": 9, "train_rows": 9, "new_head": True,
         "keep": "best", "mask_fraction": 0.9, "window_overlap": 9, "truncate": ("text=start",), "max_answer": 9,
         "lm_weight": 0.9, "fix_answers": True, "class_weights": "balanced",

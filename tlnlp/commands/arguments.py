@@ -179,6 +179,9 @@ class CheckArguments:
         None
     )
     no_header: Annotated[bool, tyro.conf.arg(help="Columns have numbers: --columns text=2 label=1.")] = False
+    label_names: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help="Names of labels or tags that are numbers, from 0.")
+    ] = ()
     model: Annotated[
         str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Checkpoint whose tokenizer counts tokens.")
     ] = "mini"

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     """The command line of `tlnlp check`. Exit status 0 whatever is found, 2 if the rows cannot be read."""
     asked = tyro.cli(CheckArguments, args=arguments, prog="tlnlp check", config=(tyro.conf.FlagCreatePairsOff,))
     quiet_libraries()
-    read_as = {name: getattr(asked, name) for name in ("columns", "separator", "encoding", "no_header")}
+    read_as = {name: getattr(asked, name) for name in ("columns", "separator", "encoding", "no_header", "label_names")}
     path, plain = Path(asked.data).expanduser(), Settings(**read_as)
     form = FileFormat.of(plain)
     recipe = load_recipe(asked.recipe) if asked.recipe else guess_recipe(path, plain.columns_by_role(), form)

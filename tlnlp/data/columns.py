@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tlnlp.data.table import Table
+from tlnlp.data.word_rows import SENTENCE
 from tlnlp.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def choose_roles(task: Task, chosen: Mapping[str, str]) -> dict[str, str]:
         InputError: the task has no such role.
     """
     roles = task.columns.by_role()
-    known = [*roles, *([ID] if "answers" in roles else [])]
+    known = [*roles, *([ID] if "answers" in roles else []), *([SENTENCE] if "words" in roles else [])]
     if set(chosen) - set(known):  # the head's module imports torch: it is used only if needed
         known += [role for role in task.head.optional_roles if role not in known]
     for role in chosen:

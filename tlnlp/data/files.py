@@ -16,6 +16,7 @@ from tlnlp.data.json_files import read_json, read_jsonl
 from tlnlp.data.large_files import read_large_file
 from tlnlp.data.table import Table
 from tlnlp.data.text_files import read_text, starts_with_label
+from tlnlp.data.word_lines import has_word_lines
 from tlnlp.errors import InputError, did_you_mean
 
 ANY_FORM = FileFormat()
@@ -55,7 +56,10 @@ def read_file(path: Path, origin: str | None = None, form: FileFormat = ANY_FORM
 def _format_of(path: Path, form: FileFormat) -> tuple[str, str]:
     """Returns the suffix of the format that a file is read in, and that of its compression."""
     format_name, compression = split_suffixes(path)
-    if form.words and (format_name == ".txt" or format_name not in FORMATS):
+    if form.words and format_name in (".tsv", ".txt"):
+        if has_word_lines(path, format_name) if not compression else format_name == ".txt":
+            return ".conll", compression
+    elif form.words and format_name not in FORMATS:
         return ".conll", compression
     if form.separator is not None and (format_name == ".txt" or format_name not in FORMATS):
         return ".csv", compression

@@ -132,7 +132,7 @@ def compare_names(table: Table, column: str, labels: Labels) -> list[str]:
 
 def named_values(table: Table, column: str) -> list[Any]:
     """Returns the column's values, with integers replaced by the source's names, if any (a hidden label stays -1)."""
-    return _named(table.values(column), table.class_names.get(column))
+    return named(table.values(column), table.class_names.get(column))
 
 
 def _numbers(values: list[Any], labels: Labels) -> list[Any]:
@@ -144,16 +144,19 @@ def _distinct_names(table: Table, column: str) -> tuple[list[Any], np.ndarray] |
     """Returns the different values of a column of many rows, named as in `named_values`, and which of them each row
     has; see `distinct_values`."""
     few = distinct_values(table.columns[column])
-    return None if few is None else (_named(few[0], table.class_names.get(column)), few[1])
+    return None if few is None else (named(few[0], table.class_names.get(column)), few[1])
 
 
-def _named(values: list[Any], names: tuple[str, ...] | None) -> list[Any]:
+def named(values: list[Any], names: tuple[str, ...] | None) -> list[Any]:
+    """Returns the values, or lists of values, with numbers replaced by their names, if there are names."""
     if names is None:
         return values
 
     def name(value: Any) -> Any:
         if isinstance(value, list):
             return [name(each) for each in value]
+        if isinstance(value, str) and value.strip().isdecimal() and value.strip() not in names:
+            value = int(value)  # in a table whose numbers --label-names names
         return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
 
     return [name(value) for value in values]

@@ -72,7 +72,8 @@ def read_rows(table: Table, columns: Mapping[str, str], reading: ReadOptions, *,
             notes.append(f"{table.origin}: decimal commas in {columns['label']}")
     names = tuple(reading.labels) if isinstance(reading.labels, tuple) else None
     if "tags" in columns:
-        values["tags"] = tagging.read_tags(table, columns["tags"], names or (), values["words"])
+        values["tags"], respelled = tagging.read_tags(table, columns["tags"], names or (), values["words"])
+        notes += respelled if train else []
     if ID in columns:
         ids = _read_ids(table, columns[ID])
         if ids is not None:

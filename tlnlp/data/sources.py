@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tlnlp.data.arrow_files import STATE, saved_files
+from tlnlp.data.brat import holds_annotations, read_annotations
 from tlnlp.data.bytes_to_text import FileFormat, decode, read_bytes, split_suffixes
 from tlnlp.data.encodings import in_utf8
 from tlnlp.data.files import FORMATS, read_file
@@ -141,6 +142,8 @@ def read_source(source: Source, form: FileFormat, *, keep: bool = True) -> Table
     elif (first / STATE).is_file():
         paths = [(file, f"{origin}/{file.name}") for file in saved_files(first)]
         note = f"{origin}: a data set as save_to_disk has written it"
+    elif form.words and holds_annotations(first):
+        return read_annotations(first, origin)
     elif folders := text_folders(first):
         return _read_texts(folders, first, origin, form)
     else:

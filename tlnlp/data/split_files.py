@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from tlnlp.data.arrow_files import SAVED_SPLITS, STATE
+from tlnlp.data.brat import holds_annotations
 from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.files import ANY_FORM, FORMATS, read_file
 from tlnlp.data.rows import DEV, TEST, TRAIN, SplitKey
@@ -73,7 +74,7 @@ def read_path(
         found |= _find_splits(folder, {TEST: ["test", CONLL_TEST]}, form)
     if need == "either" and TRAIN not in found and DEV in found:
         found[TRAIN] = found.pop(DEV)
-    if not found and alone and text_folders(folder):
+    if not found and alone and (text_folders(folder) or (form.words and holds_annotations(folder))):
         return {single: read_source(source_of(folder), form, keep=keep)}
     needed, name, use = (DEV, dev, "answer") if need == "dev" else (TRAIN, train, "learn from")
     if needed not in found:

@@ -21,6 +21,7 @@ from tlnlp.data.named_files import add_named, named_files, refuse_named
 from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, ReadOptions, is_hidden, read_rows
 from tlnlp.data.rows import DEV, TEST, TRAIN, Rows, SplitKey, Splits, strata_of
 from tlnlp.data.sampling import FOR_CHOICE, FOR_DEV, FOR_TRAIN, cut_groups, cut_rows, draw_rows
+from tlnlp.data.shapes import name_numbers, shape_rows
 from tlnlp.data.sources import with_notes
 from tlnlp.data.split_files import DEV_NAMES, read_path
 from tlnlp.data.table import Table
@@ -53,7 +54,9 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
     languages = choose_languages(task, settings, SAMPLES) if given is None else None
     tables = _read_tables(task, settings, languages) if given is None else _select_tables(task, settings, given)
     _check_not_empty(tables)
+    tables = {key: shape_rows(table, roles, settings.columns_by_role()) for key, table in tables.items()}
     columns = {key: _choose_columns(table, roles, task, settings, key) for key, table in tables.items()}
+    tables = {key: name_numbers(table, columns[key], settings.label_names) for key, table in tables.items()}
     tables = {key: _drop_unlabelled(table, columns[key], task, key) for key, table in tables.items()}
     tables = {key: _with_single_labels(table, columns[key], task) for key, table in tables.items()}
     notes = [note for table in tables.values() for note in table.notes]

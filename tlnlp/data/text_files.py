@@ -9,6 +9,7 @@ import numpy as np
 
 from tlnlp.data.bytes_to_text import FileFormat, decode, split_lines
 from tlnlp.data.csv_files import read_tsv
+from tlnlp.data.split_words import split_words
 from tlnlp.data.table import Table, point_at, show
 from tlnlp.errors import InputError
 
@@ -24,6 +25,8 @@ def read_text(data: bytes, origin: str, form: FileFormat) -> Table:
     if set(text.split("\n", 1)[0].rstrip("\r").split("\t")) & set(form.original_columns):
         return read_tsv(data, origin, form)
     lines = split_lines(text)
+    if form.words:
+        return _read_sentences(lines, origin)
     numbers = np.array([number for number, line in enumerate(lines, 1) if line and not line.isspace()], dtype=np.int64)
     there = [lines[number - 1] for number in numbers.tolist()]
     if there and there[0].startswith(LABEL):
@@ -33,6 +36,15 @@ def read_text(data: bytes, origin: str, form: FileFormat) -> Table:
         table = read_tsv(data, origin, form)
         return Table(table.columns, origin, table.numbers, notes=(*table.notes, f"{origin}: a table, separator tab"))
     return Table({"text": there}, origin, numbers)
+
+
+def _read_sentences(lines: list[str], origin: str) -> Table:
+    """Returns the columns "text" and "words" of plain sentences, one in each line."""
+    numbers = [number for number, line in enumerate(lines, 1) if line.strip()]
+    texts = [lines[number - 1] for number in numbers]
+    words = [[word for word, _, _ in split_words(text)] for text in texts]
+    note = f"{origin}: a sentence in each line, split into words at spaces and around punctuation"
+    return Table({"text": texts, "words": words}, origin, np.array(numbers, dtype=np.int64), notes=(note,))
 
 
 def starts_with_label(path: Path) -> bool:
