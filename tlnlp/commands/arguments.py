@@ -172,6 +172,13 @@ class CheckArguments:
         Path | None, tyro.conf.arg(metavar="FILE", help="Recipe of the task, for its columns and labels.")
     ] = None
     columns: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Column of each role.")] = ()
+    several_labels: Annotated[
+        Literal["find", "yes", "no"],
+        tyro.conf.arg(metavar="find|yes|no", help="Labels of a row: one or several; found if unset."),
+    ] = "find"
+    label_separator: Annotated[
+        str | None, tyro.conf.arg(metavar="TEXT", help="What stands between several labels in a cell.")
+    ] = None
     model: Annotated[
         str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Checkpoint whose tokenizer counts tokens.")
     ] = "mini"

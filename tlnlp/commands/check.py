@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,14 @@ def main(arguments: list[str]) -> int:
     quiet_libraries()
     chosen = Settings(columns=asked.columns).columns_by_role()
     recipe = load_recipe(asked.recipe) if asked.recipe else guess_recipe(Path(asked.data).expanduser(), chosen)
-    settings = recipe.settings(data=asked.data, columns=asked.columns)
+    settings = recipe.settings(
+        data=asked.data,
+        columns=asked.columns,
+        several_labels=asked.several_labels,
+        label_separator=asked.label_separator,
+    )
     splits = load_splits(recipe.task, settings)
+    recipe = replace(recipe, task=recipe.task.with_several(splits.several))
     place = find_checkpoint(asked.model, weights_needed=False)
     tokenizer = load_tokenizer(place, asked.model, **recipe.task.head.tokenizer_options)
     found = describe_data(splits, tokenizer, asked.max_length or settings.max_length)

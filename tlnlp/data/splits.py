@@ -16,13 +16,16 @@ from tlnlp.data.columns import choose_columns, choose_roles, describe_columns
 from tlnlp.data.hub import read_hub
 from tlnlp.data.labels import compare_names, count_names, describe, find_names, is_missing
 from tlnlp.data.languages import Languages, choose_languages, data_of, place_of, read_languages, settle
+from tlnlp.data.number_labels import note_numbers
 from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, ReadOptions, is_hidden, read_rows
 from tlnlp.data.rows import DEV, TEST, TRAIN, Rows, SplitKey, Splits, strata_of
 from tlnlp.data.sampling import FOR_CHOICE, FOR_DEV, FOR_TRAIN, cut_groups, cut_rows, draw_rows
+from tlnlp.data.several_labels import unite_labels
 from tlnlp.data.split_files import DEV_NAMES, read_path
 from tlnlp.data.table import Table
 from tlnlp.data.tags import describe_tags, find_scheme, find_tags
 from tlnlp.errors import InputError
+from tlnlp.task import MultiLabel
 
 if TYPE_CHECKING:
     from tlnlp.settings import Settings
@@ -49,10 +52,14 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
     tables = _read_tables(task, settings, languages) if given is None else _select_tables(task, settings, given)
     _check_not_empty(tables)
     columns = {key: _choose_columns(table, roles, task, settings, key) for key, table in tables.items()}
+    tables, several, said_of_labels = unite_labels(tables, columns, task, settings)
     tables = {key: _drop_unlabelled(table, columns[key], task, key) for key, table in tables.items()}
     notes = [note for table in tables.values() for note in table.notes]
     notes.append(describe_columns(tables[TRAIN], columns[TRAIN]))
-    labels = _find_labels(task, roles, tables, columns)
+    notes.extend(said_of_labels)
+    labels = several or _find_labels(task, roles, tables, columns)
+    if task.labels is None and isinstance(labels, tuple) and "label" in columns[TRAIN]:
+        notes.extend(note_numbers(labels, tables[TRAIN].origin, columns[TRAIN]["label"]))
     reading = ReadOptions(labels, settings.fix_answers, task.unanswerable)
     rows: dict[SplitKey, Rows] = {}
     for key, table in tables.items():
@@ -75,8 +82,9 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
     )
     source = None if languages is None else languages.source
     return Splits(
-        rows[TRAIN], rows[DEV], rows.get(TEST), extra_splits, target_languages, source, notes, _fingerprint(rows)
-    )
+        rows[TRAIN], rows[DEV], rows.get(TEST), extra_splits, target_languages, source, notes, _fingerprint(rows),
+        several,
+    )  # fmt: skip
 
 
 def _read_tables(task: Task, settings: Settings, languages: Languages | None) -> dict[SplitKey, Table]:
@@ -188,7 +196,9 @@ def _describe_labels(task: Task, rows: Mapping[SplitKey, Rows], labels: Labels) 
     _check_two_labels(set(train.columns["label"]), train, labels)
     if task.labels is not None:
         return []
-    return [f"labels found in {train.origin}: {count_names(train.columns['label'], labels)}"]
+    found = train.columns["label"]
+    flat = [each for row in found for each in row] if isinstance(labels, MultiLabel) else found
+    return [f"labels found in {train.origin}: {count_names(flat, labels)}"]
 
 
 def _describe_tags(task: Task, rows: Mapping[SplitKey, Rows], labels: tuple[str, ...]) -> list[str]:

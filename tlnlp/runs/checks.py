@@ -68,9 +68,11 @@ def check_run(request: Request) -> CheckedRun:
     Raises:
         InputError: the rows, the flags or the checkpoint are invalid or do not fit each other.
     """
+    check_metrics(request.recipe.task)
+    splits = request.read_rows()
+    request = request.with_labels(splits)
     task = request.recipe.task
     check_metrics(task)
-    splits = request.read_rows()
     try_metrics(task, splits.train, splits.dev)
     found = check_checkpoint(request.recipe, request.settings, request.strategy, splits.train)
     return CheckedRun(request, follow_labels(splits, found.labels), found)
