@@ -45,12 +45,14 @@ class _Form:
         separator: between names; None if cells are lists.
         is_written: whether the lists are text.
         is_single: whether each list has one label, which is the row's only one.
+        is_multi_hot: whether each list has 0 or 1 for each of the task's labels.
     """
 
     said: str
     separator: str | None = None
     is_written: bool = False
     is_single: bool = False
+    is_multi_hot: bool = False
 
 
 def unite_labels(
@@ -187,24 +189,48 @@ def _find_form(table: Table, column: str, settings: Settings, declared: MultiLab
         lists = [_parsed(table, column, text) for text in texts if looks_written(text) or text[0] in "[{"]
         form = _Form("lists as text", is_written=True)
     if lists:
-        _refuse_multi_hot(table, column, lists, declared)
-        blank = sum(len(value) == 0 for value in lists) + sum(isinstance(v, str) and not v.strip() for v in values)
-        if declared is not None or asked == "yes" or any(isinstance(v, dict) or len(v) > 1 for v in lists):
-            return form
-        if blank:
-            raise InputError(
-                expected="one label in each row, or several",
-                found=f"{table.origin}: {column!r} has {form.said} of one label, and {blank:,} without any",
-                change=f"--several-labels yes if a row may have none, or more than one; {ONE_LABEL} and a label in each"
-                " row otherwise",
-            )
-        return replace(form, is_single=True)
+        blank = sum(isinstance(value, str) and not value.strip() for value in values)
+        is_whole = form.said != "lists" or not texts
+        return _form_of_lists(table, column, lists, blank, form, declared, sure=asked == "yes", is_whole=is_whole)
     if declared is not None:
         return _Form("names")  # each cell is split where its parts are labels: see `_split_known`
     found = _find_separator(table, column, texts, sure=asked == "yes")
     if found is None:
         return _Form("one name each") if asked == "yes" else None
     return _Form(f"names separated by {found!r}", found)
+
+
+def _form_of_lists(
+    table: Table,
+    column: str,
+    lists: Sequence[Any],
+    blank: int,
+    form: _Form,
+    declared: MultiLabel | None,
+    *,
+    sure: bool,
+    is_whole: bool,
+) -> _Form:
+    """Returns whether lists have several labels, one, or 0 and 1 for each.
+
+    Args:
+        blank: the number of other cells that are empty.
+        sure: whether rows are known to have several labels.
+        is_whole: whether all cells that are not empty are lists.
+    """
+    if is_whole and _are_multi_hot(lists):
+        _check_multi_hot(table, column, lists, declared)
+        return replace(form, is_multi_hot=True)
+    if declared is not None or sure or any(isinstance(value, dict) or len(value) > 1 for value in lists):
+        return form
+    if blank := blank + sum(len(value) == 0 for value in lists):
+        raise InputError(
+            expected="one label in each row, or several",
+            found=f"{table.origin}: {column!r} has {form.said} of one label, and {blank:,} without any",
+            change=f"--several-labels yes if a row may have none, or more than one; {ONE_LABEL} and a label in each"
+            " row otherwise",
+        )
+    return replace(form, is_single=True)
 
 
 def _parsed(table: Table, column: str, text: str) -> Any:
@@ -222,20 +248,22 @@ def _parsed(table: Table, column: str, text: str) -> Any:
         )
 
 
-def _refuse_multi_hot(table: Table, column: str, lists: Sequence[Any], declared: MultiLabel | None) -> None:
-    """Raises an error for [0, 1, 0] where the labels have no names: a place is not a number of a label."""
-    lengths = {len(value) for value in lists}
-    numbers = all(each in (0, 1) for value in lists for each in value) and not any(isinstance(v, dict) for v in lists)
-    if len(lengths) > 1 or lengths <= {0, 1} or not numbers or not any(len(set(v)) < len(v) for v in lists):
-        return
-    if declared is not None and len(declared) in lengths:
-        return  # see `_from_list`
-    (length,) = lengths
-    raise InputError(
-        expected="the names of the labels of each row",
-        found=f"{table.origin}: {column!r} has 0 or 1 for each of {length} labels without names, e.g. {show(lists[0])}",
-        change="a column for each label (--columns label=COLUMN,COLUMN,...), or labels=MultiLabel((...)) in a recipe",
-    )
+def _are_multi_hot(lists: Sequence[Any]) -> bool:
+    """Returns whether these are 0 or 1 for each label, as many in each row: a list of labels repeats none."""
+    if any(isinstance(value, dict) or len(value) != len(lists[0]) for value in lists) or len(lists[0]) < 2:
+        return False
+    return all(each in (0, 1) for value in lists for each in value) and any(len(set(v)) < len(v) for v in lists)
+
+
+def _check_multi_hot(table: Table, column: str, lists: Sequence[Any], declared: MultiLabel | None) -> None:
+    """Raises an error for 0 or 1 for each label where the labels have no names: a place is not the number of one."""
+    if declared is None or len(declared) != len(lists[0]):
+        raise InputError(
+            expected="the names of the labels of each row",
+            found=f"{table.origin}: {column!r} has 0 or 1 for each of {len(lists[0])} labels without names, e.g. "
+            f"{show(lists[0])}",
+            change="a column for each (--columns label=COLUMN,COLUMN,...), or labels=MultiLabel((...)) in a recipe",
+        )
 
 
 def _find_separator(table: Table, column: str, texts: Counter[str], *, sure: bool) -> str | None:
@@ -298,7 +326,7 @@ def _as_lists(table: Table, column: str | None, form: _Form, task: Task) -> Tabl
     if column is None or column not in table.columns or is_unlabelled(table, column, task.labels):
         return table
     lookup = accepted_spellings(task.labels) if isinstance(task.labels, MultiLabel) else None
-    names = task.labels if isinstance(task.labels, MultiLabel) else None
+    names = task.labels if form.is_multi_hot and isinstance(task.labels, MultiLabel) else None
     known: dict[str, Any] = {}
     values: list[Any] = []
     for value in table.values(column):
@@ -343,11 +371,9 @@ def _from_list(value: Any, names: Sequence[str] | None) -> list[Any]:
         if set(value) == {CHOICES}:
             return list(value[CHOICES])
         return [name for name, mark in value.items() if _mark(mark) is True]
-    value = list(value)
-    is_multi_hot = names is not None and len(value) == len(names) > 1 and all(each in (0, 1) for each in value)
-    if is_multi_hot and names is not None and len(set(value)) < len(value):
-        return [name for name, mark in zip(names, value, strict=True) if mark]
-    return value
+    if names is not None and len(value) == len(names):
+        return [name for name, mark in zip(names, value, strict=True) if mark == 1]
+    return list(value)
 
 
 def _names_in(table: Table, column: str) -> tuple[str, ...]:
