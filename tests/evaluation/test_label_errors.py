@@ -10,12 +10,12 @@ from tlnlp.evaluation import label_errors
 from tlnlp.evaluation.label_errors import confident_errors, cross_validated, find_label_errors
 
 TOPICS = {
-    "sport": "match goal team coach league season striker referee stadium transfer".split(),
-    "kitchen": "flour oven butter recipe onion simmer spoon garlic bake salt".split(),
-    "weather": "rain storm cloud wind forecast snow degrees sunny fog thunder".split(),
-    "law": "court judge appeal verdict statute lawyer trial witness ruling evidence".split(),
+    "sport": ["match", "goal", "team", "coach", "league", "season", "striker", "referee", "stadium", "transfer"],
+    "kitchen": ["flour", "oven", "butter", "recipe", "onion", "simmer", "spoon", "garlic", "bake", "salt"],
+    "weather": ["rain", "storm", "cloud", "wind", "forecast", "snow", "degrees", "sunny", "fog", "thunder"],
+    "law": ["court", "judge", "appeal", "verdict", "statute", "lawyer", "trial", "witness", "ruling", "evidence"],
 }
-COMMON = "the a of people said today new long about after before town year first again report".split()
+COMMON = ["the", "a", "of", "people", "said", "today", "new", "long", "about", "after", "before", "town", "year"]
 NAMES = tuple(sorted(TOPICS))
 FLIPPED = 0.05
 

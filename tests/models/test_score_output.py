@@ -17,7 +17,9 @@ SCORES = [310.0, 325.0, 340.0, 400.0]
 @pytest.mark.parametrize("kind", ["bert", "modernbert", "gpt2"])
 def test_a_new_output_answers_around_the_scores(kind: str, request: pytest.FixtureRequest) -> None:
     folder: Path = request.getfixturevalue(kind)
-    network = transformers.AutoModelForSequenceClassification.from_pretrained(folder, num_labels=1, pad_token_id=0).eval()
+    network = transformers.AutoModelForSequenceClassification.from_pretrained(
+        folder, num_labels=1, pad_token_id=0
+    ).eval()
     ids = torch.arange(5, 13).reshape(4, 2)
     with torch.no_grad():
         before = network(input_ids=ids).logits[:, 0].numpy()
