@@ -161,6 +161,17 @@ class Settings:
         Literal["none", "balanced"],
         _flag("none|balanced", "Rare labels count more: rows / (labels x rows of the label). Source: King, Zeng 2001."),
     ] = "none"
+    several_labels: Annotated[
+        Literal["find", "yes", "no"],
+        _flag("find|yes|no", "Labels of a row that the recipe does not declare: one or several; found if unset."),
+    ] = "find"
+    label_separator: Annotated[
+        str | None, _flag("TEXT", 'What stands between several labels in a cell, e.g. ";"; found if unset.')
+    ] = None
+    thresholds: Annotated[
+        Literal["tune", "0.5"],
+        _flag("tune|0.5", "Several labels: a row has a label above this probability; tuned on dev for each label."),
+    ] = "tune"
     merge: Annotated[bool, _flag("", "lora and ia3 only: the saved model has the adapter merged into its weights.")] = (
         False
     )

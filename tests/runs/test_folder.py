@@ -289,6 +289,7 @@ def test_the_identity_is_made_of_all_that_decides_a_result_and_of_nothing_else()
         "max_tokens": 999, "micro_batches": 9, "precision": "bf16", "seed": 9, "train_rows": 9, "new_head": True,
         "keep": "best", "mask_fraction": 0.9, "window_overlap": 9, "truncate": ("text=start",), "max_answer": 9,
         "lm_weight": 0.9, "fix_answers": True, "class_weights": "balanced",
+        "several_labels": "yes", "label_separator": ";", "thresholds": "0.5",
         "schedule": "cosine", "patience": 9, "least_updates": 9, "small_data": True, "recompute_frozen": True,
         "merge": True, "train_language": ("de",), "languages": ("de",), "transfer_data": "x", "few_shot": 9,
         "show_oracle": True, "resize_embeddings": True, "windows": "mean", "load_in": "bf16",

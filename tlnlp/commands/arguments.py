@@ -182,6 +182,13 @@ class CheckArguments:
     label_names: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help="Names of labels or tags that are numbers, from 0.")
     ] = ()
+    several_labels: Annotated[
+        Literal["find", "yes", "no"],
+        tyro.conf.arg(metavar="find|yes|no", help="Labels of a row: one or several; found if unset."),
+    ] = "find"
+    label_separator: Annotated[
+        str | None, tyro.conf.arg(metavar="TEXT", help="What stands between several labels in a cell.")
+    ] = None
     model: Annotated[
         str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Checkpoint whose tokenizer counts tokens.")
     ] = "mini"

@@ -97,12 +97,12 @@ def _report(
     grid: Grid, finished: Sequence[Run], failures: dict[Run, Outcome], recipe: Recipe, console: Console, command: str
 ) -> None:
     """Evaluates the runs, prints the verdicts, and writes compare.json, compare.md and the figure."""
-    table = score_runs(grid, finished, recipe.task)
+    table = score_runs(grid, finished, grid.task)
     metric_inputs = judge(table, grid.arms, grid.sizes)
     content: dict[str, Any] = {
         "task": recipe.task.name,
         "metric": table.metric,
-        "lower_is_better": headline(recipe.task, grid.dev[0]).lower_is_better,
+        "lower_is_better": headline(grid.task, grid.dev[0]).lower_is_better,
         "models": list(dict.fromkeys(arm.source for arm in grid.arms)),
         "strategies": list(dict.fromkeys(arm.strategy.text for arm in grid.arms)),
         "sizes": list(grid.sizes),

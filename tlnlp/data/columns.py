@@ -50,7 +50,8 @@ def choose_columns(
     *,
     not_needed: Collection[str] = (),
 ) -> dict[str, str]:
-    """Returns {role: column of the table}; endings may have several columns, "ending0,ending1" (see `split_names`).
+    """Returns {role: column of the table}; endings and labels may have several columns, "ending0,ending1" (see
+    `split_names`).
 
     Args:
         roles: {role: column} of the task; if the table lacks that column, the column's name in the original files is
@@ -85,8 +86,8 @@ def choose_columns(
 
 
 def split_names(table: Table, role: str, column: str) -> list[str]:
-    """Splits a column name: for endings, at commas, unless a column has exactly this name."""
-    if role != "endings" or column in table.columns:
+    """Splits a column name: for endings and labels, at commas, unless a column has exactly this name."""
+    if role not in ("endings", "label") or column in table.columns:
         return [column]
     return [name.strip() for name in column.split(",")]
 

@@ -14,7 +14,8 @@ from tlnlp.errors import InputError
 
 
 def read_endings(table: Table, role: str, column: str) -> list[list[str]]:
-    """Reads the endings of each row: a list, its text, a text separated by bars ("one|another"), or a column each.
+    """Reads the endings of each row: a list, a list as text (JSON, Python, numpy), texts separated by bars
+    ("one|another"), or a column each.
 
     Raises:
         InputError: a row has fewer than two endings, an empty one, or a value that is not a text.

@@ -180,7 +180,7 @@ def describe(labels: Labels) -> str:
     if not labels:
         return "a name or a number"
     if not isinstance(labels, tuple):
-        return f"a number from {labels.low:g} to {labels.high:g}"
+        return f"a number from {labels.low:g} to {labels.high:g}" if labels.has_range else "a number"
     more = f" and {len(labels) - SHOWN_NAMES:,} more" if len(labels) > SHOWN_NAMES else ""
     names = ", ".join(labels[:SHOWN_NAMES]) + more
     return f"any of {names}" if _is_several(labels) else f"one of {names}"
@@ -259,4 +259,4 @@ def _read_score(value: Any, low: float, high: float) -> float | None:
         number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
     except ValueError:
         return None
-    return number if low <= number <= high else None
+    return number if low <= number <= high and math.isfinite(number) else None

@@ -18,9 +18,11 @@ from tlnlp.data.label_spellings import FoundNames, describe_merged, merge_spelli
 from tlnlp.data.labels import compare_names, count_names, count_spellings, describe, find_names, is_missing
 from tlnlp.data.languages import Languages, choose_languages, data_of, place_of, read_languages, settle
 from tlnlp.data.named_files import add_named, named_files, refuse_named
+from tlnlp.data.number_labels import note_numbers
 from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, ReadOptions, is_hidden, read_rows
 from tlnlp.data.rows import DEV, TEST, TRAIN, Rows, SplitKey, Splits, strata_of
 from tlnlp.data.sampling import FOR_CHOICE, FOR_DEV, FOR_TRAIN, cut_groups, cut_rows, draw_rows
+from tlnlp.data.several_labels import unite_labels
 from tlnlp.data.shapes import name_numbers, shape_rows
 from tlnlp.data.sources import with_notes
 from tlnlp.data.split_files import DEV_NAMES, read_path
@@ -57,11 +59,16 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
     tables = {key: shape_rows(table, roles, settings.columns_by_role()) for key, table in tables.items()}
     columns = {key: _choose_columns(table, roles, task, settings, key) for key, table in tables.items()}
     tables = {key: name_numbers(table, columns[key], settings.label_names) for key, table in tables.items()}
+    tables, several, said_of_labels = unite_labels(tables, columns, task, settings)
     tables = {key: _drop_unlabelled(table, columns[key], task, key) for key, table in tables.items()}
-    tables = {key: _with_single_labels(table, columns[key], task) for key, table in tables.items()}
+    if several is None:
+        tables = {key: _with_single_labels(table, columns[key], task) for key, table in tables.items()}
     notes = [note for table in tables.values() for note in table.notes]
     notes.append(describe_columns(tables[TRAIN], columns[TRAIN]))
-    labels = _find_labels(task, roles, tables, columns)
+    notes.extend(said_of_labels)
+    labels = several or _find_labels(task, roles, tables, columns)
+    if task.labels is None and isinstance(labels, tuple) and "label" in columns[TRAIN]:
+        notes.extend(note_numbers(labels, tables[TRAIN].origin, columns[TRAIN]["label"]))
     if TEST in tables and not settings.chooses_on_dev:
         tables, columns = _report_on_test(tables, columns, roles, labels, notes)
     reading = ReadOptions(labels, settings.fix_answers, task.unanswerable)
@@ -89,8 +96,9 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
     )
     source = None if languages is None else languages.source
     return Splits(
-        rows[TRAIN], rows[DEV], rows.get(TEST), extra_splits, target_languages, source, notes, _fingerprint(rows)
-    )
+        rows[TRAIN], rows[DEV], rows.get(TEST), extra_splits, target_languages, source, notes, _fingerprint(rows),
+        several,
+    )  # fmt: skip
 
 
 def _read_tables(task: Task, settings: Settings, languages: Languages | None) -> dict[SplitKey, Table]:
@@ -243,7 +251,9 @@ def _describe_labels(task: Task, rows: Mapping[SplitKey, Rows], labels: Labels) 
     _check_two_labels(set(train.columns["label"]), train, labels)
     if task.labels is not None:
         return []
-    return [f"labels found in {train.origin}: {count_names(train.columns['label'], labels)}"]
+    found = train.columns["label"]
+    flat = [each for row in found for each in row] if isinstance(labels, MultiLabel) else found
+    return [f"labels found in {train.origin}: {count_names(flat, labels)}"]
 
 
 def _describe_tags(task: Task, rows: Mapping[SplitKey, Rows], labels: tuple[str, ...]) -> list[str]:

@@ -109,7 +109,8 @@ def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np
     if encoded.batch_constants["lm_weight"] > 0:
         batch["lm_weight"] = torch.tensor(encoded.batch_constants["lm_weight"])
     if isinstance(encoded.targets, np.ndarray):
-        batch["labels"] = torch.from_numpy(encoded.targets[items])
+        targets = torch.from_numpy(encoded.targets[items])
+        batch["labels"] = targets.float() if targets.dtype == torch.bool else targets
     return batch
 
 

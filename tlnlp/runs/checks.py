@@ -12,6 +12,7 @@ import torch
 import transformers
 
 from tlnlp.data.rows import Rows, Splits
+from tlnlp.display.formatting import name_some
 from tlnlp.errors import InputError, did_you_mean
 from tlnlp.evaluation.scoring import check_metrics, try_metrics
 from tlnlp.models import checkpoint
@@ -68,9 +69,11 @@ def check_run(request: Request) -> CheckedRun:
     Raises:
         InputError: the rows, the flags or the checkpoint are invalid or do not fit each other.
     """
+    check_metrics(request.recipe.task)
+    splits = request.read_rows()
+    request = request.with_labels(splits)
     task = request.recipe.task
     check_metrics(task)
-    splits = request.read_rows()
     try_metrics(task, splits.train, splits.dev)
     found = check_checkpoint(request.recipe, request.settings, request.strategy, splits.train)
     return CheckedRun(request, follow_labels(splits, found.labels), found)
@@ -327,7 +330,7 @@ def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:
     """Returns the splits with their label indices in the order of `labels`, which the checkpoint may determine."""
     if labels == (splits.train.labels or ()):
         return splits
-    note = f"labels in the checkpoint's order: {', '.join(labels)}"
+    note = f"labels in the checkpoint's order: {name_some(labels)}"
     return replace(
         splits,
         train=_follow(splits.train, labels),

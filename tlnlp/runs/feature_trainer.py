@@ -17,6 +17,7 @@ from tlnlp.heads.encoded import NOT_SCORED, EncodedDataset, Ragged, model_inputs
 from tlnlp.models.feature_classifier import FeatureClassifier, mean_of_items
 from tlnlp.runs.setup import PreparedRun
 from tlnlp.runs.trainer import TrainingLog
+from tlnlp.runs.tuned_labels import tune_on_dev
 from tlnlp.task import MultiLabel, Prediction, Regression
 from tlnlp.training.distributed import run_on_main
 from tlnlp.training.plan import cut, shard_micro_batches
@@ -62,6 +63,7 @@ class FeatureTrainer:
             record.train_seconds = time.perf_counter() - began
             bar.say("answering")
             answers = self._predict(work.encoded_eval, work.eval_rows, bar)
+            answers = tune_on_dev(work, answers, lambda: self._predict(work.encoded_dev, work.dev_rows, bar))
             extra_splits = {
                 name: self._predict(encoded, rows, bar) for name, (encoded, rows) in work.extra_splits.items()
             }

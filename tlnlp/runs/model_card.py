@@ -8,6 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from tlnlp.display.formatting import name_some
 from tlnlp.recipe import NEW
 from tlnlp.runs.languages import remarks_on, table_of
 from tlnlp.runs.result import RunResult
@@ -117,7 +118,7 @@ def _facts(result: RunResult, labels: Sequence[str]) -> list[tuple[str, str]]:
         ("task", result.task),
         ("started from", f"{result.model}, strategy {result.strategy}"),
         ("rows", f"{result.rows['train']:,} train, {result.rows['dev']:,} dev, from {result.data}"),
-        ("labels", ", ".join(labels) or "none"),
+        ("labels", name_some(labels, 100) or "none"),
         (
             "hyperparameters",
             (updates if result.updates else "")

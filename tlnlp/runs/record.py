@@ -28,6 +28,7 @@ from tlnlp.runs.result import RunResult
 from tlnlp.runs.setup import PreparedRun, sample_batch
 from tlnlp.runs.summary import usage
 from tlnlp.runs.trainer import TrainingLog
+from tlnlp.runs.tuned_labels import describe_thresholds
 from tlnlp.runs.versions import versions_of
 from tlnlp.task import Prediction, Task
 from tlnlp.training import files
@@ -68,6 +69,7 @@ def describe(
             for name, each in extra_splits.items()
         },
         null_threshold=_tune_threshold(task, predictions, rows),
+        thresholds=describe_thresholds(work),
         calibration=_calibrate(task, predictions, rows),
         majority=measure(task, task.head.majority_baseline(work.train_rows, rows, task), rows),
         published=None if published is None else {**vars(published), "settings": dict(published.settings)},

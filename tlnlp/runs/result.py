@@ -48,6 +48,7 @@ class RunResult:
     row_variance: float | None
     extra_splits: dict[str, dict[str, Any]]
     null_threshold: dict[str, float] | None
+    thresholds: dict[str, Any] | None = None
     calibration: dict[str, Any] | None = None
     majority: dict[str, float]
     published: dict[str, Any] | None

@@ -9,7 +9,7 @@ from tlnlp.display.formatting import percent
 from tlnlp.runs.languages import remarks_on, table_of
 from tlnlp.runs.model_card import PIPELINES
 from tlnlp.runs.result import RunResult, find_control
-from tlnlp.task import Task
+from tlnlp.task import MultiLabel, Task
 
 # Example inputs of transformers' pipelines.
 EXAMPLES = {
@@ -100,7 +100,8 @@ def usage(task: Task, folder: Path, *, is_whole: bool) -> list[str]:
             classifier.
     """
     kind = PIPELINES[task.head.auto_class]
-    if not is_whole or kind not in EXAMPLES or "extra_special_tokens" in task.head.tokenizer_options:
+    is_several = isinstance(task.labels, MultiLabel)  # of which a pipeline tells the best one
+    if not is_whole or is_several or kind not in EXAMPLES or "extra_special_tokens" in task.head.tokenizer_options:
         return [f"tlnlp predict {folder} rows.jsonl"]
     example = EXAMPLES[kind] if "text_pair" not in task.columns.by_role() else 'dict(text="Hello.", text_pair="Hi.")'
     return [f'from transformers import pipeline; ask = pipeline("{kind}", "{folder}")', f"ask({example})"]

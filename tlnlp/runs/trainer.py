@@ -22,6 +22,7 @@ from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.models.finite import not_finite
 from tlnlp.runs.folder import BEST, CHECKPOINTS
 from tlnlp.runs.setup import PreparedRun
+from tlnlp.runs.tuned_labels import score_as_reported, tune_on_dev
 from tlnlp.task import Prediction
 from tlnlp.training import checkpoint, sharded_checkpoint
 from tlnlp.training.distributed import run_on_main
@@ -158,6 +159,7 @@ class Trainer:
                 self._run_all_layers()  # the best weights may be from an earlier phase: the cache is invalid
             bar.say("answering")
             answers = self._predict(work.encoded_eval, work.eval_rows, bar)
+            answers = tune_on_dev(work, answers, lambda: self._predict(work.encoded_dev, work.dev_rows, bar))
             extra_splits = {
                 name: self._predict(encoded, rows, bar) for name, (encoded, rows) in work.extra_splits.items()
             }
@@ -244,6 +246,7 @@ class Trainer:
         if due and (step.updates_done < step.updates or best_wanted):
             bar.say("scoring dev")
             answers = self._predict(self.work.encoded_dev, self.work.dev_rows, bar)
+            answers = score_as_reported(self.training.task, self.settings, answers, self.work.dev_rows)
             entry["metrics"] = measure(self.training.task, answers, self.work.dev_rows)
         if best_wanted:
             self._keep_best(entry)
