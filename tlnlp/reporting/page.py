@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from tlnlp.display.console import count_epochs
 from tlnlp.display.formatting import percent
 from tlnlp.evaluation.data_profile import share_labels
+from tlnlp.evaluation.label_scores import table_of_labels
 from tlnlp.evaluation.predictions import read_predictions
 from tlnlp.reporting.pictures import draw_learning, draw_reliability
 from tlnlp.reporting.predictions import describe_answers
@@ -20,6 +21,10 @@ from tlnlp.runs.languages import remarks_on, table_of
 from tlnlp.runs.result import RunResult, find_control, read_result
 from tlnlp.runs.summary import describe_divergence
 from tlnlp.training.files import room_wanted, write_text
+
+# Labels in the table of their scores; of more, those with the lowest F1.
+
+LABELS_SHOWN = 200
 
 
 class Report(PosixPath):
@@ -85,7 +90,7 @@ def describe_run(result: RunResult, folder: Path) -> dict[str, Any]:
         "scores": _scores(result),
         "learning": draw_learning(result),
         "confusion": _shade(answers["confusion"]) if "confusion" in answers else None,
-        "tables": _tables(answers),
+        "tables": [*_labels(result), *_tables(answers)],
         "calibration": _calibration(result.calibration),
         "languages": table_of(languages) if languages else None,
         "language_remarks": remarks_on(languages) if languages else [],
@@ -156,17 +161,20 @@ def _shade(confusion: Mapping[str, Any]) -> dict[str, Any]:
     return {"labels": confusion["labels"], "lines": lines}
 
 
+def _labels(result: RunResult) -> list[tuple[str, list[list[str]]]]:
+    """Returns the table of scores by label, if there is one."""
+    found = result.label_scores
+    if not found:
+        return []
+    cut = f", the {LABELS_SHOWN} with the lowest F1" * (len(found["each"]) > LABELS_SHOWN)
+    return [(f"By {found['of']}{cut}", table_of_labels(found, LABELS_SHOWN))]
+
+
 def _tables(answers: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
     tables = []
     if "pairs" in answers:
         lines = [[f"{label}, predicted as {told}", f"{count:,}"] for label, told, count in answers["pairs"]]
         tables.append(("Which labels are confused most", [["label", "rows"], *lines]))
-    if "types" in answers:
-        lines = [
-            [name, *(f"{each[score]:.3f}" for score in ("precision", "recall", "f1")), f"{each['support']:,}"]
-            for name, each in answers["types"].items()
-        ]
-        tables.append(("By entity type", [["type", "precision", "recall", "F1", "support"], *lines]))
     if "lengths" in answers:
         lines = [
             [each["words"], f"{each['rows']:,}", f"{each['f1']:.3f}", f"{each['exact']:.3f}"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from tlnlp.evaluation.label_scores import table_of_labels
 from tlnlp.recipe import NEW
 from tlnlp.runs.languages import remarks_on, table_of
 from tlnlp.runs.result import RunResult
@@ -23,6 +24,7 @@ PIPELINES = {
     "AutoModelForCausalLM": "text-generation",
 }
 FINDINGS_SHOWN = 5
+LABELS_SHOWN = 50
 
 
 def write_card(result: RunResult, task: Task, labels: Sequence[str]) -> str:
@@ -41,7 +43,7 @@ def write_card(result: RunResult, task: Task, labels: Sequence[str]) -> str:
 
 {_table([(name, f"{value:.4f}") for name, value in result.metrics.items()], ("metric on the dev rows", "value"))}
 
-{" ".join(_limits(result))}
+{_labels(result)}{" ".join(_limits(result))}
 {_languages(result)}
 ## How to use it
 
@@ -88,6 +90,14 @@ def _metadata(result: RunResult, task: Task) -> str:
         eval_results=scores,
         ignore_metadata_errors=False,
     ).to_yaml()
+
+
+def _labels(result: RunResult) -> str:
+    """Returns the table of scores by label, if there is one."""
+    if not result.label_scores:
+        return ""
+    header, *lines = table_of_labels(result.label_scores, LABELS_SHOWN)
+    return _table([tuple(line) for line in lines], header, right=True) + "\n\n"
 
 
 def _parts(languages: Mapping[str, Any]) -> list[Mapping[str, Any]]:

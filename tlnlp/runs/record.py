@@ -14,6 +14,7 @@ import torch
 from tlnlp.data.rows import Rows
 from tlnlp.evaluation.calibration import describe_calibration
 from tlnlp.evaluation.error_analysis import find_mistakes
+from tlnlp.evaluation.label_scores import score_labels
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
 from tlnlp.evaluation.predictions import lines_of
 from tlnlp.evaluation.scoring import measure
@@ -63,6 +64,7 @@ def describe(
         seed=settings.seed,
         metrics=metrics,
         row_variance=_variance(task, next(iter(metrics.values())), predictions, rows),
+        label_scores=score_labels(task, predictions, rows),
         extra_splits={
             name: {"metrics": measure(task, each, work.extra_splits[name][1]), "rows": len(work.extra_splits[name][1])}
             for name, each in extra_splits.items()

@@ -11,6 +11,7 @@ from typing import Any
 
 from tlnlp.display.json_numbers import restore_numbers
 from tlnlp.errors import InputError
+from tlnlp.evaluation.label_scores import join_label_scores
 from tlnlp.evaluation.statistics import Estimate
 from tlnlp.evaluation.uncertainty import estimate_over
 from tlnlp.runs import folder as folders
@@ -20,7 +21,8 @@ from tlnlp.settings import NOT_OF_THE_RUN
 
 # The fields that the result of several seeds contains for each seed.
 OF_EACH_SEED = (
-    "seed", "metrics", "extra_splits", "languages", "seconds", "rows_per_second", "is_constant", "diverged", "output",
+    "seed", "metrics", "label_scores", "extra_splits", "languages", "seconds", "rows_per_second", "is_constant",
+    "diverged", "output",
 )  # fmt: skip
 
 
@@ -46,6 +48,7 @@ class RunResult:
     seed: int | list[int]
     metrics: dict[str, float]
     row_variance: float | None
+    label_scores: dict[str, Any] | None = None
     extra_splits: dict[str, dict[str, Any]]
     null_threshold: dict[str, float] | None
     calibration: dict[str, Any] | None = None
@@ -189,6 +192,7 @@ def join_seeds(runs: Sequence[RunResult], folder: Path) -> RunResult:
             }
             for name, split in first.extra_splits.items()
         },
+        label_scores=join_label_scores([run.label_scores for run in runs]),
         row_variance=statistics.fmean(variances) if len(variances) == len(runs) else None,
         languages=join_languages(languages) if languages else None,
         rows_per_second=statistics.median(run.rows_per_second for run in runs),

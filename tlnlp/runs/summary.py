@@ -6,11 +6,14 @@ from pathlib import Path
 
 from tlnlp.display.console import RunConsole
 from tlnlp.display.formatting import percent
+from tlnlp.evaluation.label_scores import table_of_labels
 from tlnlp.runs.languages import remarks_on, table_of
 from tlnlp.runs.model_card import PIPELINES
 from tlnlp.runs.result import RunResult, find_control
 from tlnlp.task import Task
 
+# Labels on the screen; of more, those with the lowest F1.
+MOST_LABELS = 12
 # Example inputs of transformers' pipelines.
 EXAMPLES = {
     "text-classification": '"A film to see twice."',
@@ -25,6 +28,10 @@ def show(result: RunResult, screen: RunConsole) -> None:
     folder, model = Path(result.output), result.model_folder
     scores = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
     screen.result(f"{result.task}: {result.model}, strategy {result.strategy}", summary(result))
+    if found := result.label_scores:
+        lines = table_of_labels(found, MOST_LABELS)
+        cut = f", the {MOST_LABELS} lowest of {len(found['each']):,}" * (len(found["each"]) > MOST_LABELS)
+        screen.table(f"\nby {found['of']}{cut}", lines, [])
     if result.languages:
         screen.table("\nlanguages", table_of(result.languages), remarks_on(result.languages))
     screen.note(f"\nmodel: {model}\n")
