@@ -135,6 +135,13 @@ class Settings:
         Literal["none", "balanced"],
         _flag("none|balanced", "Rare labels count more: rows / (labels x rows of the label). Source: King, Zeng 2001."),
     ] = "none"
+    metrics: Annotated[
+        tuple[str, ...],
+        _flag("NAME ...", "Ours, scikit-learn's or MODULE:FUNCTION; the first one decides. The recipe's if unset."),
+    ] = ()
+    positive: Annotated[
+        str | None, _flag("LABEL", "The label that F1, precision and recall are of; the rarer of two if unset.")
+    ] = None
     merge: Annotated[bool, _flag("", "lora and ia3 only: the saved model has the adapter merged into its weights.")] = (
         False
     )

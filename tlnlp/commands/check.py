@@ -20,6 +20,7 @@ from tlnlp.display.formatting import percent
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.evaluation.bag_of_words import score_baseline
 from tlnlp.evaluation.data_profile import describe_data, find_in_tokens, name_pairs, share_labels
+from tlnlp.evaluation.metric_names import choose_metrics
 from tlnlp.evaluation.near_duplicates import SIMILARITY, find_near
 from tlnlp.evaluation.scoring import measure
 from tlnlp.models.checkpoint import find_checkpoint
@@ -40,14 +41,15 @@ def main(arguments: list[str]) -> int:
     recipe = load_recipe(asked.recipe) if asked.recipe else guess_recipe(Path(asked.data).expanduser(), chosen)
     settings = recipe.settings(data=asked.data, columns=asked.columns)
     splits = load_splits(recipe.task, settings)
+    task, notes = choose_metrics(recipe.task, settings, splits.train)
     place = find_checkpoint(asked.model, weights_needed=False)
     tokenizer = load_tokenizer(place, asked.model, **recipe.task.head.tokenizer_options)
     found = describe_data(splits, tokenizer, asked.max_length or settings.max_length)
-    found["notes"] = splits.notes
+    found["notes"] = [*splits.notes, *notes]
     found["findings"] += find_in_tokens(splits, found)
     if not asked.quick:
         found["findings"] += _describe_near(splits)
-        found["baseline"] = _describe_baseline(recipe.task, splits.train, splits.dev)
+        found["baseline"] = _describe_baseline(task, splits.train, splits.dev)
     if asked.json:
         print(json.dumps({"task": recipe.task.name, **found}, indent=2, ensure_ascii=False))
         return 0

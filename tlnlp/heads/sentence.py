@@ -204,5 +204,7 @@ def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[Prediction] |
         return None
     if isinstance(task.labels, Regression):
         return [Prediction(float(np.mean(values)), float(np.mean(values)))] * len(rows)
-    label, count = Counter(values).most_common(1)[0]
-    return [Prediction((train.labels or ())[label], count / len(values))] * len(rows)
+    counts, names = Counter(values), train.labels or ()
+    label, count = counts.most_common(1)[0]
+    shares = {names[each]: times / len(values) for each, times in counts.items()}
+    return [Prediction(names[label], count / len(values), shares)] * len(rows)

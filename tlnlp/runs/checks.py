@@ -13,6 +13,7 @@ import transformers
 
 from tlnlp.data.rows import Rows, Splits
 from tlnlp.errors import InputError, did_you_mean
+from tlnlp.evaluation.metric_names import choose_metrics, find_metrics
 from tlnlp.evaluation.scoring import check_metrics, try_metrics
 from tlnlp.models import checkpoint
 from tlnlp.models.base_weights import LEAST_BYTES_PER_WEIGHT
@@ -68,12 +69,22 @@ def check_run(request: Request) -> CheckedRun:
     Raises:
         InputError: the rows, the flags or the checkpoint are invalid or do not fit each other.
     """
+    find_metrics(request.settings.metrics, request.recipe.task)  # before the rows, which may be many
+    splits = request.read_rows()
+    request, splits = _with_metrics(request, splits)
     task = request.recipe.task
     check_metrics(task)
-    splits = request.read_rows()
     try_metrics(task, splits.train, splits.dev)
     found = check_checkpoint(request.recipe, request.settings, request.strategy, splits.train)
     return CheckedRun(request, follow_labels(splits, found.labels), found)
+
+
+def _with_metrics(request: Request, splits: Splits) -> tuple[Request, Splits]:
+    """Returns the request with the metrics and the positive label in use, and the splits with notes on them."""
+    task, notes = choose_metrics(request.recipe.task, request.settings, splits.train)
+    settings = replace(request.settings, positive=task.positive)
+    request = replace(request, recipe=replace(request.recipe, task=task), settings=settings)
+    return request, replace(splits, notes=[*splits.notes, *notes])
 
 
 def check_checkpoint(recipe: Recipe, settings: Settings, strategy: StrategyChoice, train: Rows) -> Checkpoint:

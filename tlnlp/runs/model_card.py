@@ -71,7 +71,8 @@ def _metadata(result: RunResult, task: Task) -> str:
             dataset_name=data or Path(result.data).name,
             dataset_config=task.data.subset if data else None,
             dataset_split=task.data.dev if data else None,
-            metric_type=name,
+            metric_type=_hub_name(name),
+            metric_name=name,
             metric_value=round(value, 4),
         )
         for name, value in result.metrics.items()
@@ -84,12 +85,17 @@ def _metadata(result: RunResult, task: Task) -> str:
         base_model=result.model if is_on_hub else None,
         datasets=[data] if data else None,
         language=spoken if data or languages else None,
-        metrics=list(result.metrics),
+        metrics=list(dict.fromkeys(map(_hub_name, result.metrics))),
         tags=["tlnlp", f"tlnlp-{result.strategy.partition(':')[0]}"],
         model_name=f"{result.task}, from {Path(result.model).name}",
         eval_results=scores,
         ignore_metadata_errors=False,
     ).to_yaml()
+
+
+def _hub_name(metric: str) -> str:
+    """Returns the name of a metric without the label that it is of: the Hub lists models by it."""
+    return metric.partition(" of ")[0]
 
 
 def _labels(result: RunResult) -> str:

@@ -17,7 +17,7 @@ from tlnlp.evaluation.error_analysis import find_mistakes
 from tlnlp.evaluation.label_scores import score_labels
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
 from tlnlp.evaluation.predictions import lines_of
-from tlnlp.evaluation.scoring import measure
+from tlnlp.evaluation.scoring import measure, primary_inputs
 from tlnlp.evaluation.uncertainty import noise_of, row_variance
 from tlnlp.heads.span import tune_threshold
 from tlnlp.models import saving
@@ -154,7 +154,7 @@ def _variance(task: Task, score: float, predictions: list[Prediction], rows: Row
     """Returns the variance of the first metric over rows; None for plain text, whose sequences are not rows."""
     if len(predictions) != len(rows):
         return None
-    return row_variance(task, score, noise_of(task, task.head.metric_inputs(predictions, rows, task), rows), rows)
+    return row_variance(task, score, noise_of(task, primary_inputs(task, predictions, rows), rows), rows)
 
 
 def _calibrate(task: Task, predictions: list[Prediction], rows: Rows) -> dict[str, Any] | None:

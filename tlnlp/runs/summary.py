@@ -82,7 +82,7 @@ def _baselines(result: RunResult, control: RunResult | None, name: str) -> list[
     if control is not None and name in control.metrics:
         theirs = _number(control.metrics[name], (control.spread or {}).get(name))
         lines.append(("  same network from scratch", theirs))
-    elif result.strategy != "from_scratch":
+    elif result.strategy != "from_scratch" and name == result.headline[0]:
         lines.append(("  same network from scratch", "not run yet: add --strategy from_scratch"))
     published = result.published
     # The published score is comparable on the published rows only.
