@@ -25,7 +25,7 @@ def measure(task: Task, predictions: list[Prediction] | None, rows: Rows) -> dic
     metric_inputs = task.head.metric_inputs(predictions, rows, task)
     found: dict[str, float] = {}
     for module in task.metrics:
-        metric = _load(module, task, rows)
+        metric = load_metric(module, task, rows)
         given = _inputs_of(metric, metric_inputs, predictions, rows, task)
         for name, value in (metric.compute(**given) or {}).items():
             found.setdefault(name, float(value))  # a score that two metrics have is that of the first
@@ -35,7 +35,7 @@ def measure(task: Task, predictions: list[Prediction] | None, rows: Rows) -> dic
 def primary_inputs(task: Task, predictions: list[Prediction], rows: Rows) -> dict[str, Sequence[Any]]:
     """Returns the inputs of the first metric: {"predictions": ..., "references": ...}."""
     metric_inputs = task.head.metric_inputs(predictions, rows, task)
-    return _inputs_of(_load(task.metrics[0], task, rows), metric_inputs, predictions, rows, task)
+    return _inputs_of(load_metric(task.metrics[0], task, rows), metric_inputs, predictions, rows, task)
 
 
 def _inputs_of(
@@ -62,6 +62,16 @@ def _scores_of(predictions: list[Prediction], rows: Rows, task: Task) -> np.ndar
     return scores
 
 
+def load_metric(module: Any, task: Task, rows: Rows) -> Any:
+    """Returns a metric of `task.metrics`, for the labels of `rows`."""
+    kind = _metric_of(module)
+    # In memory: evaluate's files in the cache folder are shared, and remain if a run is killed.
+    metric = kind(config_name=_find_config(kind, task, rows), keep_in_memory=True)
+    if hasattr(kind, "positive_name") and (name := positive_label(task, rows)) is not None:
+        metric.positive, metric.positive_name = (rows.labels or ()).index(name), name
+    return metric
+
+
 def try_metrics(task: Task, train: Rows, dev: Rows) -> None:
     """Computes the task's metrics on two rows before any weights are loaded, so that errors in custom metrics show
     early.
@@ -77,7 +87,7 @@ def try_metrics(task: Task, train: Rows, dev: Rows) -> None:
     for metric in task.metrics:
         name = getattr(metric, "__name__", type(metric).__name__)
         try:
-            loaded = _load(metric, task, rows)
+            loaded = load_metric(metric, task, rows)
             found = loaded.compute(**_inputs_of(loaded, metric_inputs, predictions, rows, task))
             if not found or not all(isinstance(value, int | float | np.number) for value in found.values()):
                 raise TypeError(f"it returns {found!r}")
@@ -120,7 +130,7 @@ class PrimaryMetric:
 
 def headline(task: Task, rows: Rows) -> PrimaryMetric:
     """Returns the first metric of `task`, as `measure` computes it for `rows`."""
-    metric = _load(task.metrics[0], task, rows)
+    metric = load_metric(task.metrics[0], task, rows)
 
     def compute(predictions: Sequence[Any], references: Sequence[Any]) -> float:
         return float(next(iter(metric._compute(predictions, references).values())))
@@ -145,15 +155,6 @@ def is_better(task: Task, score: float, than: float) -> bool:
     """Returns whether `score` is better than `than` on the task's first metric."""
     lower = getattr(_metric_of(task.metrics[0]), "lower_is_better", False)
     return score < than if lower else score > than
-
-
-def _load(module: Any, task: Task, rows: Rows) -> Any:
-    kind = _metric_of(module)
-    # In memory: evaluate's files in the cache folder are shared, and remain if a run is killed.
-    metric = kind(config_name=_find_config(kind, task, rows), keep_in_memory=True)
-    if hasattr(kind, "positive_name") and (name := positive_label(task, rows)) is not None:
-        metric.positive, metric.positive_name = (rows.labels or ()).index(name), name
-    return metric
 
 
 def positive_label(task: Task, rows: Rows) -> str | None:

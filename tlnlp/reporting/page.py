@@ -19,7 +19,7 @@ from tlnlp.reporting.predictions import describe_answers
 from tlnlp.runs.folder import PREDICTIONS
 from tlnlp.runs.languages import remarks_on, table_of
 from tlnlp.runs.result import RunResult, find_control, read_result
-from tlnlp.runs.summary import describe_divergence
+from tlnlp.runs.summary import describe_divergence, describe_ends
 from tlnlp.training.files import room_wanted, write_text
 
 # Labels in the table of their scores; of more, those with the lowest F1.
@@ -61,7 +61,7 @@ def write_page(folders: Sequence[Path], pictures: Sequence[Mapping[str, Any]] = 
         title=_title(one) if one else "Runs side by side" if results else "Runs",
         subtitle=None if one is None else f"{one.rows['train']:,} train rows, {one.rows['dev']:,} dev rows",
         beside=_side_by_side(results) if len(results) > 1 else None,
-        beside_words="±: half of the 95 % interval over rows, and over seeds if there are several.",
+        beside_words="95 % interval: of the first metric, over rows, and over seeds if there are several.",
         pictures=pictures,
         pages=[describe_run(result, folder) for result, folder in zip(results, folders, strict=True)],
         closing=f"tlnlp {results[0].versions['tlnlp']}" if results else "tlnlp",
@@ -76,7 +76,6 @@ def describe_run(result: RunResult, folder: Path) -> dict[str, Any]:
     """Returns the template's variables for one run, or for several seeds of it."""
     place = folder / f"seed{result.seed[0]}" if isinstance(result.seed, list) else folder
     name, value = result.headline
-    estimate = result.estimate()
     file = place / PREDICTIONS
     answers = describe_answers(read_predictions(file) if file.is_file() else [])
     languages = result.languages
@@ -84,7 +83,7 @@ def describe_run(result: RunResult, folder: Path) -> dict[str, Any]:
         "title": _title(result),
         "score": f"{value:.4g}",
         "score_name": f"{name} on {result.rows['dev']:,} dev rows",
-        "interval": None if estimate is None else _interval(estimate),
+        "interval": None if result.interval is None else _interval(result),
         "beside": _beside(result),
         "warnings": _warnings(result),
         "scores": _scores(result),
@@ -108,10 +107,13 @@ def describe_run(result: RunResult, folder: Path) -> dict[str, Any]:
     }
 
 
-def _interval(estimate: Any) -> str:
-    low, high = estimate.interval()
-    over = f"other rows and seeds ({estimate.seeds})" if estimate.covers_seeds else "other rows, the same seed"
-    return f"{low:.4g} to {high:.4g} in 95 % of repetitions with {over}"
+def _interval(result: RunResult) -> str:
+    found = result.interval or {}
+    if found["refused"]:
+        return f"no interval: {found['refused']}"
+    over = f"other rows and seeds ({len(result.runs)})" if result.runs else "other rows, the same seed"
+    note = f"; {found['note']}" if found["note"] else ""
+    return f"{found['low']:.4g} to {found['high']:.4g} in 95 % of repetitions with {over}{note}"
 
 
 def _beside(result: RunResult) -> list[str]:
@@ -138,6 +140,7 @@ def _warnings(result: RunResult) -> list[str]:
         lines.append(f"Seeds {', '.join(map(str, result.degenerate))} predict the same for all rows.")
     elif result.is_constant and result.runs is None:
         lines.append("The prediction is the same for all rows: nothing was learnt.")
+    lines += [f"Warning: {each}." for each in result.warnings if not (result.is_constant and "one answer" in each)]
     return lines
 
 
@@ -296,14 +299,13 @@ def _about(result: RunResult) -> list[tuple[str, str]]:
 
 def _side_by_side(results: Sequence[RunResult]) -> list[list[str]]:
     names = list(dict.fromkeys(name for result in results for name in result.metrics))
-    lines = [["run", *names, "±", "rows", "learning", "seconds", "saved MB"]]
+    lines = [["run", *names, "95 % interval", "rows", "learning", "seconds", "saved MB"]]
     for result in results:
-        estimate = result.estimate()
         lines.append(
             [
                 f"{_title(result)}",
                 *(f"{result.metrics[name]:.4f}" if name in result.metrics else "" for name in names),
-                "" if estimate is None else f"{estimate.half_width():.4f}",
+                "" if result.interval is None else describe_ends(result.interval),
                 f"{result.rows['train']:,}",
                 f"{result.parameters['trainable']:,}",
                 f"{result.seconds['train']:,.1f}",

@@ -12,11 +12,12 @@ import torch
 from tlnlp.data.rows import Rows
 from tlnlp.display.console import ProgressBar, RunConsole
 from tlnlp.errors import Interrupted
+from tlnlp.evaluation.collapse import describe_constant
 from tlnlp.evaluation.predict import predict
 from tlnlp.heads.encoded import NOT_SCORED, EncodedDataset, Ragged, model_inputs
 from tlnlp.models.feature_classifier import FeatureClassifier, mean_of_items
 from tlnlp.runs.setup import PreparedRun
-from tlnlp.runs.trainer import TrainingLog
+from tlnlp.runs.training_log import TrainingLog
 from tlnlp.task import MultiLabel, Prediction, Regression
 from tlnlp.training.distributed import run_on_main
 from tlnlp.training.plan import cut, shard_micro_batches
@@ -65,6 +66,9 @@ class FeatureTrainer:
             extra_splits = {
                 name: self._predict(encoded, rows, bar) for name, (encoded, rows) in work.extra_splits.items()
             }
+            if (constant := describe_constant(answers, "rows")) is not None:
+                record.warnings.append(f"{constant}: nothing was learnt")
+                self.screen.note(f"warning: {record.warnings[-1]}")
             return record, answers, extra_splits
 
     def _read_train_rows(self, bar: ProgressBar) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -147,9 +147,11 @@ def _limits(result: RunResult) -> list[str]:
     """Returns what a reader should know before trusting the scores."""
     said = []
     name = result.headline[0]
-    if (estimate := result.estimate()) is not None:
-        low, high = estimate.interval()
-        said.append(f"On other rows of this kind {name} lies between {low:.3f} and {high:.3f} (95 %; one seed).")
+    if (found := result.interval) is not None and found["refused"]:
+        said.append(f"How {name} would be on other rows cannot be said: {found['refused']}.")
+    elif found is not None:
+        ends = f"{found['low']:.3f} and {found['high']:.3f}"
+        said.append(f"On other rows of this kind {name} lies between {ends} (95 %; one seed).")
     if name in result.majority:
         said.append(f"One answer for all rows has {result.majority[name]:.3f}.")
     if calibration := result.calibration:
@@ -165,6 +167,7 @@ def _limits(result: RunResult) -> list[str]:
         said.append("Its training diverged: weights are NaN or infinite, and its answers say nothing.")
     if result.is_constant:
         said.append("It gives the same answer to all rows: nothing was learnt.")
+    said += [f"Warning: {each}." for each in result.warnings if not (result.is_constant and "one answer" in each)]
     said.append("Other texts than those of the rows it learnt from, other languages and other times were not tried.")
     return said
 
