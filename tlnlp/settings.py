@@ -131,9 +131,16 @@ class Settings:
     train_rows: Annotated[
         int | None, _flag("ROWS", "Train on so many rows, drawn by --seed and balanced as the data are; all if unset.")
     ] = None
+    loss: Annotated[
+        Literal["cross_entropy", "focal"],
+        _flag("cross_entropy|focal", "focal: what is right already counts less. Source: Lin et al. 2017."),
+    ] = "cross_entropy"
+    focal_gamma: Annotated[
+        float, _flag("GAMMA", "--loss focal only: how much less. Source: Lin et al. 2017, section 4.1 (2.0).")
+    ] = 2.0
     class_weights: Annotated[
         Literal["none", "balanced"],
-        _flag("none|balanced", "Rare labels count more: rows / (labels x rows of the label). Source: King, Zeng 2001."),
+        _flag("none|balanced", "Rare labels and tags count more, by their frequency. Source: King and Zeng 2001."),
     ] = "none"
     metrics: Annotated[
         tuple[str, ...],
@@ -268,7 +275,7 @@ _AT_LEAST = {
         ),
         1,
     ),
-    **dict.fromkeys(("seed", "weight_decay", "warmup_fraction", "lm_weight", "window_overlap"), 0),
+    **dict.fromkeys(("seed", "weight_decay", "warmup_fraction", "lm_weight", "window_overlap", "focal_gamma"), 0),
     "max_length": 4,
 }
 _ABOVE_ZERO = ("learning_rate", "max_grad_norm", "mask_fraction")

@@ -27,7 +27,7 @@ from tlnlp.runs.folder import identity_of
 from tlnlp.runs.memory_checks import check_memory_flags
 from tlnlp.runs.request import Request
 from tlnlp.settings import Settings
-from tlnlp.task import Head, Regression, Task
+from tlnlp.task import Head, MultiLabel, Regression, Task
 from tlnlp.transfer import adapters
 from tlnlp.transfer.adapter_strategies import ADAPTERS, MERGEABLE
 from tlnlp.transfer.groups import groups_by_name, layer_groups
@@ -155,12 +155,21 @@ def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
             + (", whose long rows are always read in windows" if own else ""),
             change="omit --windows",
         )
-    if settings.class_weights != "none" and ("label" not in rows.columns or "endings" in rows.columns):
+    if settings.loss != "focal" and settings.focal_gamma != Settings.focal_gamma:
         raise InputError(
-            expected="--class-weights for tasks with one label per row",
-            found=f"--class-weights {settings.class_weights} for {task.name}",
-            change="omit --class-weights",
+            expected="--focal-gamma with --loss focal",
+            found=f"--focal-gamma {settings.focal_gamma:g} and --loss {settings.loss}",
+            change="add --loss focal, or omit --focal-gamma",
         )
+    has_labels = ("label" in rows.columns and "endings" not in rows.columns) or "tags" in rows.columns
+    weighs, is_focal = settings.class_weights != "none", settings.loss == "focal"
+    for flag in ([f"--class-weights {settings.class_weights}"] * weighs) + (["--loss focal"] * is_focal):
+        if not has_labels or isinstance(task.labels, Regression):
+            raise InputError(
+                expected=f"{flag.split()[0]} for tasks with labels or tags",
+                found=f"{flag} for {task.name}",
+                change=f"omit {flag.split()[0]}",
+            )
 
 
 def _refuse_adapter_of_new(strategy: StrategyChoice) -> None:
@@ -189,6 +198,12 @@ def _check_shallow(task: Task, settings: Settings, strategy: StrategyChoice) -> 
             found=f"classifier={options['classifier']} for {task.name}",
             change="omit classifier",
         )
+    if isinstance(task.labels, MultiLabel) and settings.class_weights != "none" and options["layer"] == "mix":
+        raise InputError(
+            expected="--class-weights of several labels with one layer",
+            found=f"--class-weights {settings.class_weights} and layer=mix for {task.name}",
+            change="omit layer=mix or --class-weights",
+        )
     if head_name(task) in OF_WORDS and options["pooling"] != "mean":
         raise InputError(
             expected="no pooling option: the feature of a word is that of its first token",
@@ -200,6 +215,7 @@ def _check_shallow(task: Task, settings: Settings, strategy: StrategyChoice) -> 
         "--patience": settings.patience is not None,
         "--least-updates": settings.least_updates is not None,
         "--small-data": settings.small_data,
+        "--loss focal": settings.loss == "focal",
     }
     for flag in (flag for flag, is_given in ignored.items() if is_given):
         raise InputError(

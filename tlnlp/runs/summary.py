@@ -39,7 +39,7 @@ def show(result: RunResult, screen: RunConsole) -> None:
     screen.note(f"\nmodel: {model}\n")
     for line in result.usage:
         screen.note(f"  {line}")
-    warned = [describe_divergence(result)] * (result.diverged is not None) + result.warnings
+    warned = [*result.warnings] if result.diverged is None else [describe_divergence(result), *result.warnings]
     screen.when_quiet("; ".join([f"{scores}  {folder}", *(f"warning: {each}" for each in warned)]))
 
 
