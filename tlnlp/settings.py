@@ -157,9 +157,16 @@ class Settings:
     train_rows: Annotated[
         int | None, _flag("ROWS", "Train on so many rows, drawn by --seed and balanced as the data are; all if unset.")
     ] = None
+    loss: Annotated[
+        Literal["cross_entropy", "focal"],
+        _flag("cross_entropy|focal", "focal: what is right already counts less. Source: Lin et al. 2017."),
+    ] = "cross_entropy"
+    focal_gamma: Annotated[
+        float, _flag("GAMMA", "--loss focal only: how much less. Source: Lin et al. 2017, section 4.1 (2.0).")
+    ] = 2.0
     class_weights: Annotated[
         Literal["none", "balanced"],
-        _flag("none|balanced", "Rare labels count more: rows / (labels x rows of the label). Source: King, Zeng 2001."),
+        _flag("none|balanced", "Rare labels and tags count more, by their frequency. Source: King and Zeng 2001."),
     ] = "none"
     several_labels: Annotated[
         Literal["find", "yes", "no"],
@@ -172,6 +179,13 @@ class Settings:
         Literal["tune", "0.5"],
         _flag("tune|0.5", "Several labels: a row has a label above this probability; tuned on dev for each label."),
     ] = "tune"
+    metrics: Annotated[
+        tuple[str, ...],
+        _flag("NAME ...", "Ours, scikit-learn's or MODULE:FUNCTION; the first one decides. The recipe's if unset."),
+    ] = ()
+    positive: Annotated[
+        str | None, _flag("LABEL", "The label that F1, precision and recall are of; the rarer of two if unset.")
+    ] = None
     merge: Annotated[bool, _flag("", "lora and ia3 only: the saved model has the adapter merged into its weights.")] = (
         False
     )
@@ -305,7 +319,7 @@ _AT_LEAST = {
         ),
         1,
     ),
-    **dict.fromkeys(("seed", "weight_decay", "warmup_fraction", "lm_weight", "window_overlap"), 0),
+    **dict.fromkeys(("seed", "weight_decay", "warmup_fraction", "lm_weight", "window_overlap", "focal_gamma"), 0),
     "max_length": 4,
 }
 _ABOVE_ZERO = ("learning_rate", "max_grad_norm", "mask_fraction", "dev_fraction")

@@ -23,6 +23,7 @@ from tlnlp.display.quiet import quiet_libraries
 from tlnlp.evaluation.bag_of_words import score_baseline
 from tlnlp.evaluation.data_profile import describe_data, find_in_tokens, name_pairs, share_labels
 from tlnlp.evaluation.label_errors import find_label_errors
+from tlnlp.evaluation.metric_names import choose_metrics
 from tlnlp.evaluation.near_duplicates import SIMILARITY, find_near
 from tlnlp.evaluation.odd_values import find_odd_values
 from tlnlp.evaluation.scoring import measure
@@ -48,18 +49,19 @@ def main(arguments: list[str]) -> int:
     recipe = load_recipe(asked.recipe) if asked.recipe else guess_recipe(path, plain.columns_by_role(), form)
     settings = recipe.settings(data=asked.data, **read_as)
     splits = load_splits(recipe.task, settings)
-    recipe = replace(recipe, task=recipe.task.with_several(splits.several))
+    task, notes = choose_metrics(recipe.task.with_several(splits.several), settings, splits.train)
+    recipe = replace(recipe, task=task)
     place = find_checkpoint(asked.model, weights_needed=False)
     tokenizer = load_tokenizer(place, asked.model, **recipe.task.head.tokenizer_options)
     found = describe_data(splits, tokenizer, asked.max_length or settings.max_length)
-    found["notes"] = splits.notes
+    found["notes"] = [*splits.notes, *notes]
     found["findings"] += find_in_tokens(splits, found)
     parts = {"train": splits.train, "dev": splits.dev, **({"test": splits.test} if splits.test else {})}
     found["findings"] += [words for name, rows in parts.items() for words in find_odd_values(name, rows)]
     if not asked.quick:
         found["findings"] += _describe_near(splits)
         found["findings"] += [words for name in ("train", "dev") for words in _describe_label_errors(name, parts[name])]
-        found["baseline"] = _describe_baseline(recipe.task, splits.train, splits.dev)
+        found["baseline"] = _describe_baseline(task, splits.train, splits.dev)
     if asked.json:
         print(json.dumps({"task": recipe.task.name, **found}, indent=2, ensure_ascii=False))
         return 0

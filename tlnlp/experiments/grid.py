@@ -12,6 +12,7 @@ from typing import Any
 
 from tlnlp.data import Rows, load_splits
 from tlnlp.errors import InputError
+from tlnlp.evaluation.metric_names import choose_metrics
 from tlnlp.experiments.arguments import CONTROL, CompareArguments
 from tlnlp.recipe import Recipe
 from tlnlp.runs.checks import check_checkpoint
@@ -93,6 +94,7 @@ class Grid:
     Args:
         sizes: numbers of train rows, ascending.
         seeds: number of seeds at each size.
+        task: the task, with its metrics and its positive label.
         all_rows: total number of train rows.
         dev: the evaluation rows of each seed; a single entry if they are the same for all.
         runs: in the order of execution: seed by seed, so that an interrupted grid is balanced.
@@ -153,7 +155,8 @@ def plan_grid(asked: CompareArguments, recipe: Recipe, settings: Settings) -> Gr
     )
     checkpoints = {arm.source: fingerprints[arm.model] for arm in arms}
     keep_one_kind(folder, recipe, settings, VARIED, data=splits[0].fingerprint, models=checkpoints)
-    return Grid(folder, arms, sizes, seeds, all_rows, tuple(dev), runs, recipe.task)
+    task, _ = choose_metrics(recipe.task, settings, splits[0].train)
+    return Grid(folder, arms, sizes, seeds, all_rows, tuple(dev), runs, task)
 
 
 def checkpoint_fingerprint(recipe: Recipe, settings: Settings, model: str, train: Rows) -> str:
