@@ -12,7 +12,7 @@ import torch
 from tlnlp.data.rows import Rows
 from tlnlp.display.console import ProgressBar, RunConsole
 from tlnlp.errors import Interrupted
-from tlnlp.evaluation.predict import predict
+from tlnlp.evaluation.predict import predict, with_all_classes
 from tlnlp.heads.encoded import NOT_SCORED, EncodedDataset, Ragged, model_inputs
 from tlnlp.models.feature_classifier import FeatureClassifier, mean_of_items
 from tlnlp.runs.setup import PreparedRun
@@ -61,7 +61,7 @@ class FeatureTrainer:
             self._take(classifier)
             record.train_seconds = time.perf_counter() - began
             bar.say("answering")
-            answers = self._predict(work.encoded_eval, work.eval_rows, bar)
+            answers = self._predict(work.encoded_eval, work.eval_rows, bar, all_classes=True)
             extra_splits = {
                 name: self._predict(encoded, rows, bar) for name, (encoded, rows) in work.extra_splits.items()
             }
@@ -142,10 +142,13 @@ class FeatureTrainer:
             self.work.notes.append(note)
             self.screen.note(note)
 
-    def _predict(self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar) -> list[Prediction]:
+    def _predict(
+        self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar, *, all_classes: bool = False
+    ) -> list[Prediction]:
         training, began = self.training, time.perf_counter()
+        task = with_all_classes(training.task, encoded, rows) if all_classes else training.task
         predictions = predict(
-            training.model, encoded, rows, training.task, training.tokenizer, self.settings.max_tokens,
+            training.model, encoded, rows, task, training.tokenizer, self.settings.max_tokens,
             self.accelerator, bar.advance,
         )  # fmt: skip
         self.record.evaluate_seconds += time.perf_counter() - began

@@ -49,6 +49,7 @@ class RunResult:
     extra_splits: dict[str, dict[str, Any]]
     null_threshold: dict[str, float] | None
     calibration: dict[str, Any] | None = None
+    conformal: dict[str, Any] | None = None
     majority: dict[str, float]
     published: dict[str, Any] | None
     is_constant: bool
