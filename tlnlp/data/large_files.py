@@ -119,7 +119,7 @@ def _find_separator(path: Path, own: str) -> str:
         with _open_text(path, newline="") as file:
             reader = csv.reader(_short_lines(file), delimiter=separator, strict=True)
             try:
-                numbers = sorted({len(record) for record in islice(reader, PIECE_ROWS) if record})
+                numbers = list(dict.fromkeys(len(record) for record in islice(reader, PIECE_ROWS) if record))
             except csv.Error:
                 return None
         if len(numbers) == 2 and numbers[0] + 1 == numbers[1]:
