@@ -20,6 +20,7 @@ from tlnlp.data.columns import choose_columns, choose_roles
 from tlnlp.data.memory import rows_of, tables_of
 from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, ReadOptions, read_rows
 from tlnlp.data.rows import Rows
+from tlnlp.data.shapes import shape_inputs
 from tlnlp.data.table import Table, show
 from tlnlp.errors import InputError
 from tlnlp.evaluation.calibration import calibrate
@@ -186,6 +187,7 @@ class Predictor:
 
     def _read(self, table: Table, chosen: dict[str, str]) -> Rows:
         roles = choose_roles(self.task, chosen)
+        table = shape_inputs(table, roles, chosen)
         columns = choose_columns(table, roles, chosen, {}, not_needed=(*ASKED, WEIGHT, PROMPT))
         columns = {role: column for role, column in columns.items() if role not in (*ASKED, WEIGHT)}
         reading = ReadOptions(self.task.labels, fix_answers=False, unanswerable=True)
