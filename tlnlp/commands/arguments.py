@@ -175,6 +175,13 @@ class CheckArguments:
     label_names: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help="Names of labels or tags that are numbers, from 0.")
     ] = ()
+    separator: Annotated[
+        str | None, tyro.conf.arg(metavar="CHARACTER", help="What separates a table's fields; found if unset.")
+    ] = None
+    encoding: Annotated[str | None, tyro.conf.arg(metavar="NAME", help="Encoding of text files; UTF-8 if unset.")] = (
+        None
+    )
+    no_header: Annotated[bool, tyro.conf.arg(help="Columns have numbers: --columns text=2 label=1.")] = False
     model: Annotated[
         str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Checkpoint whose tokenizer counts tokens.")
     ] = "mini"

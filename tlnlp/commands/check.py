@@ -14,6 +14,7 @@ from rich.progress import Progress
 from tlnlp.commands.arguments import CheckArguments
 from tlnlp.commands.guess_task import guess_recipe
 from tlnlp.data import load_splits
+from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.rows import Rows, Splits, strata_of
 from tlnlp.data.sampling import draw_rows
 from tlnlp.display.formatting import percent
@@ -36,9 +37,11 @@ def main(arguments: list[str]) -> int:
     """The command line of `tlnlp check`. Exit status 0 whatever is found, 2 if the rows cannot be read."""
     asked = tyro.cli(CheckArguments, args=arguments, prog="tlnlp check", config=(tyro.conf.FlagCreatePairsOff,))
     quiet_libraries()
-    chosen = Settings(columns=asked.columns).columns_by_role()
-    recipe = load_recipe(asked.recipe) if asked.recipe else guess_recipe(Path(asked.data).expanduser(), chosen)
-    settings = recipe.settings(data=asked.data, columns=asked.columns, label_names=asked.label_names)
+    read_as = {name: getattr(asked, name) for name in ("columns", "label_names", "separator", "encoding", "no_header")}
+    path, plain = Path(asked.data).expanduser(), Settings(**read_as)
+    form = FileFormat.of(plain)
+    recipe = load_recipe(asked.recipe) if asked.recipe else guess_recipe(path, plain.columns_by_role(), form)
+    settings = recipe.settings(data=asked.data, **read_as)
     splits = load_splits(recipe.task, settings)
     place = find_checkpoint(asked.model, weights_needed=False)
     tokenizer = load_tokenizer(place, asked.model, **recipe.task.head.tokenizer_options)

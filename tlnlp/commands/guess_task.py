@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tlnlp import heads
 from tlnlp.data.bytes_to_text import FileFormat
+from tlnlp.data.files import ANY_FORM
 from tlnlp.data.rows import TRAIN
 from tlnlp.data.shapes import shape_rows
 from tlnlp.data.split_files import read_path
@@ -54,18 +55,19 @@ SHAPES = (
 WORD_FILES = (".conll", ".conllu", ".bio", ".iob", ".ann")
 
 
-def guess_recipe(path: Path, chosen: Mapping[str, str]) -> Recipe:
+def guess_recipe(path: Path, chosen: Mapping[str, str], form: FileFormat = ANY_FORM) -> Recipe:
     """Returns a task that fits the columns of the rows in `path`.
 
     Args:
         chosen: {role: column} of `--columns`; other columns are matched by name.
+        form: how tables are read.
 
     Raises:
         InputError: there are no rows, or the column names match no task.
     """
     files = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
     has_words = "words" in chosen or any(_holds_words(file) for file in files)
-    tables = read_path(path, "train", "validation", form=FileFormat(has_words), need="either")
+    tables = read_path(path, "train", "validation", form=replace(form, words=has_words), need="either")
     table = _shape(tables[TRAIN], chosen)
     there = list(table.columns)
     roles = {role: chosen.get(role) or _find(names, there) for role, names in NAMES.items()}

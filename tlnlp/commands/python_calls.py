@@ -149,7 +149,7 @@ def ask(
     if data is None or isinstance(data, str | Path):
         told |= {} if data is None else {"data": str(data)}
         return recipe.settings(**told), None
-    tables = tables_of(data, FileFormat.of(recipe.task, recipe.settings(**told)))
+    tables = tables_of(data, FileFormat.of(recipe.settings(**told), recipe.task))
     return recipe.settings(**told, data=f"rows-{fingerprint_of(tables)}"), tables
 
 

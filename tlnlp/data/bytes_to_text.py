@@ -72,16 +72,20 @@ class FileFormat:
     header: bool = True
 
     @classmethod
-    def of(cls, task: Task, settings: Settings, data: Data | None = None) -> FileFormat:
-        """Returns the format of a task's files, as it and the settings declare.
+    def of(cls, settings: Settings, task: Task | None = None, data: Data | None = None) -> FileFormat:
+        """Returns the format of files, as the settings and a task declare it.
 
         Args:
             data: the data of a language; the task's if None.
+
+        Raises:
+            InputError: `--separator` or `--encoding` is none.
         """
+        declared = data or (task.data if task is not None else None)
         return cls(
-            words=task.columns.words is not None,
-            original_columns=(data or task.data).original_columns,
-            original_header=(data or task.data).original_header,
+            words=task is not None and task.columns.words is not None,
+            original_columns={} if declared is None else declared.original_columns,
+            original_header=() if declared is None else declared.original_header,
             separator=check_separator(settings.separator),
             encoding=check_encoding(settings.encoding),
             header=not settings.no_header,
@@ -157,7 +161,7 @@ def read_zipped(path: Path, origin: str, is_table: Callable[[str], bool]) -> tup
 
 def _decompress(file: io.BufferedIOBase, compressed: int, origin: str) -> bytes:
     """Returns the content of a compressed file, read a piece at a time: a few bytes can become more than the memory."""
-    most, found = _most_bytes(compressed), io.BytesIO()
+    most, found = most_bytes(compressed), io.BytesIO()
     while piece := file.read(_PIECE_BYTES):
         found.write(piece)
         if found.tell() > most:
@@ -169,7 +173,8 @@ def _decompress(file: io.BufferedIOBase, compressed: int, origin: str) -> bytes:
     return found.getvalue()
 
 
-def _most_bytes(compressed: int) -> float:
+def most_bytes(compressed: int) -> float:
+    """Returns how many bytes so many compressed ones may become."""
     if not limits_hold():
         return float("inf")
     memory = psutil.virtual_memory().available * DECOMPRESSED_SHARE_OF_MEMORY

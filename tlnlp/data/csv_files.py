@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,10 @@ from tlnlp.errors import InputError
 
 # A cell may be a whole article; the csv module's own limit is 131,072 characters. (A C long: 32 bits on Windows.)
 csv.field_size_limit(2**31 - 1)
+# Beyond so many characters a quote in the first line is an ordinary character.
+LONGEST_HEADER = 100_000
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
+_LINE_END = re.compile(r"[\r\n]")
 # Said of a tsv file of GLUE's kind.
 PLAIN_QUOTES = "its quotes are not balanced, so they are read as ordinary characters and every line is a row"
 
@@ -50,10 +56,15 @@ class TableLines:
         """Returns the records, all of the same length."""
         return _records(self, separator, quoting)
 
-    @property
+    @cached_property
     def first(self) -> str:
-        """The first line."""
-        return self.text.lstrip("\r\n").partition("\n")[0].partition("\r")[0]
+        """The first record, in which every separator of the file occurs: a line, or several if there are quotes."""
+        text = self.text.lstrip("\r\n")
+        for found in _LINE_END.finditer(text, 0, LONGEST_HEADER):
+            if text.count('"', 0, found.start()) % 2 == 0:
+                return text[: found.start()]
+        found_end = _LINE_END.search(text)
+        return text[: found_end.start()] if found_end else text
 
 
 def read_csv(data: bytes, origin: str, form: FileFormat) -> Table:
@@ -65,7 +76,7 @@ def read_csv(data: bytes, origin: str, form: FileFormat) -> Table:
 def read_tsv(data: bytes, origin: str, form: FileFormat) -> Table:
     """Reads either kind of tsv file: quoted like csv, or like GLUE's, where quotes are ordinary characters and each
     line is a row. A file is of GLUE's kind if every line has all fields, and interpreting quotes would break or merge
-    rows."""
+    rows, but not if most quotes are csv's: then a few of them are damaged."""
     lines = table_lines(decode(data, origin, ".tsv"), "\t", origin, form)
     if (lines.separator or "\t") != "\t" or (lines.separator is None and "\t" not in lines.first):
         return read_separated(lines, "\t", form)
@@ -82,8 +93,18 @@ def read_tsv(data: bytes, origin: str, form: FileFormat) -> Table:
     if quoted is not None and (plain is None or len(plain) == len(quoted)):
         return _table_of_records(with_header(quoted, form), origin, lines.notes)
     assert plain is not None
+    if are_quoted(plain):
+        return _table_of_records(with_header(lines.records("\t"), form), origin, lines.notes)
     notes = (*lines.notes, f"{origin}: {PLAIN_QUOTES}")
     return _table_of_records(with_header(plain, form), origin, notes)
+
+
+def are_quoted(records: list[list[str]]) -> bool:
+    """Returns whether quotes that were read as ordinary characters are mostly those of csv: around a whole field, with
+    doubled ones in it."""
+    cells = [cell for record in records for cell in record if '"' in cell]
+    whole = [cell for cell in cells if _QUOTED.fullmatch(cell)]
+    return sum('""' in cell[1:-1] for cell in whole) > len(cells) - len(whole)
 
 
 def table_lines(text: str, own: str, origin: str, form: FileFormat) -> TableLines:
@@ -93,7 +114,7 @@ def table_lines(text: str, own: str, origin: str, form: FileFormat) -> TableLine
     notes = [f"{origin}: separator {named(excel[0])}, by its first line"] if excel and separator != own else []
     rest, skipped = without_comments(excel[1] if excel else text, [separator] if separator else CANDIDATES)
     if skipped:
-        notes.append(f"{origin}: {skipped} comment lines before the header, skipped")
+        notes.append(f"{origin}: {skipped} comment line{'s' * (skipped > 1)} before the header, skipped")
     return TableLines(rest, origin, 1 + skipped + bool(excel), separator, tuple(notes))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import re
 
 from tlnlp.data.table import show
@@ -30,7 +31,8 @@ def check_encoding(name: str | None) -> str | None:
     """
     try:
         if name is not None:
-            b"".decode(name)
+            with contextlib.suppress(UnicodeError):
+                bytes(4).decode(name)
     except LookupError as error:
         raise InputError(
             expected=f"--encoding: the name of a text encoding, such as {', '.join(_USUAL[:5])}",
@@ -138,7 +140,7 @@ def no_utf8(data: bytes, origin: str, error: UnicodeDecodeError) -> InputError:
 
 
 def _around(text: str, place: int) -> str:
-    return text[max(text.rfind("\n", 0, place) + 1, place - 20) : place + 20].split("\n", 1)[0]
+    return text[max(text.rfind("\n", 0, place) + 1, place - 20) : place + 20].split("\n", 1)[0].strip()
 
 
 def _line_of(data: bytes, place: int) -> int:

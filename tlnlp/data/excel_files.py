@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tlnlp.data.bytes_to_text import FileFormat
+from tlnlp.data.bytes_to_text import FileFormat, most_bytes
 from tlnlp.data.csv_files import header_of, numbered
+from tlnlp.data.limits import LIFT
 from tlnlp.data.table import Table
 from tlnlp.errors import InputError
 
@@ -27,13 +28,14 @@ def read_excel(data: bytes, origin: str, form: FileFormat) -> Table:
             found=f"{origin}, and no openpyxl",
             change='pip install "tlnlp[excel]"; or save the sheet as CSV UTF-8 in Excel',
         )
+    _check_size(data, origin)
     import pandas  # noqa: PLC0415 - takes a second
 
     try:
         book = pandas.read_excel(
             io.BytesIO(data), sheet_name=None, header=None, dtype=object, keep_default_na=False, engine="openpyxl"
         )
-    except (zipfile.BadZipFile, ValueError, KeyError, OSError) as error:
+    except Exception as error:  # a damaged file can raise anything in either package
         raise InputError(
             expected="an Excel file (.xlsx)", found=f"{origin}: {error}", change="save it again, or as CSV UTF-8"
         ) from error
@@ -47,6 +49,21 @@ def read_excel(data: bytes, origin: str, form: FileFormat) -> Table:
         )
     rows = sheets[used[0]] if used else []
     return _table(rows, origin, form)
+
+
+def _check_size(data: bytes, origin: str) -> None:
+    """Refuses an archive whose content takes more memory than such a file can need."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            whole = sum(each.file_size for each in archive.infolist())
+    except zipfile.BadZipFile:
+        return  # refused below
+    if whole > most_bytes(len(data)):
+        raise InputError(
+            expected=f"{origin}: an Excel file of a usual size",
+            found=f"{whole:,} bytes in {len(data):,} compressed ones",
+            change=f"save the sheet as CSV UTF-8; {LIFT}",
+        )
 
 
 def _table(rows: list[list[Any]], origin: str, form: FileFormat) -> Table:

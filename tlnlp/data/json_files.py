@@ -33,7 +33,10 @@ def read_json(data: bytes, origin: str, form: FileFormat) -> Table:
             expected="JSON, a list of objects or SQuAD's tree", found=f"{origin}: {error}", change="the file"
         ) from error
     if isinstance(found, dict):
-        found = _rows_in(found)
+        if (pairs := _pairs_in(found)) is None and (columns := _columns_of(found, form)) is not None:
+            numbers = np.arange(1, len(next(iter(columns.values()))) + 1)
+            return Table(columns, origin, numbers, notes=(f"{origin}: columns of values, as pandas writes them",))
+        found = pairs or (found["data"] if isinstance(found.get("data"), list) else [found])
     found = [_object_of_pair(each) for each in found]
     if holds_questions(found):
         found = questions_of(found, origin)
@@ -45,15 +48,12 @@ def read_json(data: bytes, origin: str, form: FileFormat) -> Table:
     return _table_of_objects(found, origin, np.arange(1, len(found) + 1))
 
 
-def _rows_in(found: dict[str, Any]) -> list[Any]:
-    """Returns the rows that a file's only object has in it: SQuAD's articles, or annotations in spaCy's form; else the
-    object itself as a row."""
-    if isinstance(found.get("data"), list):
-        return found["data"]
+def _pairs_in(found: dict[str, Any]) -> list[Any] | None:
+    """Returns the pairs of texts and annotations that an object has in it, in spaCy's form; None if it has none."""
     pairs = found.get("annotations")
-    if isinstance(pairs, list) and pairs and all(each is None or isinstance(each, list) for each in pairs):
-        return [each for each in pairs if each is not None]
-    return [found]
+    if not isinstance(pairs, list) or not all(each is None or isinstance(each, list) for each in pairs):
+        return None
+    return [each for each in pairs if each is not None] or None
 
 
 def _object_of_pair(row: Any) -> Any:
@@ -101,3 +101,20 @@ def table_of_lines(text: str, origin: str, first_line: int = 1) -> Table:
 def _table_of_objects(rows: list[dict[str, Any]], origin: str, numbers: np.ndarray) -> Table:
     names = dict.fromkeys(name for row in rows for name in row)
     return Table({name: [row.get(name) for row in rows] for name in names}, origin, numbers)
+
+
+def _columns_of(found: dict[str, Any], form: FileFormat) -> dict[str, list[Any]] | None:
+    """Returns the columns of a table that `DataFrame.to_json` has written (all of its forms but rows), or of a list for
+    each column; None if the object is something else."""
+    names, rows = found.get("columns"), found.get("data")
+    if isinstance(names, list) and isinstance(rows, list):
+        if rows and all(isinstance(row, list) and len(row) == len(names) for row in rows):
+            return {str(name): [row[place] for row in rows] for place, name in enumerate(names)}
+        return None
+    columns = list(found.values())
+    if len(columns) > 1 and all(isinstance(each, dict) and each.keys() == columns[0].keys() for each in columns):
+        return {name: list(values.values()) for name, values in found.items()} if columns[0] else None
+    is_table = len(columns) > 1 and all(isinstance(each, list) and len(each) == len(columns[0]) for each in columns)
+    # One row of words and tags is an object of lists, too.
+    is_row = form.words and all(not isinstance(value, list) for each in columns for value in each)
+    return found if is_table and columns[0] and not is_row else None

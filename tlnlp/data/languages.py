@@ -166,7 +166,7 @@ def _read(
     if where == "hub":
         return read_hub(task.name, data, few, need=need)
     path = samples / (data.sample or "") if where == "sample" else Path(where)
-    form = FileFormat.of(task, settings, data)
+    form = FileFormat.of(settings, task, data)
     place = place_of(path, language, task)
     return read_path(place, data.train, data.dev, few, form, need=need, keep=not settings.no_cache, alone=False)
 

@@ -14,7 +14,7 @@ import numpy as np
 from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.columns import choose_columns, choose_roles, describe_columns
 from tlnlp.data.hub import read_hub
-from tlnlp.data.label_spellings import FoundNames, describe_merged, merge_spellings, with_single_labels
+from tlnlp.data.label_spellings import FoundNames, describe_merged, merge_spellings, note_on_numbers, with_single_labels
 from tlnlp.data.labels import compare_names, count_names, count_spellings, describe, find_names, is_missing
 from tlnlp.data.languages import Languages, choose_languages, data_of, place_of, read_languages, settle
 from tlnlp.data.named_files import add_named, named_files, refuse_named
@@ -79,7 +79,7 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
     notes.extend(_describe_labels(task, rows, labels))
     if isinstance(labels, FoundNames) and not tables[TRAIN].class_names.get(column := columns[TRAIN]["label"]):
         counts = count_spellings(tables[TRAIN], column)
-        notes.extend(describe_merged(merge_spellings(counts), counts))
+        notes.extend([*describe_merged(merge_spellings(counts), counts), *note_on_numbers(labels)])
     rows = _make_missing_splits(rows, settings, notes, LANGUAGES_DEV_FRACTION if languages else DEV_FRACTION)
     rows[TRAIN] = _draw_train(rows[TRAIN], settings, notes)
     if languages is not None:
@@ -99,7 +99,7 @@ def _read_tables(task: Task, settings: Settings, languages: Languages | None) ->
     more = {SplitKey("extra", name): split for name, split in data.extra_splits.items()}
     if settings.chooses_on_dev:
         more[TEST] = data.test or "test"
-    named, form, keep = named_files(settings), FileFormat.of(task, settings, data), not settings.no_cache
+    named, form, keep = named_files(settings), FileFormat.of(settings, task, data), not settings.no_cache
     if languages is not None:
         refuse_named(settings, "a task with several languages", "--data FOLDER with a folder for each language")
     if TRAIN in named:
