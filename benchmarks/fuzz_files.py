@@ -28,6 +28,7 @@ import signal
 import sys
 import tempfile
 import traceback
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,7 @@ WORDS = (
     *("the", "soup", "was", "cold", "and", "late", "but", "Anna's", "café", "said", "naïve", "things"),
     *("3,5", "times;", "really?", "«да»", "خوب", "'quoted'", "a|b", "#1", '"so', 'it"', "[x]"),
 )
+PLAIN_WORDS = tuple(word for word in WORDS if word.isalpha())
 LABELS = ("good", "bad", "so so")
 TAGS = ("O", "B-PER", "B-LOC")
 
@@ -89,7 +91,8 @@ def _json_list(rows: list[Any]) -> bytes:
 def _parquet(rows: list[Any]) -> bytes:
     held = io.BytesIO()
     table = pyarrow.table({"text": [row[0] for row in rows], "label": [row[1] for row in rows]})
-    pyarrow.parquet.write_table(table, held)
+    # What a flipped bit does in packed data shows in no value: the writer adds checksums, the reader looks at them.
+    pyarrow.parquet.write_table(table, held, write_page_checksum=True)
     return held.getvalue()
 
 
@@ -129,6 +132,86 @@ def _flat_answers(rows: list[Any]) -> bytes:
     ).encode()
 
 
+def _arrow(rows: list[Any]) -> bytes:
+    held = io.BytesIO()
+    table = pyarrow.table({"text": [row[0] for row in rows], "label": [row[1] for row in rows]})
+    with pyarrow.ipc.new_file(held, table.schema) as writer:
+        writer.write_table(table)
+    return held.getvalue()
+
+
+def _fasttext(rows: list[Any]) -> bytes:
+    return "".join(f"__label__{label.replace(' ', '_')} {text}\n" for text, label in rows).encode()
+
+
+def _several(rows: list[Any]) -> bytes:
+    return _table(",")([[text, ";".join(labels)] for text, labels in rows])
+
+
+def _scores(rows: list[Any]) -> bytes:
+    return _table(";")([[text, str(number).replace(".", ",")] for text, number in rows])
+
+
+def _word_rows(rows: list[Any]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["Sentence #", "Word", "Tag"])
+    for number, (words, tags) in enumerate(rows, 1):
+        for place, (word, tag) in enumerate(zip(words, tags, strict=True)):
+            writer.writerow(["" if place else f"Sentence: {number}", word, tag])
+    return text.getvalue().encode()
+
+
+def _spans(words: list[str], tags: list[str]) -> tuple[str, list[list[Any]]]:
+    """The text, and [start, end, type] of each word with a tag: every entity is one word here."""
+    spans, start = [], 0
+    for word, tag in zip(words, tags, strict=True):
+        if tag != "O":
+            spans.append([start, start + len(word), tag[2:]])
+        start += len(word) + 1
+    return " ".join(words), spans
+
+
+def _doccano(rows: list[Any]) -> bytes:
+    each = [_spans(words, tags) for words, tags in rows]
+    return "".join(_dumps(dict(text=text, label=spans)) + "\n" for text, spans in each).encode()
+
+
+def _spacy(rows: list[Any]) -> bytes:
+    each = [_spans(words, tags) for words, tags in rows]
+    return _dumps([[text, dict(entities=spans)] for text, spans in each], indent=1).encode()
+
+
+def _simple_answers(rows: list[Any]) -> bytes:
+    return _dumps(
+        [
+            dict(
+                context=c,
+                qas=[dict(id=str(i), question=q, is_impossible=False, answers=[dict(text=a, answer_start=s)])],
+            )
+            for i, (q, c, a, s) in enumerate(rows)
+        ],
+        indent=1,
+    ).encode()
+
+
+def _answers_table(rows: list[Any]) -> bytes:
+    text = io.StringIO()
+    head = ["question", "context", "answers"]
+    csv.writer(text).writerows([head, *([q, c, str(dict(text=[a], answer_start=[s]))] for q, c, a, s in rows)])
+    return text.getvalue().encode()
+
+
+def _in_zip(write: Callable[[list[Any]], bytes], name: str) -> Callable[[list[Any]], bytes]:
+    def packed(rows: list[Any]) -> bytes:
+        held = io.BytesIO()
+        with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(zipfile.ZipInfo(name), write(rows))
+        return held.getvalue()
+
+    return packed
+
+
 def _zipped(write: Callable[[list[Any]], bytes]) -> Callable[[list[Any]], bytes]:
     return lambda rows: gzip.compress(write(rows), mtime=0)
 
@@ -149,6 +232,16 @@ FORMS = (
     Form("tagged csv, json lists", "own_tagging", ".csv", _tagged_table(_dumps)),
     Form("squad", "own_answering", ".json", _squad),
     Form("answers json lines", "own_answering", ".jsonl", _flat_answers),
+    Form("csv in a zip", "own_classification", ".csv.zip", _in_zip(_table(","), "rows.csv")),
+    Form("arrow", "own_classification", ".arrow", _arrow),
+    Form("fastText", "own_classification", ".txt", _fasttext),
+    Form("several labels", "own_classification", ".csv", _several, (("several_labels", "yes"),)),
+    Form("scores, decimal comma", "own_score", ".csv", _scores),
+    Form("one word a row", "own_tagging", ".csv", _word_rows, (("columns", ("words=Word", "tags=Tag")),)),
+    Form("offsets, doccano", "own_tagging", ".jsonl", _doccano),
+    Form("offsets, spaCy", "own_tagging", ".json", _spacy),
+    Form("answers, simpletransformers", "own_answering", ".json", _simple_answers),
+    Form("answers in csv", "own_answering", ".csv", _answers_table),
 )
 
 
@@ -156,8 +249,16 @@ def rows_for(form: Form, draw: random.Random) -> list[Any]:
     """Rows of the kind that the form holds; no two alike, so that each can be found again."""
     rows: list[Any] = []
     for number in range(ROWS):
-        words = [f"no{number}", *draw.choices(WORDS, k=draw.randrange(3, 12))]
-        if form.recipe == "own_classification":
+        # Words around offsets are split at punctuation: only what is one word then comes back as it was.
+        known = PLAIN_WORDS if form.name.startswith("offsets") else WORDS
+        words = [f"no{number}", *draw.choices(known, k=draw.randrange(3, 12))]
+        if form.name == "several labels":
+            rows.append([" ".join(words), [label for label in LABELS if draw.random() < 0.5] or ["bad"]])
+        elif form.name == "fastText":
+            rows.append([" ".join(words), LABELS[number % 3].replace(" ", "_")])
+        elif form.recipe == "own_score":
+            rows.append([" ".join(words), draw.randrange(-500, 500) / 100])
+        elif form.recipe == "own_classification":
             rows.append([" ".join(words), LABELS[number % 3]])
         elif form.recipe == "own_tagging":
             rows.append([words, ["O", *draw.choices(TAGS, k=len(words) - 2), TAGS[1 + number % 2]]])
@@ -227,7 +328,10 @@ def read(form: Form, path: Path) -> list[Any]:
             elif form.recipe == "own_tagging":
                 row = [list(columns["words"][i]), [names[tag] for tag in columns["tags"][i]]]  # type: ignore[index]
             else:
-                row = [str(columns["text"][i]), names[columns["label"][i]]]  # type: ignore[index]
+                label = columns["label"][i]
+                if isinstance(label, tuple):
+                    label = [names[each] for each in label]  # type: ignore[index]
+                row = [str(columns["text"][i]), label if isinstance(label, list | float) else names[label]]  # type: ignore[index]
             found.append((number, row))
     return [row for _, row in sorted(found, key=lambda each: each[0])]
 

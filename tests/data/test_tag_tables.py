@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from tests.data.conftest import make_task, said, to_jsonl
 from tlnlp.commands.guess_task import guess_recipe
 from tlnlp.data import Splits, load_splits
+from tlnlp.data.files import read_file
+from tlnlp.data.shapes import shape_inputs
 from tlnlp.data.tag_names import standard_names
 from tlnlp.errors import InputError
 from tlnlp.settings import Settings
@@ -337,6 +339,30 @@ def test_a_first_row_of_no_sentence_is_refused(tmp_path: Path) -> None:
 def test_sentences_that_happen_to_have_one_word_are_sentences(tmp_path: Path) -> None:
     rows = [["Hello", "O"], ["Anna came", "B-PER O"], ["Bye", "O"]]
     assert load_file(write_csv(tmp_path / "a.csv", ["words", "tags"], rows)).train.columns["words"][0] == ["Hello"]
+
+
+ROLES = {"words": "tokens", "tags": "tags"}
+
+
+def test_rows_to_predict_are_brought_to_sentences_too(tmp_path: Path) -> None:
+    rows = [[COLUMNS["Sentence #"](row), word] for row, (word, _) in enumerate(FLAT) if " " not in word]
+    table = read_file(write_csv(tmp_path / "a.csv", ["Sentence #", "words"], rows))
+    shaped = shape_inputs(table, ROLES, {})
+    assert shaped.columns["words"] == [*GROUPED[:2], ["NA", "null"]]
+    assert said(list(shaped.notes), "7 rows of one word each, grouped to 3 sentences by the column 'Sentence #'")
+    (tmp_path / "a.jsonl").write_text(to_jsonl([{"text": "Anna came.", "label": []}, {"text": None}, {"text": " "}]))
+    shaped = shape_inputs(read_file(tmp_path / "a.jsonl"), ROLES, {})
+    assert shaped.columns["tokens"] == [["Anna", "came", "."], None, []]
+    assert said(list(shaped.notes), "'text' split into words")
+
+
+@pytest.mark.parametrize("words", [["Anna came", "Bob"], [["Anna"], ["Bob"]], ["Anna", "['a']"]])
+def test_rows_to_predict_that_are_sentences_already_stay_as_they_are(words: list[Any], tmp_path: Path) -> None:
+    rows = [{"words": each, "text": "x", "sentence": 1} for each in words]
+    (tmp_path / "a.jsonl").write_text(to_jsonl(rows))
+    table = read_file(tmp_path / "a.jsonl")
+    assert shape_inputs(table, ROLES, {}) is table
+    assert shape_inputs(table, {"text": "text"}, {}) is table
 
 
 @given(SENTENCES.filter(lambda drawn: len(drawn) > 1), st.sampled_from(["number", "first", "gap"]))

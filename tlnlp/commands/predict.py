@@ -19,7 +19,7 @@ from tlnlp.display.quiet import quiet_libraries
 from tlnlp.errors import InputError
 from tlnlp.inference.answer_options import AnswerOptions, answer_columns
 from tlnlp.inference.answers import AnswerLines, answer_of
-from tlnlp.inference.input_parts import Part, choose_inputs, describe_empty, parts_of
+from tlnlp.inference.input_parts import Part, bring_to_rows, choose_inputs, describe_empty, parts_of
 from tlnlp.inference.output_files import Writer, columns_carried, format_of, open_writer
 from tlnlp.inference.predictor import ROWS_OF_A_PART, Predictor, conformal_of
 from tlnlp.models.task_file import read_task
@@ -81,6 +81,7 @@ def check(table: Table, task: Task, chosen: Mapping[str, str], asked: PredictArg
         InputError: a column is missing, or a value cannot be read.
     """
     columns_carried(table, asked.carry, table.origin)
+    table = bring_to_rows(table, task, chosen)
     empty = [
         int(part.table.numbers[place])
         for part in parts_of(table, task, choose_inputs(table, task, chosen), ROWS_OF_A_PART)
@@ -114,6 +115,7 @@ def _predict(
             + ", ".join(f"{name} is written as {new}" for name, new in renamed.items())
             + ", since the answer has a column of this name"
         )
+    table = bring_to_rows(table, predictor.task, chosen)
     columns = choose_inputs(table, predictor.task, chosen)
     for part in parts_of(table, predictor.task, columns, predictor.rows_of_a_part):
         if not asked.files and (empty := _without_answer(part)):

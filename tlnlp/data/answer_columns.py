@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -77,5 +78,5 @@ def _join(text: Any, start: Any) -> Any:
 def _number(start: Any) -> Any:
     if is_missing(start, None):
         return None
-    is_number = isinstance(start, str) and start.strip().removesuffix(".0").isdecimal()
-    return int(start.strip().removesuffix(".0")) if is_number else start
+    found = re.fullmatch(r"\s*(\d{1,12})(?:\.0)?\s*", start) if isinstance(start, str) else None
+    return int(found[1]) if found else start

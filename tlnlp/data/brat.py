@@ -14,7 +14,7 @@ from tlnlp.errors import InputError
 
 ANNOTATIONS = ".ann"
 # T1<tab>PER 0 4<tab>Anna; of a discontinuous span PER 0 4;10 14
-_SPAN = re.compile(r"T\d+\t(\S+) (\d+ \d+(?:;\d+ \d+)*)(?:\t(.*))?")
+_SPAN = re.compile(r"T\d+\t(\S+) (\d{1,12} \d{1,12}(?:;\d{1,12} \d{1,12})*)(?:\t(.*))?")
 
 
 def holds_annotations(folder: Path) -> bool:

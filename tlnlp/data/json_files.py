@@ -33,10 +33,10 @@ def read_json(data: bytes, origin: str, form: FileFormat) -> Table:
             expected="JSON, a list of objects or SQuAD's tree", found=f"{origin}: {error}", change="the file"
         ) from error
     if isinstance(found, dict):
-        if (columns := _columns_of(found, form)) is not None:
+        if (pairs := _pairs_in(found)) is None and (columns := _columns_of(found, form)) is not None:
             numbers = np.arange(1, len(next(iter(columns.values()))) + 1)
             return Table(columns, origin, numbers, notes=(f"{origin}: columns of values, as pandas writes them",))
-        found = _rows_in(found)
+        found = pairs or (found["data"] if isinstance(found.get("data"), list) else [found])
     found = [_object_of_pair(each) for each in found]
     if holds_questions(found):
         found = questions_of(found, origin)
@@ -48,15 +48,12 @@ def read_json(data: bytes, origin: str, form: FileFormat) -> Table:
     return _table_of_objects(found, origin, np.arange(1, len(found) + 1))
 
 
-def _rows_in(found: dict[str, Any]) -> list[Any]:
-    """Returns the rows that a file's only object has in it: SQuAD's articles, or annotations in spaCy's form; else the
-    object itself as a row."""
-    if isinstance(found.get("data"), list):
-        return found["data"]
+def _pairs_in(found: dict[str, Any]) -> list[Any] | None:
+    """Returns the pairs of texts and annotations that an object has in it, in spaCy's form; None if it has none."""
     pairs = found.get("annotations")
-    if isinstance(pairs, list) and pairs and all(each is None or isinstance(each, list) for each in pairs):
-        return [each for each in pairs if each is not None]
-    return [found]
+    if not isinstance(pairs, list) or not all(each is None or isinstance(each, list) for each in pairs):
+        return None
+    return [each for each in pairs if each is not None] or None
 
 
 def _object_of_pair(row: Any) -> Any:

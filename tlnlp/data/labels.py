@@ -155,7 +155,7 @@ def named(values: list[Any], names: tuple[str, ...] | None) -> list[Any]:
     def name(value: Any) -> Any:
         if isinstance(value, list):
             return [name(each) for each in value]
-        if isinstance(value, str) and value.strip().isdecimal() and value.strip() not in names:
+        if isinstance(value, str) and re.fullmatch(r"\s*\d{1,9}\s*", value) and value.strip() not in names:
             value = int(value)  # in a table whose numbers --label-names names
         return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
 

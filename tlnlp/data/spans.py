@@ -21,6 +21,7 @@ SPANS = ("spans", "entities", "label", "labels", "annotations", "annotation", "c
 MOST_CUT_FRACTION, LEAST_CUT = 0.5, 5
 # Judgements of prodigy's `answer`.
 ANSWER, ACCEPT = "answer", "accept"
+_JUDGEMENTS = (ACCEPT, "reject", "ignore", None)
 
 
 def find_spans(table: Table, roles: Mapping[str, str], chosen: Mapping[str, str]) -> tuple[str, str] | None:
@@ -37,6 +38,23 @@ def find_spans(table: Table, roles: Mapping[str, str], chosen: Mapping[str, str]
         return None
     span = next((name for name in spans if name in table.columns and _are_spans(table.columns[name])), None)
     return None if span is None else (text, span)
+
+
+def holds_objects(table: Table, column: str) -> bool:
+    """Returns whether a column has objects in lists, as prodigy's tokens are, and no words."""
+    first = (
+        next((value for value in _python(table.columns[column]) if value), None) if column in table.columns else None
+    )
+    return isinstance(first, list) and isinstance(first[0], dict)
+
+
+def split_texts(table: Table, text: str, column: str) -> Table:
+    """Returns the table with the words of a column of texts, and a note on it; none of a value that is no text."""
+    words = [
+        [word for word, _, _ in split_words(value)] if isinstance(value, str) else None for value in table.values(text)
+    ]
+    note = f"{table.origin}: {text!r} split into words at spaces and around punctuation"
+    return replace(table, columns={**table.columns, column: words}, notes=(*table.notes, note), word_numbers=None)
 
 
 def _are_texts(values: Any) -> bool:
@@ -115,7 +133,9 @@ def words_of_spans(table: Table, found: tuple[str, str], roles: Mapping[str, str
     """
     said, words, tags, stay = _Said(), [], [], []
     texts, values = table.values(found[0]), table.values(found[1])
-    answers = table.values(ANSWER) if ANSWER in table.columns else [ACCEPT] * len(table)
+    answers = table.values(ANSWER) if ANSWER in table.columns else []
+    if not answers or not all(answer in _JUDGEMENTS for answer in answers):  # a column of another meaning
+        answers = [ACCEPT] * len(table)
     tokens = table.values("tokens") if "tokens" in table.columns else [None] * len(table)
     files = table.values("file") if "file" in table.columns else None  # brat's
     by_annotator = any(map(_is_by_annotator, values))
@@ -156,9 +176,11 @@ def _tokens_of(tokens: Any, text: str) -> list[Word] | None:
     """Returns the words that the source itself gives with their places (prodigy); None if it gives none."""
     if not isinstance(tokens, list) or not tokens or not all(isinstance(each, dict) for each in tokens):
         return None
-    words = [(text[each.get("start", 0) : each.get("end", 0)], each.get("start"), each.get("end")) for each in tokens]
-    are_there = all(isinstance(first, int) and isinstance(last, int) and word for word, first, last in words)
-    return [word for word in words if not word[0].isspace()] if are_there else None
+    places = [(each.get("start"), each.get("end")) for each in tokens]
+    if not all(isinstance(first, int) and isinstance(last, int) and 0 <= first < last for first, last in places):
+        return None
+    words = [(text[first:last], first, last) for first, last in places]
+    return [word for word in words if not word[0].isspace()] if all(word for word, _, _ in words) else None
 
 
 def _tag(row: int, where: str, text: str, pieces: Sequence[Word], spans: Sequence[Span], said: _Said) -> list[str]:

@@ -58,12 +58,14 @@ def _answers(question: dict[str, Any]) -> Any:
     if not isinstance(detected, list):
         return question.get("answers")
     return [
-        {"text": each.get("text"), "answer_start": span[0]}
-        for each in detected
-        if isinstance(each, dict)
-        for span in each.get("char_spans", [])[:1]
-        if isinstance(span, list) and span
+        {"text": each.get("text"), "answer_start": _first_place(each)} for each in detected if isinstance(each, dict)
     ]
+
+
+def _first_place(answer: dict[str, Any]) -> Any:
+    spans = answer.get("char_spans")
+    first = spans[0] if isinstance(spans, list) and spans else None
+    return first[0] if isinstance(first, list) and first else None
 
 
 def _list_in(found: Any, name: str, place: str) -> list[Any]:

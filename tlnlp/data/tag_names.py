@@ -22,7 +22,7 @@ _FORMS = [
     for form in (r"(?P<letter>[A-Za-z])SEPARATOR(?P<kind>.+)", r"(?P<kind>.+)SEPARATOR(?P<letter>[A-Za-z])")
 ]
 _STANDARD = re.compile("[BIESLU]-.+")
-_NUMBER = re.compile(r"[+-]?\d+")
+_NUMBER = re.compile(r"[+-]?\d{1,18}")
 # Names for words outside of entities, in the place of O.
 _OTHER_OUTSIDE = {"o", "_", "-", "*", ".", "other", "none", "null", "nan", "out", "outside", "no", "x"}
 

@@ -100,15 +100,15 @@ def find_tags(tables: Sequence[tuple[Table, str]]) -> tuple[str, ...]:
         InputError: the tags are numbers without names, or words outside of entities have another name than O.
     """
     found: set[str] = set()
-    for table, column in tables:
-        tags_of_rows = _tag_values(table, column)
+    read = [(table, column, _tag_values(table, column)) for table, column in tables]
+    for table, column, tags_of_rows in read:
         values = {lookup_key(tag) for tags in tags_of_rows if isinstance(tags, list) for tag in tags}
         names = {value_name(value) for _, value in values if not is_missing(value, ())}
         own = {name for name in names if name is not None}
         refuse_unnamed(table, column, tags_of_rows, own)
         found |= own
-    for table, column in tables:
-        refuse_other_outside(table, _tag_values(table, column), found)
+    for table, _, tags_of_rows in read:
+        refuse_other_outside(table, tags_of_rows, found)
     standard = standard_names(found)
     for table, column in tables:
         if found <= set(own_order := table.class_names.get(column, ())):

@@ -39,9 +39,7 @@ def group_words(table: Table, roles: Mapping[str, str], chosen: Mapping[str, str
     values, names = table.values(words), table.values(tags)
     if not all(map(_is_one, names)) or not all(isinstance(value, str | None) for value in values):
         return table
-    column = chosen.get(SENTENCE) or next((name for name in table.columns if _SENTENCE_NAME.fullmatch(name)), None)
-    if column in (words, tags) or column not in table.columns:
-        column = None
+    column = _sentence_column(table, (words, tags), chosen)
     if column is not None:
         sentences, note = _sentences_of_column(table, column)
     else:
@@ -56,6 +54,24 @@ def group_words(table: Table, roles: Mapping[str, str], chosen: Mapping[str, str
             change=f"--columns words={words} tags={tags} sentence=COLUMN, the column that numbers the sentences",
         )
     return table
+
+
+def group_inputs(table: Table, words: str, chosen: Mapping[str, str]) -> Table:
+    """Same for a table to predict, which needs no tags: it is grouped if it has a column of sentences."""
+    column = _sentence_column(table, (words,), chosen)
+    values = table.values(words) if column is not None else []
+    if column is None or not values or not all(isinstance(value, str | None) for value in values):
+        return table
+    if any(re.search(r"\S[ \t\r\n]+\S", value) or looks_written(value) for value in values if value):
+        return table
+    sentences, note = _sentences_of_column(table, column)
+    return _grouped(table, sentences, column, note) if 1 < len(sentences) < len(values) else table
+
+
+def _sentence_column(table: Table, others: Sequence[str], chosen: Mapping[str, str]) -> str | None:
+    named = (name for name in table.columns if _SENTENCE_NAME.fullmatch(name))
+    column = chosen.get(SENTENCE) or next(named, None)
+    return None if column in others or column not in table.columns else column
 
 
 def _column(table: Table, role: str, roles: Mapping[str, str], chosen: Mapping[str, str]) -> str | None:
@@ -93,9 +109,9 @@ def _sentences_of_column(table: Table, column: str) -> tuple[list[np.ndarray], s
         if _is_empty(value) or value == last:
             continue
         begins.append(row)
-        again += value in seen
-        seen.add(value)
-        last = value
+        last, key = value, repr(value)  # which can be a key, whatever the value
+        again += key in seen
+        seen.add(key)
     note = f"by the column {column!r}"
     if any(map(_is_empty, values)):
         note += ", where an empty cell belongs to the one above"

@@ -13,6 +13,8 @@ import numpy as np
 from tlnlp.data.columns import choose_columns, choose_roles, split_names
 from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, ReadOptions, read_rows
 from tlnlp.data.rows import Rows
+from tlnlp.data.shapes import shape_inputs
+from tlnlp.data.spans import TEXTS
 from tlnlp.data.table import SHOWN_ROWS, Table
 from tlnlp.task import Task
 
@@ -37,6 +39,16 @@ class Part:
 def asked_roles(task: Task) -> list[str]:
     """Returns the roles that a row needs for prediction, in the task's order."""
     return [role for role in task.columns.by_role() if role not in (*ASKED, WEIGHT, PROMPT)]
+
+
+def bring_to_rows(table: Table, task: Task, chosen: Mapping[str, str]) -> Table:
+    """Returns the table with a row for each prediction: words in rows of their own are grouped, and texts for a tagger
+    get a column of words.
+
+    Raises:
+        InputError: the first row has no sentence.
+    """
+    return shape_inputs(table, choose_roles(task, chosen), chosen)
 
 
 def choose_inputs(table: Table, task: Task, chosen: Mapping[str, str]) -> dict[str, str]:
@@ -79,7 +91,7 @@ def parts_of(
         inputs = replace(part, columns={name: part.values(name) for name in part.columns if name in needed})
         inputs = inputs.select(filled.tolist(), "") if empty.any() else inputs
         rows = read_inputs(inputs, task, columns) if len(filled) else Rows({}, table.origin, inputs.numbers)
-        yield Part(part, rows, filled, _texts_of_words(inputs, columns))
+        yield Part(part, rows, filled, _texts_of_words(part, filled, columns))
         forget(table)
 
 
@@ -114,14 +126,18 @@ def _is_empty(value: Any) -> bool:
     return isinstance(value, str | list) and (not value or (isinstance(value, str) and value.isspace()))
 
 
-def _texts_of_words(inputs: Table, columns: Mapping[str, str]) -> list[str | None]:
-    """Returns for each row the text that its words were read from; None if they are a list, also one in a text."""
+def _texts_of_words(part: Table, filled: np.ndarray, columns: Mapping[str, str]) -> list[str | None]:
+    """Returns for each row the text that its words were read from, or which stands beside them; None if there is none
+    (a list, also one in a text)."""
     if "words" not in columns:
         return []
-    return [
-        value if isinstance(value, str) and not value.lstrip().startswith("[") else None
-        for value in inputs.values(columns["words"])
-    ]
+    words = part.values(columns["words"])
+    beside = next((part.values(name) for name in TEXTS if name in part.columns), [None] * len(part))
+    texts: list[str | None] = []
+    for place in filled.tolist():
+        value = words[place] if isinstance(words[place], str) else beside[place]
+        texts.append(value if isinstance(value, str) and not value.lstrip().startswith("[") else None)
+    return texts
 
 
 def describe_empty(numbers: Sequence[int], origin: str) -> str:

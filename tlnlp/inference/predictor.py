@@ -32,7 +32,7 @@ from tlnlp.inference.answer_options import (
     keep_best,
     names_of,
 )
-from tlnlp.inference.input_parts import Part, asked_roles, choose_inputs, parts_of, read_inputs
+from tlnlp.inference.input_parts import Part, asked_roles, bring_to_rows, choose_inputs, parts_of, read_inputs
 from tlnlp.models.base_weights import QUANTISED
 from tlnlp.models.feature_classifier import FeatureClassifier, mean_of_items
 from tlnlp.models.loading import load_tokenizer
@@ -129,6 +129,7 @@ class Predictor:
             pooling: "mean" of the tokens, "first" or "last", as in the strategy `shallow`.
         """
         (table,) = tables_of(rows_of(inputs, asked_roles(self.task)), FileFormat()).values()
+        table = bring_to_rows(table, self.task, {})
         rows = read_inputs(table, self.task, choose_inputs(table, self.task, {}))
         encoded = self.task.head.encode(rows, self.task, self.tokenizer, self.settings)
         encoded = self._batchable(encoded)
@@ -182,6 +183,7 @@ class Predictor:
         Raises:
             InputError: a column is missing, or a value cannot be read.
         """
+        table = bring_to_rows(table, self.task, chosen)
         columns = choose_inputs(table, self.task, chosen)
         found: list[Prediction] = []
         for part in parts_of(table, self.task, columns, self.rows_of_a_part, refuse_empty=True):
