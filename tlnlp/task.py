@@ -209,6 +209,8 @@ class Task:
         head: the kind of prediction, a module of `tlnlp.heads`.
         labels: label names in the order of the data set's integers; `MultiLabel`, `Regression` or None, see `Labels`.
         metrics: modules of `tlnlp.evaluation.metrics`; the first one is the primary metric.
+        positive: the label that F1 is of, where it is of one; if None, the rarer one of two labels that are found in
+            the data, or the second of two that are declared.
         pair_is_symmetric: whether the order of the two texts of a pair does not matter (paraphrase, similarity).
         unanswerable: whether questions may have no answer in their context (SQuAD 2.0).
         language: the language of `data` (ISO 639 code), the source language unless `--train-language` is set.
@@ -222,6 +224,7 @@ class Task:
     head: Head
     labels: Labels = None
     metrics: tuple[Any, ...] = ()
+    positive: str | None = None
     pair_is_symmetric: bool = False
     unanswerable: bool = False
     language: str = "en"

@@ -15,6 +15,7 @@ from rich.progress import Progress
 from tlnlp.commands.arguments import CheckArguments
 from tlnlp.commands.guess_task import guess_recipe
 from tlnlp.data import load_splits
+from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.rows import Rows, Splits, strata_of
 from tlnlp.data.sampling import draw_rows
 from tlnlp.display.formatting import percent
@@ -22,6 +23,7 @@ from tlnlp.display.quiet import quiet_libraries
 from tlnlp.evaluation.bag_of_words import score_baseline
 from tlnlp.evaluation.data_profile import describe_data, find_in_tokens, name_pairs, share_labels
 from tlnlp.evaluation.label_errors import find_label_errors
+from tlnlp.evaluation.metric_names import choose_metrics
 from tlnlp.evaluation.near_duplicates import SIMILARITY, find_near
 from tlnlp.evaluation.odd_values import find_odd_values
 from tlnlp.evaluation.scoring import measure
@@ -40,27 +42,26 @@ def main(arguments: list[str]) -> int:
     """The command line of `tlnlp check`. Exit status 0 whatever is found, 2 if the rows cannot be read."""
     asked = tyro.cli(CheckArguments, args=arguments, prog="tlnlp check", config=(tyro.conf.FlagCreatePairsOff,))
     quiet_libraries()
-    chosen = Settings(columns=asked.columns).columns_by_role()
-    recipe = load_recipe(asked.recipe) if asked.recipe else guess_recipe(Path(asked.data).expanduser(), chosen)
-    settings = recipe.settings(
-        data=asked.data,
-        columns=asked.columns,
-        several_labels=asked.several_labels,
-        label_separator=asked.label_separator,
-    )
+    ways = ("columns", "separator", "encoding", "no_header", "label_names", "several_labels", "label_separator")
+    read_as = {name: getattr(asked, name) for name in ways}
+    path, plain = Path(asked.data).expanduser(), Settings(**read_as)
+    form = FileFormat.of(plain)
+    recipe = load_recipe(asked.recipe) if asked.recipe else guess_recipe(path, plain.columns_by_role(), form)
+    settings = recipe.settings(data=asked.data, **read_as)
     splits = load_splits(recipe.task, settings)
-    recipe = replace(recipe, task=recipe.task.with_several(splits.several))
+    task, notes = choose_metrics(recipe.task.with_several(splits.several), settings, splits.train)
+    recipe = replace(recipe, task=task)
     place = find_checkpoint(asked.model, weights_needed=False)
     tokenizer = load_tokenizer(place, asked.model, **recipe.task.head.tokenizer_options)
     found = describe_data(splits, tokenizer, asked.max_length or settings.max_length)
-    found["notes"] = splits.notes
+    found["notes"] = [*splits.notes, *notes]
     found["findings"] += find_in_tokens(splits, found)
     parts = {"train": splits.train, "dev": splits.dev, **({"test": splits.test} if splits.test else {})}
     found["findings"] += [words for name, rows in parts.items() for words in find_odd_values(name, rows)]
     if not asked.quick:
         found["findings"] += _describe_near(splits)
         found["findings"] += [words for name in ("train", "dev") for words in _describe_label_errors(name, parts[name])]
-        found["baseline"] = _describe_baseline(recipe.task, splits.train, splits.dev)
+        found["baseline"] = _describe_baseline(task, splits.train, splits.dev)
     if asked.json:
         print(json.dumps({"task": recipe.task.name, **found}, indent=2, ensure_ascii=False))
         return 0

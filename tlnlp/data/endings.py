@@ -9,8 +9,7 @@ from typing import Any
 from tlnlp.data.columns import split_names
 from tlnlp.data.labels import is_missing
 from tlnlp.data.table import Table, point_at, refuse_rows, show
-from tlnlp.data.texts import is_unicode
-from tlnlp.data.written_values import looks_written, parse_written
+from tlnlp.data.texts import is_unicode, written_list
 from tlnlp.errors import InputError
 
 
@@ -41,12 +40,7 @@ def read_endings(table: Table, role: str, column: str) -> list[list[str]]:
 def _split(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    if looks_written(value):
-        try:
-            return parse_written(value)
-        except ValueError:  # a text in brackets
-            pass
-    return [part.strip() for part in value.split("|")]
+    return written_list(value, str) or [part.strip() for part in value.split("|")]
 
 
 def _are_endings(endings: Any) -> bool:

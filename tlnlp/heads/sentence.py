@@ -8,12 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, mse_loss
+from torch.nn.functional import mse_loss
 
 from tlnlp.errors import InputError
 from tlnlp.heads.confidences import Confidences
 from tlnlp.heads.encoded import EncodedDataset, model_inputs, pad_features
 from tlnlp.heads.label_thresholds import decide, held_by, thresholds_of
+from tlnlp.heads.losses import (
+    balanced_weights,
+    binary_losses,
+    cell_weights,
+    label_losses,
+    loss_constants,
+    loss_inputs,
+    positive_weights,
+)
 from tlnlp.heads.truncation import join_texts
 from tlnlp.heads.windows import join_windows
 from tlnlp.task import MultiLabel, Prediction, Regression
@@ -61,7 +70,9 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
         rows=np.arange(len(rows)),
         counts=row_weights(rows, task, settings),
         targets=row_targets(rows, task),
+        batch_constants=loss_constants(settings),
         sequence_offsets=offsets,
+        label_weights=weights_of_several(rows, task, settings),
         notes=notes,
     )
 
@@ -72,20 +83,33 @@ def text_columns(rows: Rows) -> dict[str, Sequence[str]]:
 
 
 def row_weights(rows: Rows, task: Task, settings: Settings) -> np.ndarray:
-    """Returns the weight of each row in the loss: its own weight times that of its label. The mean over an update is
-    then the weighted mean, as in torch's CrossEntropyLoss."""
+    """Returns the weight of each row in the loss: its own weight times that of its label, or the mean of those of
+    several labels. The mean over an update is then the weighted mean, as in torch's CrossEntropyLoss."""
     weights = np.asarray(rows.columns.get("weight", np.ones(len(rows))), dtype=np.float64)
     if settings.class_weights == "none" or "label" not in rows.columns:
         return weights
-    if isinstance(task.labels, MultiLabel | Regression):
+    if isinstance(task.labels, Regression):
         raise InputError(
-            expected="one label per row, for weights of labels",
-            found=f"--class-weights {settings.class_weights}, but {task.name} has {type(task.labels).__name__}",
+            expected="labels, for weights of labels",
+            found=f"--class-weights {settings.class_weights}, but {task.name} has numbers",
             change="omit --class-weights, or give each row a weight: --columns weight=COLUMN",
         )
+    of_labels = weights_of_several(rows, task, settings)
+    if of_labels is not None:
+        targets = row_targets(rows, task)
+        assert targets is not None
+        return weights * cell_weights(targets, of_labels).mean(axis=1)
     labels = np.asarray(rows.columns["label"])
-    counts = np.bincount(labels, minlength=len(rows.labels or ()))
-    return weights * (len(labels) / ((counts > 0).sum() * np.maximum(counts, 1)))[labels]
+    return weights * balanced_weights(labels, len(rows.labels or ()))[labels]
+
+
+def weights_of_several(rows: Rows, task: Task, settings: Settings) -> np.ndarray | None:
+    """Returns the weight of each of several labels per row [labels]; None without `--class-weights`."""
+    if settings.class_weights == "none" or "label" not in rows.columns or not isinstance(task.labels, MultiLabel):
+        return None
+    targets = row_targets(rows, task)
+    assert targets is not None
+    return positive_weights(targets)
 
 
 def row_targets(rows: Rows, task: Task) -> np.ndarray | None:
@@ -106,6 +130,7 @@ def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np
     if encoded.sequence_offsets is not None:
         batch["windows"] = torch.from_numpy(np.diff(encoded.sequence_offsets)[items])
     batch["weights"] = torch.from_numpy(encoded.counts[items].astype(np.float32))
+    batch |= loss_inputs(encoded)
     if isinstance(encoded.targets, np.ndarray):
         targets = torch.from_numpy(encoded.targets[items])
         batch["labels"] = targets.float() if targets.dtype == torch.bool else targets
@@ -113,18 +138,24 @@ def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np
 
 
 def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
-    """Returns the weighted sum over rows of the cross entropy, the mean binary cross entropy (multi-label) or the
-    squared error (regression)."""
-    return (row_losses(forward(model, batch).float(), batch["labels"], task) * batch["weights"]).sum()
+    """Returns the weighted sum over rows of the cross entropy, the mean binary cross entropy (multi-label), either of
+    them as focal loss, or the squared error (regression)."""
+    return (row_losses(forward(model, batch).float(), batch, task) * batch["weights"]).sum()
 
 
-def row_losses(found: torch.Tensor, targets: torch.Tensor, task: Task) -> torch.Tensor:
-    """Returns the loss of each row [rows] from logits [rows, labels]."""
-    if isinstance(task.labels, MultiLabel):
-        return binary_cross_entropy_with_logits(found, targets, reduction="none").mean(-1)
+def row_losses(found: torch.Tensor, batch: dict[str, Any], task: Task) -> torch.Tensor:
+    """Returns the loss of each row [rows] from logits [rows, labels]; of several labels the mean, weighted if they have
+    weights: the sum of the weights is in that of the row."""
+    targets, gamma = batch["labels"], batch.get("focal_gamma")
     if isinstance(task.labels, Regression):
         return mse_loss(found[:, 0], targets, reduction="none")
-    return cross_entropy(found, targets, reduction="none")
+    if not isinstance(task.labels, MultiLabel):
+        return label_losses(found, targets, gamma)
+    losses = binary_losses(found, targets, gamma)
+    if "label_weights" not in batch:
+        return losses.mean(-1)
+    weights = torch.where(targets > 0, batch["label_weights"], 1.0)
+    return (losses * weights).sum(-1) / weights.sum(-1)
 
 
 def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
@@ -238,5 +269,7 @@ def majority_baseline(train: Rows, rows: Rows, task: Task) -> list[Prediction] |
         return None
     if isinstance(task.labels, Regression):
         return [Prediction(float(np.mean(values)), float(np.mean(values)))] * len(rows)
-    label, count = Counter(values).most_common(1)[0]
-    return [Prediction((train.labels or ())[label], count / len(values))] * len(rows)
+    counts, names = Counter(values), train.labels or ()
+    label, count = counts.most_common(1)[0]
+    shares = {names[each]: times / len(values) for each, times in counts.items()}
+    return [Prediction(names[label], count / len(values), shares)] * len(rows)

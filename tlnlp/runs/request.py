@@ -71,6 +71,10 @@ class Request:
         stored = None if self.settings.overwrite else stored_micro_batches(self.folder)
         return replace(self, settings=replace(self.settings, micro_batches=stored or processes))
 
+    def with_positive(self, label: str | None) -> Request:
+        """Returns the same request with a positive label."""
+        return replace(self, settings=replace(self.settings, positive=label))
+
     def of_seed(self, seed: int) -> Request:
         """Returns the request for one of `--seeds`, in a subfolder; cached activations are shared by all seeds."""
         frozen = self.settings.frozen_dir or self.folder / FROZEN
