@@ -108,6 +108,10 @@ class Regression:
 Labels = tuple[str, ...] | MultiLabel | Regression | None
 
 
+# Fields of a prediction that are no keys of `predictions.jsonl`.
+NOT_WRITTEN = ("more", "distribution")
+
+
 @dataclass(frozen=True)
 class Prediction:
     """What a model predicts for one row.
@@ -120,7 +124,12 @@ class Prediction:
         calibrated: `score` after calibration on the dev rows; None if there is none.
         row: the row's number in its source; None for rows passed to `predict`.
         label: the row's own label, by name; None if it has none.
+        prediction_set: labels (tags of each word, indices of endings) that contain the right one at the error rate
+            that was asked for; None if none was.
+        abstained: whether the confidence is below the threshold that was asked for: `prediction` is then None. Of tags,
+            whether any word's is.
         more: what else the head reports (`ending`: the text of the chosen ending).
+        distribution: probabilities of all tags of each word [words, tags], where they are needed; not written.
     """
 
     prediction: Any
@@ -129,23 +138,27 @@ class Prediction:
     calibrated: Any = None
     row: int | None = None
     label: Any = None
+    prediction_set: Any = None
+    abstained: bool | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
+    distribution: Any = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         """Leaves out what is not known."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.repr}
         known = [f"{name}={value!r}" for name, value in values.items() if value is not None and value != {}]
         return f"Prediction({', '.join(known)})"
 
     @classmethod
     def of(cls, line: Mapping[str, Any]) -> Prediction:
         """Reads the form of `predictions.jsonl`, see `as_json`."""
-        known = {each.name: line[each.name] for each in fields(cls) if each.name in line and each.name != "more"}
+        own = [each.name for each in fields(cls) if each.name not in NOT_WRITTEN]
+        known = {name: line[name] for name in own if name in line}
         return cls(**known, more={name: value for name, value in line.items() if name not in known})
 
     def as_json(self) -> dict[str, Any]:
         """Returns the form of `predictions.jsonl`: the fields that are set, those of `more` among them."""
-        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "more"}
+        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in NOT_WRITTEN}
         return {name: value for name, value in own.items() if value is not None} | dict(self.more)
 
 

@@ -116,6 +116,11 @@ KINDS = {
         {"a.csv": table(";", labels=SCORES)}, labels=POINTS, said=("separator ;", "decimal commas in label"),
         task_labels=Regression(0, 5),
     ),
+    "numbers as classes": Kind(
+        {"a.csv": table(";", labels=["0,5", "1,5", "10,5"] * 2)},
+        labels=["0,5", "1,5", "10,5"] * 2,
+        said=("separator ;", "classes here, not numbers: 0,5 is no nearer to 1,5 than to 10,5"),
+    ),
     "decimal commas in quotes": Kind(
         {"a.csv": table(",", labels=SCORES)}, labels=POINTS, said=("decimal commas",), task_labels=Regression(0, 5)
     ),
@@ -128,6 +133,13 @@ KINDS = {
     ),
     "two separators that fit": Kind(
         {"a.csv": "text;a,label\ngood;b,pos\nbad;c,neg\n"}, refused=("one separator", ", and ; do", "--separator ','")
+    ),
+    "a tsv like csv, with one damaged quote": Kind(
+        {"a.tsv": 'text\tlabel\n"a ""b"""\tx\n"c "d""\ty\n"""e"" f"\tx\n'}, refused=("balanced", "line 3", "quotes")
+    ),
+    "a tsv with quotes as characters": Kind(
+        {"a.tsv": 'text\tlabel\n"a" b\tx\n"c\ty\n"d ""e"" f"\tx\n'},
+        texts=['"a" b', '"c', '"d ""e"" f"'], labels=["x", "y", "x"], said=("ordinary characters",),
     ),
     "a separator that some lines lack": Kind(
         {"a.csv": "text;label\ngood;pos\nbad\n"}, refused=("2 fields in every line", "line 3: 1 fields", "--separator")

@@ -19,22 +19,54 @@ class RecipesArguments:
 
 @dataclass(frozen=True)
 class PredictArguments:
-    """Predict new rows with a saved model. Reads jsonl (or csv, tsv, parquet, CoNLL, by the file's suffix), writes
-    jsonl.
+    """Predict new rows with a saved model. Reads and writes jsonl, csv, tsv, parquet, txt and CoNLL, by the file's
+    ending. The columns of the rows are carried along; rows stay in their order.
 
-    tlnlp predict runs/sst2/mini-sample-full/model reviews.csv --columns text=review > answers.jsonl
+    tlnlp predict runs/sst2/mini-sample-full/model reviews.csv --columns text=review --output answers.csv
+
+    tlnlp predict runs/sst2/mini-sample-full/model "A film to see twice."
+
+    tlnlp predict runs/sst2/mini-sample-full/model reviews.txt --top 3 --error-rate 0.1 > answers.jsonl
 
     echo '{"text": "A film to see twice."}' | tlnlp predict runs/sst2/mini-sample-full/model
+
+    A row without a text is answered with null. An --output gets its name when it is complete.
     """
 
     model: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="MODEL", help="The folder `model` of a run.")]
     files: Annotated[
-        tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FILE", help="Standard input (jsonl) if unset.")
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="FILE|TEXT", help="Files, or texts (of a pair both); standard input (jsonl) if unset."),
     ] = ()
     columns: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Column of each role, as in the recipe.")
     ] = ()
     output: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help="Standard output if unset.")] = None
+    format: Annotated[
+        Literal["jsonl", "csv", "tsv", "parquet", "txt", "conll"] | None,
+        tyro.conf.arg(metavar="FORMAT", help="Of the output; by its ending, or jsonl, if unset."),
+    ] = None
+    input_format: Annotated[
+        Literal["jsonl", "json", "csv", "tsv", "parquet", "txt", "conll"] | None,
+        tyro.conf.arg(metavar="FORMAT", help="Of standard input, and of files with another ending."),
+    ] = None
+    carry: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="COLUMN ...", help="Columns to carry along; all or none.")
+    ] = ("all",)
+    top: Annotated[
+        int | None, tyro.conf.arg(metavar="COUNT", help="Scores of a row; of more than 100 labels 10 if unset.")
+    ] = None
+    error_rate: Annotated[
+        float | None,
+        tyro.conf.arg(metavar="SHARE", help="Add sets of which at most this share lacks the right label."),
+    ] = None
+    set_method: Annotated[
+        Literal["lac", "aps"], tyro.conf.arg(metavar="lac|aps", help="Smallest sets, or larger ones for harder rows.")
+    ] = "lac"
+    abstain_below: Annotated[
+        float | None, tyro.conf.arg(metavar="CONFIDENCE", help="Answer null if the confidence is below.")
+    ] = None
     max_tokens: Annotated[
         int, tyro.conf.arg(metavar="TOKENS", help="Maximum tokens per batch; affects only memory.")
     ] = 4096

@@ -1,33 +1,30 @@
-"""`tlnlp predict`: writes a saved model's predictions for rows of files or of standard input, one JSON line per row."""
+"""`tlnlp predict`: writes a saved model's predictions for rows of files, of standard input, or of texts."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TextIO
 
-import numpy as np
 import tyro
 from rich.console import Console
 from rich.progress import Progress
 
 from tlnlp.commands.arguments import PredictArguments
-from tlnlp.data.bytes_to_text import FileFormat
-from tlnlp.data.files import read_file
-from tlnlp.data.json_files import table_of_lines
+from tlnlp.commands.predict_inputs import is_about_texts, tables_of_files, tables_of_stdin, tables_of_texts
 from tlnlp.data.table import Table
-from tlnlp.display.json_numbers import name_numbers
 from tlnlp.display.quiet import quiet_libraries
-from tlnlp.inference.predictor import Predictor
+from tlnlp.errors import InputError
+from tlnlp.inference.answer_options import AnswerOptions, answer_columns
+from tlnlp.inference.answers import AnswerLines, answer_of
+from tlnlp.inference.input_parts import Part, choose_inputs, describe_empty, parts_of
+from tlnlp.inference.output_files import Writer, columns_carried, format_of, open_writer
+from tlnlp.inference.predictor import ROWS_OF_A_PART, Predictor, conformal_of
+from tlnlp.models.task_file import read_task
 from tlnlp.settings import Settings
 from tlnlp.task import Prediction, Task
-from tlnlp.training.files import room_wanted
-
-# Rows predicted at once: as many are read from standard input, and held in memory.
-ROWS_AT_ONCE = 1_000
 
 
 def main(arguments: list[str]) -> int:
@@ -35,41 +32,107 @@ def main(arguments: list[str]) -> int:
     asked = tyro.cli(PredictArguments, args=arguments, prog="tlnlp predict", config=(tyro.conf.FlagCreatePairsOff,))
     quiet_libraries()
     chosen = Settings(columns=asked.columns).columns_by_role()
+    saved = read_task(asked.model)
+    options = AnswerOptions(asked.top, asked.error_rate, asked.set_method, asked.abstain_below)
+    options.check(saved.task, conformal_of(asked.model))
+    form = format_of(asked.output, asked.format, saved.task)
+    tables = _tables(asked, saved.task, chosen)
+    # Only now: what cannot be read has been refused.
     predictor = Predictor(asked.model, max_tokens=asked.max_tokens, precision=asked.precision)
-    if asked.output is None:
-        _predict(predictor, asked.files, chosen, sys.stdout)
-        return 0
-    with room_wanted(asked.output.parent, "predict again"), asked.output.open("w", encoding="utf-8") as written:
-        _predict(predictor, asked.files, chosen, written)
+    columns = answer_columns(saved.task, options, calibrated=saved.temperature is not None)
+    if len(asked.files) > 1:
+        columns.insert(0, "file")
+    with open_writer(asked.output, form, saved.task, columns) as writer, _progress() as progress:
+        for table in tables():
+            bar = progress.add_task(table.origin, total=len(table))
+            _predict(predictor, table, chosen, asked, options, writer, partial(progress.advance, bar))
     return 0
 
 
-def _predict(predictor: Predictor, files: tuple[Path, ...], columns: dict[str, str], written: TextIO) -> None:
-    with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:
-        for table in _tables(files, predictor.task):
-            bar = progress.add_task(table.origin, total=None)
-            for numbers, predictions in predictor.predict_in_parts(table, columns, partial(progress.advance, bar)):
-                _write(predictions, numbers, written)
+def _progress() -> Progress:
+    return Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
 
 
-def _tables(files: tuple[Path, ...], task: Task) -> Iterator[Table]:
-    """Yields the tables of the files, or standard input in batches, each predicted before the next is read."""
-    for file in files:
-        yield read_file(file, form=FileFormat(words=task.columns.words is not None))
-    if files:
-        return
-    lines: list[str] = []
-    first = 1
-    for line in sys.stdin:
-        lines.append(line)
-        if len(lines) == ROWS_AT_ONCE:
-            yield table_of_lines("".join(lines), "standard input", first)
-            first, lines = first + len(lines), []
-    if any(line.strip() for line in lines):
-        yield table_of_lines("".join(lines), "standard input", first)
+def _tables(asked: PredictArguments, task: Task, chosen: Mapping[str, str]) -> Callable[[], Iterator[Table]]:
+    """Returns a function that yields the tables to predict. Those of files have been checked."""
+    if not asked.files:
+        return partial(tables_of_stdin, asked.input_format, task)
+    if is_about_texts(asked.files):
+        given = tables_of_texts(asked.files, task)
+        check(given, task, chosen, asked)
+        return lambda: iter([given])
+    paths = tuple(map(Path, asked.files))
+    if asked.output is not None and any(path.resolve() == asked.output.resolve() for path in paths):
+        raise InputError(expected="--output: another file than is read", found=str(asked.output), change="--output")
+    checked: list[Table] = []
+    for table in tables_of_files(paths, asked.input_format, task):
+        checked = [table]
+        for note in table.notes:
+            _say(note)
+        check(table, task, chosen, asked)
+    # One file stays open; of several each is read again, so that only one is in memory.
+    return lambda: iter(checked) if len(paths) == 1 else tables_of_files(paths, asked.input_format, task)
 
 
-def _write(predictions: list[Prediction], numbers: np.ndarray, written: TextIO) -> None:
-    for number, each in zip(numbers, predictions, strict=True):
-        written.write(json.dumps(name_numbers({"row": int(number), **each.as_json()}), ensure_ascii=False) + "\n")
-    written.flush()
+def check(table: Table, task: Task, chosen: Mapping[str, str], asked: PredictArguments) -> None:
+    """Reads all rows of a table, and says which are answered with null.
+
+    Raises:
+        InputError: a column is missing, or a value cannot be read.
+    """
+    columns_carried(table, asked.carry, table.origin)
+    empty = [
+        int(part.table.numbers[place])
+        for part in parts_of(table, task, choose_inputs(table, task, chosen), ROWS_OF_A_PART)
+        for place in _without_answer(part)
+    ]
+    if empty:
+        _say(describe_empty(empty, table.origin))
+
+
+def _without_answer(part: Part) -> list[int]:
+    return sorted(set(range(len(part.table))) - set(part.places.tolist()))
+
+
+def _say(note: str) -> None:
+    print(note, file=sys.stderr)
+
+
+def _predict(
+    predictor: Predictor,
+    table: Table,
+    chosen: Mapping[str, str],
+    asked: PredictArguments,
+    options: AnswerOptions,
+    writer: Writer,
+    advance: Callable[[int], None],
+) -> None:
+    names = columns_carried(table, asked.carry, table.origin)
+    if renamed := {name: new for name, new in names.items() if new != name}:
+        _say(
+            f"{table.origin}: "
+            + ", ".join(f"{name} is written as {new}" for name, new in renamed.items())
+            + ", since the answer has a column of this name"
+        )
+    columns = choose_inputs(table, predictor.task, chosen)
+    for part in parts_of(table, predictor.task, columns, predictor.rows_of_a_part):
+        if not asked.files and (empty := _without_answer(part)):
+            _say(describe_empty([int(part.table.numbers[place]) for place in empty], table.origin))
+        answers: list[Prediction | None] = [None] * len(part.table)
+        for place, each in zip(part.places.tolist(), predictor.predict_part(part, advance, options), strict=True):
+            answers[place] = each
+        told = [answer_of(int(n), each) for n, each in zip(part.table.numbers, answers, strict=True)]
+        if len(asked.files) > 1 and not is_about_texts(asked.files):
+            told = [{"file": table.origin} | each for each in told]
+        carried = replace(part.table, columns={new: part.table.columns[name] for name, new in names.items()})
+        writer.write(AnswerLines(carried, told, _words_of(part)))
+
+
+def _words_of(part: Part) -> list[list[str]]:
+    """Returns the words of all rows of a part; none of a row without a text."""
+    if "words" not in part.rows.columns:
+        return [[] for _ in range(len(part.table))]
+    words: list[list[str]] = [[] for _ in range(len(part.table))]
+    for place, of_row in zip(part.places.tolist(), part.rows.columns["words"], strict=True):
+        words[place] = of_row
+    return words

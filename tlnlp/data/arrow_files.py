@@ -28,7 +28,9 @@ def read_parquet(data: bytes, origin: str, form: FileFormat) -> Table:
     # Importing pyarrow takes a quarter of a second, so it is imported only for its files.
     import pyarrow.parquet  # noqa: PLC0415
 
-    return _table(data, origin, ".parquet", lambda source: pyarrow.parquet.read_table(source))
+    return _table(
+        data, origin, ".parquet", lambda source: pyarrow.parquet.read_table(source, page_checksum_verification=True)
+    )
 
 
 def read_arrow(data: bytes, origin: str, form: FileFormat) -> Table:
@@ -44,6 +46,7 @@ def _table(data: bytes, origin: str, suffix: str, read: Callable[[Any], pyarrow.
 
     try:
         table = read(pyarrow.BufferReader(data))
+        table.validate(full=True)  # damaged texts are no UTF-8
     except (pyarrow.ArrowException, OSError) as error:
         what = {".parquet": "a parquet file", ".arrow": "an Arrow file"}[suffix]
         raise InputError(

@@ -119,7 +119,7 @@ def _written_otherwise(table: Table, wanted: Iterable[str]) -> list[str]:
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name).casefold()
+    return name.strip("# \t").casefold()
 
 
 def _no_header(table: Table) -> bool:

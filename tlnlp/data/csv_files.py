@@ -29,6 +29,7 @@ from tlnlp.errors import InputError
 csv.field_size_limit(2**31 - 1)
 # Beyond so many characters a quote in the first line is an ordinary character.
 LONGEST_HEADER = 100_000
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _LINE_END = re.compile(r"[\r\n]")
 # Said of a tsv file of GLUE's kind.
 PLAIN_QUOTES = "its quotes are not balanced, so they are read as ordinary characters and every line is a row"
@@ -75,7 +76,7 @@ def read_csv(data: bytes, origin: str, form: FileFormat) -> Table:
 def read_tsv(data: bytes, origin: str, form: FileFormat) -> Table:
     """Reads either kind of tsv file: quoted like csv, or like GLUE's, where quotes are ordinary characters and each
     line is a row. A file is of GLUE's kind if every line has all fields, and interpreting quotes would break or merge
-    rows."""
+    rows, but not if most quotes are csv's: then a few of them are damaged."""
     lines = table_lines(decode(data, origin, ".tsv"), "\t", origin, form)
     if (lines.separator or "\t") != "\t" or (lines.separator is None and "\t" not in lines.first):
         return read_separated(lines, "\t", form)
@@ -92,8 +93,18 @@ def read_tsv(data: bytes, origin: str, form: FileFormat) -> Table:
     if quoted is not None and (plain is None or len(plain) == len(quoted)):
         return _table_of_records(with_header(quoted, form), origin, lines.notes)
     assert plain is not None
+    if are_quoted(plain):
+        return _table_of_records(with_header(lines.records("\t"), form), origin, lines.notes)
     notes = (*lines.notes, f"{origin}: {PLAIN_QUOTES}")
     return _table_of_records(with_header(plain, form), origin, notes)
+
+
+def are_quoted(records: list[list[str]]) -> bool:
+    """Returns whether quotes that were read as ordinary characters are mostly those of csv: around a whole field, with
+    doubled ones in it."""
+    cells = [cell for record in records for cell in record if '"' in cell]
+    whole = [cell for cell in cells if _QUOTED.fullmatch(cell)]
+    return sum('""' in cell[1:-1] for cell in whole) > len(cells) - len(whole)
 
 
 def table_lines(text: str, own: str, origin: str, form: FileFormat) -> TableLines:

@@ -140,7 +140,7 @@ def no_utf8(data: bytes, origin: str, error: UnicodeDecodeError) -> InputError:
 
 
 def _around(text: str, place: int) -> str:
-    return text[max(text.rfind("\n", 0, place) + 1, place - 20) : place + 20].split("\n", 1)[0]
+    return text[max(text.rfind("\n", 0, place) + 1, place - 20) : place + 20].split("\n", 1)[0].strip()
 
 
 def _line_of(data: bytes, place: int) -> int:

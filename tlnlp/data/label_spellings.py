@@ -11,6 +11,7 @@ from typing import Any
 from tlnlp.data.table import SHOWN_ROWS, Table, show
 from tlnlp.data.written_values import looks_written, parse_written
 
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 
 
@@ -47,6 +48,13 @@ def describe_merged(merged: Mapping[str, Sequence[str]], counts: Mapping[str, in
         f"labels that differ only in case, blanks or .0 are one: {'; '.join(shown)}{more}"
         " (a recipe that names its labels keeps them apart)"
     ]
+
+
+def note_on_numbers(names: Sequence[str]) -> list[str]:
+    """Returns a note on names that are numbers between whole ones: more likely a score than a class."""
+    if not all(map(_NUMBER.fullmatch, names)) or all(fold(name).lstrip("+-").isdecimal() for name in names):
+        return []
+    return [f"labels are classes here, not numbers: {names[0]} is no nearer to {names[1]} than to {names[-1]}"]
 
 
 def with_single_labels(table: Table, column: str) -> Table:

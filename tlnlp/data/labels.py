@@ -94,8 +94,8 @@ def count_spellings(table: Table, column: str) -> Counter[str]:
 def sort_names(names: Iterable[str]) -> tuple[str, ...]:
     """Sorts names alphabetically, or by value if all are numbers."""
     names = sorted(names)
-    if all(re.fullmatch(r"[+-]?\d+(\.\d+)?", name) for name in names):
-        return tuple(sorted(names, key=float))
+    if all(re.fullmatch(r"[+-]?\d+([.,]\d+)?", name) for name in names):
+        return tuple(sorted(names, key=lambda name: float(name.replace(",", "."))))
     return tuple(names)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from tlnlp.data.bytes_to_text import FileFormat, other_kind_of_text
 from tlnlp.data.cache_folder import CacheFolder, digest_of_file, key_of
 from tlnlp.data.class_names import class_names
-from tlnlp.data.csv_files import PLAIN_QUOTES, header_of, of_csv, with_header
+from tlnlp.data.csv_files import PLAIN_QUOTES, are_quoted, header_of, of_csv, with_header
 from tlnlp.data.separators import CANDIDATES, fitting, named, said_by_excel
 from tlnlp.data.table import Table
 
@@ -119,7 +119,7 @@ def _find_separator(path: Path, own: str) -> str:
         with _open_text(path, newline="") as file:
             reader = csv.reader(_short_lines(file), delimiter=separator, strict=True)
             try:
-                numbers = sorted({len(record) for record in islice(reader, PIECE_ROWS) if record})
+                numbers = list(dict.fromkeys(len(record) for record in islice(reader, PIECE_ROWS) if record))
             except csv.Error:
                 return None
         if len(numbers) == 2 and numbers[0] + 1 == numbers[1]:
@@ -156,6 +156,8 @@ def _read_tsv(path: Path, form: FileFormat) -> Batches:
         raise _UnusualError
     if quoted > 0 and plain in (-1, quoted):
         return [], _batches_of_records(_records(path, "\t", csv.QUOTE_MINIMAL), form)
+    if any(are_quoted(records) for records in _records(path, "\t", csv.QUOTE_NONE)):
+        raise _UnusualError
     return [PLAIN_QUOTES], _batches_of_records(_records(path, "\t", csv.QUOTE_NONE), form)
 
 

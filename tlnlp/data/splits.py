@@ -14,7 +14,7 @@ import numpy as np
 from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.columns import choose_columns, choose_roles, describe_columns
 from tlnlp.data.hub import read_hub
-from tlnlp.data.label_spellings import FoundNames, describe_merged, merge_spellings, with_single_labels
+from tlnlp.data.label_spellings import FoundNames, describe_merged, merge_spellings, note_on_numbers, with_single_labels
 from tlnlp.data.labels import compare_names, count_names, count_spellings, describe, find_names, is_missing
 from tlnlp.data.languages import Languages, choose_languages, data_of, place_of, read_languages, settle
 from tlnlp.data.named_files import add_named, named_files, refuse_named
@@ -86,7 +86,7 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
     notes.extend(_describe_labels(task, rows, labels))
     if isinstance(labels, FoundNames) and not tables[TRAIN].class_names.get(column := columns[TRAIN]["label"]):
         counts = count_spellings(tables[TRAIN], column)
-        notes.extend(describe_merged(merge_spellings(counts), counts))
+        notes.extend([*describe_merged(merge_spellings(counts), counts), *note_on_numbers(labels)])
     rows = _make_missing_splits(rows, settings, notes, LANGUAGES_DEV_FRACTION if languages else DEV_FRACTION)
     rows[TRAIN] = _draw_train(rows[TRAIN], settings, notes)
     if languages is not None:

@@ -18,6 +18,8 @@ LEAST_CHANCE = 1e-7
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.05, 20.0
 FOLDS = 5
 LEAST_REST = 1e-4
+# Thresholds of confidence whose effect is measured.
+ABSTAIN_BELOW = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
 def describe_calibration(found: Confidences) -> dict[str, Any]:
@@ -27,6 +29,8 @@ def describe_calibration(found: Confidences) -> dict[str, Any]:
         bins: [{from, to, rows, confidence, accuracy}], without empty ones; error: expected calibration error;
         temperature and error_after, if the probabilities of all classes are known. The temperature is fitted on all
         rows; its error is cross-validated: each fifth of the rows is scaled by a temperature fitted on the others.
+        abstention: [{below, answered, accuracy}], the share of predictions whose confidence, scaled in the same way, is
+        not below a threshold, and how many of these are correct (None: there are none).
     """
     bins = reliability(found.confidence, found.correct)
     described: dict[str, Any] = {"answers": len(found.correct), "bins": bins, "error": calibration_error(bins)}
@@ -38,7 +42,19 @@ def describe_calibration(found: Confidences) -> dict[str, Any]:
             temperature = fit_temperature(found.of_each[others], found.right[others])
             after[held] = apply_temperature(found.of_each[held], temperature).max(1)
         described["error_after"] = calibration_error(reliability(after, found.correct))
-    return described
+        return described | {"abstention": abstention(after, found.correct)}
+    return described | {"abstention": abstention(found.confidence, found.correct)}
+
+
+def abstention(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
+    """Returns what is answered, and how well, if predictions below a confidence are not (risk and coverage: El-Yaniv
+    and Wiener 2010)."""
+    lines = []
+    for below in ABSTAIN_BELOW:
+        answered = confidence >= below
+        accuracy = float(correct[answered].mean()) if answered.any() else None
+        lines.append({"below": below, "answered": float(answered.mean()), "accuracy": accuracy})
+    return lines
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,11 +14,14 @@ from torch import nn
 
 from tlnlp.data.rows import Rows
 from tlnlp.heads.encoded import EncodedDataset
-from tlnlp.task import Prediction, Task
+from tlnlp.task import Head, Prediction, Task
 from tlnlp.training.device_feed import DeviceFeed, HostCopy, one_behind
 from tlnlp.training.layer_cache import LayerCache, use_cache
 from tlnlp.training.plan import cut, shard_micro_batches
 from tlnlp.training.sharding import is_sharded, reshard
+
+# Probabilities of all classes that are held at once: 200 MB.
+MOST_VALUES = 50_000_000
 
 
 def predict(
@@ -72,6 +76,25 @@ def predict(
         advance(len(items))
     reshard(model)
     return _decode(gather_object(found) if accelerator.num_processes > 1 else found, encoded, rows, task)
+
+
+def with_all_classes(task: Task, encoded: EncodedDataset, rows: Rows) -> Task:
+    """Returns the task for `predict`, with the probabilities of all classes also where the head reports the best one
+    (tags: `Prediction.distribution`), unless they would take too much memory."""
+    values = int(encoded.lengths.sum()) * len(rows.labels or ())
+    if not hasattr(task.head, "forward_all") or values > MOST_VALUES:
+        return task
+    return replace(task, head=cast(Head, _AllClasses(task.head)))
+
+
+class _AllClasses:
+    """A head with the outputs of its `forward_all`."""
+
+    def __init__(self, head: Any) -> None:
+        self._head, self.forward = head, head.forward_all
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._head, name)
 
 
 def _decode(

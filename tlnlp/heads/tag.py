@@ -179,21 +179,33 @@ def forward(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
     return torch.stack([tags.to(confidences), confidences], dim=-1)
 
 
+def forward_all(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:
+    """Same as `forward`, followed by the probabilities of all tags: [items, longest, 2 + tags]."""
+    chances = model(**model_inputs(batch)).logits.float().softmax(-1)
+    confidences, tags = chances.max(-1, keepdim=True)
+    return torch.cat([tags.to(chances), confidences, chances], dim=-1)
+
+
 def decode(outputs: list[np.ndarray], encoded: EncodedDataset, rows: Rows, task: Task) -> list[Prediction]:
-    """Returns for each row the tags of its words, their probabilities, and the mean probability."""
+    """Returns for each row the tags of its words, their probabilities, and the mean probability; from the outputs of
+    `forward_all` also the probabilities of all tags."""
     names = np.asarray(rows.labels or ())
     tags = [np.full(len(words), NO_WORD) for words in rows.columns["words"]]
     confidences = [np.zeros(len(words)) for words in rows.columns["words"]]
+    classes = outputs[0].shape[-1] - 2 if outputs else 0
+    of_all = [np.zeros((len(words), classes), np.float32) if classes else None for words in rows.columns["words"]]
     for item, (output, row) in enumerate(zip(outputs, encoded.rows, strict=True)):
         words = encoded.alignment["words"][item]
         places = np.flatnonzero(words != NO_WORD)
         tags[row][words[places]] = output[places, 0].astype(np.int64)
         confidences[row][words[places]] = output[places, 1]
+        if (of_row := of_all[row]) is not None:
+            of_row[words[places]] = output[places, 2:]
     if any((each == NO_WORD).any() for each in tags):
         raise RuntimeError("a word without a tag: each word must have exactly one")
     return [
-        Prediction(names[tag].tolist(), float(chance.mean()), chance.round(4).tolist())
-        for tag, chance in zip(tags, confidences, strict=True)
+        Prediction(names[tag].tolist(), float(chance.mean()), chance.round(4).tolist(), distribution=distribution)
+        for tag, chance, distribution in zip(tags, confidences, of_all, strict=True)
     ]
 
 

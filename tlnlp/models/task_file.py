@@ -19,6 +19,8 @@ from tlnlp.models.loading import load_whole
 from tlnlp.settings import Settings
 from tlnlp.task import Columns, Data, Head, Labels, MultiLabel, Regression, Task
 
+# The scores of dev rows, from which `tlnlp.evaluation.conformal` makes prediction sets.
+CONFORMAL_FILE = "conformal.json"
 # Settings that determine how rows are encoded and predictions decoded.
 ENCODED_WITH = ("max_length", "truncate", "windows", "window_overlap", "max_answer")
 
@@ -55,6 +57,21 @@ def write_task(
         KEY: checksums_of(folder),
     }
     (folder / FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_conformal(folder: Path, kept: dict[str, Any] | None) -> None:
+    """Writes `folder`/conformal.json; removes it if there is none."""
+    path = folder / CONFORMAL_FILE
+    if kept is None:
+        path.unlink(missing_ok=True)
+    else:
+        path.write_text(json.dumps(kept) + "\n", encoding="utf-8")
+
+
+def read_conformal(folder: Path) -> dict[str, Any] | None:
+    """Reads `folder`/conformal.json; None if there is none."""
+    path = folder / CONFORMAL_FILE
+    return read_json(path) if path.is_file() else None
 
 
 class SavedTask(NamedTuple):

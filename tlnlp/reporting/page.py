@@ -14,6 +14,7 @@ from tlnlp.display.formatting import percent
 from tlnlp.evaluation.data_profile import share_labels
 from tlnlp.evaluation.label_scores import table_of_labels
 from tlnlp.evaluation.predictions import read_predictions
+from tlnlp.reporting.abstention import describe_abstention
 from tlnlp.reporting.pictures import draw_learning, draw_reliability
 from tlnlp.reporting.predictions import describe_answers
 from tlnlp.runs.folder import PREDICTIONS
@@ -91,6 +92,7 @@ def describe_run(result: RunResult, folder: Path) -> dict[str, Any]:
         "confusion": _shade(answers["confusion"]) if "confusion" in answers else None,
         "tables": [*_labels(result), *_tables(answers)],
         "calibration": _calibration(result.calibration),
+        "abstention": describe_abstention(result.conformal, result.calibration),
         "languages": table_of(languages) if languages else None,
         "language_remarks": remarks_on(languages) if languages else [],
         "mistakes": [_mistake(each) for each in result.mistakes],

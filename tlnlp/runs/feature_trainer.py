@@ -13,7 +13,7 @@ from tlnlp.data.rows import Rows
 from tlnlp.display.console import ProgressBar, RunConsole
 from tlnlp.errors import Interrupted
 from tlnlp.evaluation.collapse import describe_constant
-from tlnlp.evaluation.predict import predict
+from tlnlp.evaluation.predict import predict, with_all_classes
 from tlnlp.heads.encoded import NOT_SCORED, EncodedDataset, Ragged, model_inputs
 from tlnlp.heads.losses import cell_weights
 from tlnlp.models.feature_classifier import FeatureClassifier, mean_of_items
@@ -64,7 +64,7 @@ class FeatureTrainer:
             self._take(classifier)
             record.train_seconds = time.perf_counter() - began
             bar.say("answering")
-            answers = self._predict(work.encoded_eval, work.eval_rows, bar)
+            answers = self._predict(work.encoded_eval, work.eval_rows, bar, all_classes=True)
             answers = tune_on_dev(work, answers, lambda: self._predict(work.encoded_dev, work.dev_rows, bar))
             extra_splits = {
                 name: self._predict(encoded, rows, bar) for name, (encoded, rows) in work.extra_splits.items()
@@ -149,10 +149,13 @@ class FeatureTrainer:
             self.work.notes.append(note)
             self.screen.note(note)
 
-    def _predict(self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar) -> list[Prediction]:
+    def _predict(
+        self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar, *, all_classes: bool = False
+    ) -> list[Prediction]:
         training, began = self.training, time.perf_counter()
+        task = with_all_classes(training.task, encoded, rows) if all_classes else training.task
         predictions = predict(
-            training.model, encoded, rows, training.task, training.tokenizer, self.settings.max_tokens,
+            training.model, encoded, rows, task, training.tokenizer, self.settings.max_tokens,
             self.accelerator, bar.advance,
         )  # fmt: skip
         self.record.evaluate_seconds += time.perf_counter() - began

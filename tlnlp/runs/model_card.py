@@ -161,6 +161,12 @@ def _limits(result: RunResult) -> list[str]:
             f", {calibration['error_after']:.3f} with the temperature {calibration['temperature']:.2f} that "
             "`tlnlp predict` applies." if "temperature" in calibration else "."
         )  # fmt: skip
+    measured = (result.conformal or {}).get("measured", {}).get("lac", ())
+    for each in (line for line in measured if line["error_rate"] == 0.1):
+        said.append(
+            f"Of the sets of labels that `tlnlp predict --error-rate 0.1` gives ({each['mean_size']:.1f} labels on "
+            f"average), {each['coverage']:.3f} had the right one on rows that did not calibrate them."
+        )
     findings = (result.facts or {}).get("findings", [])
     if findings:
         said.append("In the rows: " + "; ".join(findings[:FINDINGS_SHOWN]) + ".")

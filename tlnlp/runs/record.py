@@ -14,6 +14,7 @@ import torch
 from tlnlp.data.rows import Rows
 from tlnlp.evaluation.calibration import describe_calibration
 from tlnlp.evaluation.collapse import is_constant
+from tlnlp.evaluation.conformal import describe_sets, keep_scores
 from tlnlp.evaluation.error_analysis import find_mistakes
 from tlnlp.evaluation.intervals import describe_interval, scale_of
 from tlnlp.evaluation.label_scores import score_labels
@@ -23,7 +24,7 @@ from tlnlp.evaluation.scoring import load_metric, measure, primary_inputs
 from tlnlp.evaluation.uncertainty import estimate_over, noise_of, row_variance
 from tlnlp.heads.span import tune_threshold
 from tlnlp.models import saving
-from tlnlp.models.task_file import load_network, write_task
+from tlnlp.models.task_file import load_network, write_conformal, write_task
 from tlnlp.runs import folder as folders
 from tlnlp.runs.languages import describe_languages
 from tlnlp.runs.model_card import write_card
@@ -77,6 +78,7 @@ def describe(
         null_threshold=_tune_threshold(task, predictions, rows),
         thresholds=describe_thresholds(work),
         calibration=_calibrate(task, predictions, rows),
+        conformal=describe_sets(predictions, rows, task),
         majority=measure(task, task.head.majority_baseline(work.train_rows, rows, task), rows),
         published=None if published is None else {**vars(published), "settings": dict(published.settings)},
         is_constant=is_constant(predictions),
@@ -199,6 +201,7 @@ def write(
         place, training.task, work.labels, training.settings, threshold,
         None if adapted is None else adapted.record(), (result.calibration or {}).get("temperature"),
     )  # fmt: skip
+    write_conformal(place, keep_scores(predictions, work.eval_rows, training.task))
     if training.settings.load_in == "fp32":
         saving.check_saved(place, training.model, head, sample_batch(work), load_network)
     else:

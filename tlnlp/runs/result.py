@@ -55,6 +55,7 @@ class RunResult:
     null_threshold: dict[str, float] | None
     thresholds: dict[str, Any] | None = None
     calibration: dict[str, Any] | None = None
+    conformal: dict[str, Any] | None = None
     majority: dict[str, float]
     published: dict[str, Any] | None
     is_constant: bool

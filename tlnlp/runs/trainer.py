@@ -15,7 +15,7 @@ from tlnlp.data.rows import Rows
 from tlnlp.display.console import ProgressBar, RunConsole
 from tlnlp.errors import InputError, Interrupted
 from tlnlp.evaluation.collapse import describe_constant, describe_rise
-from tlnlp.evaluation.predict import predict
+from tlnlp.evaluation.predict import predict, with_all_classes
 from tlnlp.evaluation.scoring import is_better, measure
 from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.models.finite import not_finite
@@ -101,7 +101,7 @@ class Trainer:
                 )
                 self._run_all_layers()  # the best weights may be from an earlier phase: the cache is invalid
             bar.say("answering")
-            answers = self._predict(work.encoded_eval, work.eval_rows, bar)
+            answers = self._predict(work.encoded_eval, work.eval_rows, bar, all_classes=True)
             answers = tune_on_dev(work, answers, lambda: self._predict(work.encoded_dev, work.dev_rows, bar))
             extra_splits = {
                 name: self._predict(encoded, rows, bar) for name, (encoded, rows) in work.extra_splits.items()
@@ -257,10 +257,13 @@ class Trainer:
             )
             self.accelerator.wait_for_everyone()
 
-    def _predict(self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar) -> list[Prediction]:
+    def _predict(
+        self, encoded: EncodedDataset, rows: Rows, bar: ProgressBar, *, all_classes: bool = False
+    ) -> list[Prediction]:
         training, began = self.training, time.perf_counter()
+        task = with_all_classes(training.task, encoded, rows) if all_classes else training.task
         predictions = predict(
-            training.model, encoded, rows, training.task, training.tokenizer, self.settings.max_tokens,
+            training.model, encoded, rows, task, training.tokenizer, self.settings.max_tokens,
             self.accelerator, bar.advance, training.frozen, training.feed,
         )  # fmt: skip
         training.set_trainable()  # prediction has set evaluation mode

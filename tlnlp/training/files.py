@@ -123,6 +123,18 @@ def written_whole(folder: Path) -> Iterator[Path]:
         raise
 
 
+@contextlib.contextmanager
+def file_written_whole(path: Path) -> Iterator[Path]:
+    """Same as `written_whole`, for a file: what is there stays until the new one is complete."""
+    aside = path.with_name(f"{ASIDE}{path.name}")
+    try:
+        yield aside
+        aside.replace(path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
 def _is_at(file: IO[bytes], path: Path) -> bool:
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
