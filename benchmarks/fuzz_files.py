@@ -50,7 +50,7 @@ WORDS = (
     *("the", "soup", "was", "cold", "and", "late", "but", "Anna's", "café", "said", "naïve", "things"),
     *("3,5", "times;", "really?", "«да»", "خوب", "'quoted'", "a|b", "#1", '"so', 'it"', "[x]"),
 )
-PLAIN_WORDS = tuple(word for word in WORDS if word.isalpha())
+PLAIN_WORDS = tuple(word for word in WORDS if word.isalpha() and word.isascii())
 LABELS = ("good", "bad", "so so")
 TAGS = ("O", "B-PER", "B-LOC")
 
@@ -253,7 +253,7 @@ def rows_for(form: Form, draw: random.Random) -> list[Any]:
         known = PLAIN_WORDS if form.name.startswith("offsets") else WORDS
         words = [f"no{number}", *draw.choices(known, k=draw.randrange(3, 12))]
         if form.name == "several labels":
-            rows.append([" ".join(words), [label for label in LABELS if draw.random() < 0.5] or ["bad"]])
+            rows.append([" ".join(words), sorted(label for label in LABELS if draw.random() < 0.5) or ["bad"]])
         elif form.name == "fastText":
             rows.append([" ".join(words), LABELS[number % 3].replace(" ", "_")])
         elif form.recipe == "own_score":
@@ -330,7 +330,7 @@ def read(form: Form, path: Path) -> list[Any]:
             else:
                 label = columns["label"][i]
                 if isinstance(label, tuple):
-                    label = [names[each] for each in label]  # type: ignore[index]
+                    label = sorted(names[each] for each in label)  # type: ignore[index]
                 row = [str(columns["text"][i]), label if isinstance(label, list | float) else names[label]]  # type: ignore[index]
             found.append((number, row))
     return [row for _, row in sorted(found, key=lambda each: each[0])]
