@@ -117,15 +117,24 @@ KINDS = {
         task_labels=Regression(0, 5),
     ),
     "numbers as classes": Kind(
+        {"a.csv": table(";", labels=["0.5", "1.5", "10.5"] * 2)},
+        labels=["0.5", "1.5", "10.5"] * 2,
+        said=("separator ;", "classes here, not numbers: 0.5 is no nearer to 1.5 than to 10.5"),
+    ),
+    "decimal commas, or two labels in each row": Kind(
         {"a.csv": table(";", labels=["0,5", "1,5", "10,5"] * 2)},
-        labels=["0,5", "1,5", "10,5"] * 2,
-        said=("separator ;", "classes here, not numbers: 0,5 is no nearer to 1,5 than to 10,5"),
+        refused=("one label in each row, or several", "'0,5'", "numbers with decimal commas: the recipe own_score"),
     ),
     "decimal commas in quotes": Kind(
         {"a.csv": table(",", labels=SCORES)}, labels=POINTS, said=("decimal commas",), task_labels=Regression(0, 5)
     ),
     "decimal points need no word": Kind(
         {"a.csv": table(";", labels=POINTS)}, labels=POINTS, said=("separator ;",), task_labels=Regression(0, 5)
+    ),
+    "commas between thousands, or decimal": Kind(
+        {"a.csv": table(";", labels=["1,250", "2,500", "12,750"] * 2)},
+        task_labels=Regression(),
+        refused=("a number", "label '1,250'", "a comma is read as decimal if"),
     ),
     "decimal commas and points": Kind(
         {"a.csv": table(";", labels=["0,5", "1.5", *SCORES[2:]])}, task_labels=Regression(0, 5),
@@ -270,14 +279,14 @@ KINDS = {
     ),
     "a list of one label": Kind(
         {"a.jsonl": "".join(json.dumps({"text": t, "label": [n]}) + "\n" for t, n in ROWS)},
-        said=("a list of one label in every row",),
+        said=("one in each row",),
     ),
     "a list of one label in parquet": Kind(
         {"a.parquet": arrow(pyarrow.parquet.write_table, {"text": TEXTS, "label": [[name] for name in NAMES]})},
-        said=("a list of one label in every row",),
+        said=("one in each row",),
     ),
     "a list of one label, as Python writes it": Kind(
-        {"a.csv": table(labels=[f"['{name}']" for name in NAMES])}, said=("a list of one label",)
+        {"a.csv": table(labels=[f"['{name}']" for name in NAMES])}, said=("one in each row",)
     ),
     # fastText
     "fastText": Kind({"a.txt": fasttext(*(f"__label__{name}" for name in NAMES))}, said=("fastText's lines",)),
@@ -436,7 +445,7 @@ def test_each_kind_of_file_is_read_rightly_or_refused_in_words(name: str, tmp_pa
     assert sorted(found) == sorted(zip(kind.texts, kind.labels, strict=True))
     for part in kind.said:
         assert any(part in note for note in loaded.notes), loaded.notes
-    surprising = ("separator", "encoding", "comment", "decimal", "dev rows from", "not used", "list of one")
+    surprising = ("separator", "encoding", "comment", "decimal", "dev rows from", "not used", "one in each")
     for note in loaded.notes:
         if not note.startswith("columns:") and any(word in note for word in surprising):
             assert any(part in note for part in kind.said), note

@@ -213,11 +213,16 @@ def test_any_spellings_of_labels_are_the_labels(labels: list[str], data: st.Data
 
 @given(st.lists(st.floats(-1000, 1000), min_size=1), st.booleans())
 def test_any_numbers_with_decimal_commas_are_those_numbers(numbers: list[float], signed: bool) -> None:
-    spelled = [f"{number:+.3f}" if signed else f"{number:.3f}" for number in numbers]
+    spelled = [f"{number:+.2f}" if signed else f"{number:.2f}" for number in numbers]
     commas = [text.replace(".", ",") for text in spelled]
     assert with_points(commas) == spelled
     assert with_points(spelled) == spelled
     assert with_points([*commas, "0.5"]) == [*commas, "0.5"]
+
+
+def test_commas_that_may_be_between_thousands_are_left_to_be_refused() -> None:
+    assert with_points(["1,250", "12,500", "7"]) == ["1,250", "12,500", "7"]
+    assert with_points(["1,250", "0,500"]) == ["1.250", "0.500"]
 
 
 def test_a_data_set_that_was_saved_is_read_with_its_label_names(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tlnlp.data.table import SHOWN_ROWS, Table, show
 from tlnlp.data.written_values import looks_written, parse_written
 
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+_THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2},\d{3}\s*")
 _COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 
 
@@ -86,9 +87,13 @@ def _only(value: Any) -> Any:
 
 
 def has_commas(values: Sequence[Any]) -> bool:
-    """Returns whether numbers are written with decimal commas: in some value, and a point in none."""
+    """Returns whether numbers are written with decimal commas: in some value, and a point in none. If three digits are
+    behind each comma, as in 1,250, it may as well be one between thousands."""
     texts = [value for value in values if isinstance(value, str)]
-    return any(map(_COMMA.fullmatch, texts)) and not any("." in text for text in texts)
+    commas = [text for text in texts if _COMMA.fullmatch(text)]
+    if not commas or any("." in text for text in texts):
+        return False
+    return not all(map(_THOUSANDS.fullmatch, commas))
 
 
 def with_points(values: Sequence[Any]) -> Sequence[Any]:

@@ -14,7 +14,7 @@ from tlnlp.data.label_spellings import FoundNames, fold, merge_spellings, with_p
 from tlnlp.data.table import Table, refuse_rows
 from tlnlp.data.text_column import distinct_values
 from tlnlp.errors import InputError, did_you_mean
-from tlnlp.task import Labels, MultiLabel
+from tlnlp.task import Labels, MultiLabel, Regression
 
 SHOWN_NAMES = 20
 
@@ -57,7 +57,8 @@ def read_labels(table: Table, column: str, labels: Labels) -> list[Any]:
             values,
             what="label",
             expected=describe(labels) + near,
-            change=f"the label, or the column: it was read from {column!r} (--columns label=COLUMN)",
+            change=f"the label, or the column: it was read from {column!r} (--columns label=COLUMN)"
+            + _say_commas(values[wrong[0]], labels),
         )
     return indices
 
@@ -138,6 +139,12 @@ def named_values(table: Table, column: str) -> list[Any]:
 def _numbers(values: list[Any], labels: Labels) -> list[Any]:
     """Returns the values, with decimal points if labels are numbers written with commas."""
     return list(with_points(values)) if labels is not None and not isinstance(labels, tuple) else values
+
+
+def _say_commas(value: Any, labels: Labels) -> str:
+    if not isinstance(labels, Regression) or "," not in str(value):
+        return ""
+    return "; a comma is read as decimal if no number of the column has a point, and not all have thousands behind it"
 
 
 def _distinct_names(table: Table, column: str) -> tuple[list[Any], np.ndarray] | None:

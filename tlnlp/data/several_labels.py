@@ -294,11 +294,12 @@ def _find_separator(table: Table, column: str, texts: Counter[str], *, sure: boo
             unclear.append((separator, share, joined[0]))
     if unclear:
         separator, share, example = unclear[0]
+        is_number = DECIMAL_COMMA.fullmatch(example) is not None
         raise InputError(
             expected="one label in each row, or several",
             found=f"{table.origin}: {column!r} has {example!r}; {share:.0%} of such parts are in other rows, too",
             change=f'--several-labels yes --label-separator "{separator}" if these are several labels, {ONE_LABEL} if'
-            " the whole is one name",
+            " the whole is one name" + "; numbers with decimal commas: the recipe own_score" * is_number,
         )
     return None
 
