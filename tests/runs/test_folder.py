@@ -292,7 +292,7 @@ def test_the_identity_is_made_of_all_that_decides_a_result_and_of_nothing_else()
         "merge": True, "train_language": ("de",), "languages": ("de",), "transfer_data": "x", "few_shot": 9,
         "show_oracle": True, "resize_embeddings": True, "windows": "mean", "load_in": "bf16",
         "gradient_checkpointing": True, "compile": True, "compute_padding": True, "metrics": ("f1",), "loss": "focal",
-        "focal_gamma": 1.0,
+       
         "positive": "yes",
     }  # fmt: skip
     others = {name: value for name, value in others.items() if hasattr(SETTINGS, name)}
