@@ -85,7 +85,8 @@ def test_a_run_shows_one_bar_and_plain_lines(cells: dict[str, Any]) -> None:
     assert bar.data["text/plain"] == "done: 96 of 96 rows"
     assert '<progress value="96" max="96"' in bar.data["text/html"]
     (shown,) = [each for each in cells["train"].outputs if each.output_type == "execute_result"]
-    assert re.match(r"Run\(own_classification: accuracy [\d.]+, f1 [\d.]+; runs/own_classification/", text_of(shown))
+    scores = r"accuracy [\d.]+, f1 of \w+ [\d.]+, f1_macro [\d.]+, f1_weighted [\d.]+"
+    assert re.match(rf"Run\(own_classification: {scores}; runs/own_classification/", text_of(shown))
 
 
 def test_nothing_else_is_said_by_any_library(cells: dict[str, Any]) -> None:

@@ -3,6 +3,8 @@ class."""
 
 from __future__ import annotations
 
+import contextlib
+import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -158,12 +160,12 @@ class Settings:
         int | None, _flag("ROWS", "Train on so many rows, drawn by --seed and balanced as the data are; all if unset.")
     ] = None
     loss: Annotated[
-        Literal["cross_entropy", "focal"],
-        _flag("cross_entropy|focal", "focal: what is right already counts less. Source: Lin et al. 2017."),
+        str,
+        _flag(
+            "cross_entropy|focal[:gamma=G]",
+            "focal: what is right already counts less (gamma 2). Source: Lin 2017.",
+        ),
     ] = "cross_entropy"
-    focal_gamma: Annotated[
-        float, _flag("GAMMA", "--loss focal only: how much less. Source: Lin et al. 2017, section 4.1 (2.0).")
-    ] = 2.0
     class_weights: Annotated[
         Literal["none", "balanced"],
         _flag("none|balanced", "Rare labels and tags count more, by their frequency. Source: King and Zeng 2001."),
@@ -292,6 +294,8 @@ class UncheckedSettings(Settings):
 # Fine-tuning on few rows fails mainly because of too few updates (Mosbach et al. 2021, sections 5 and 6). Their third
 # remedy, bias correction in Adam, is always on.
 SMALL_DATA: dict[str, Any] = {"epochs": 20, "warmup_fraction": 0.1, "schedule": "linear"}
+# Lin et al. 2017, section 4.1.
+FOCAL_GAMMA = 2.0
 # The end from which a text is truncated.
 SIDES = ("end", "start", "never")
 # Flags that say where the rows are and how they are read: not part of a folder's name, which may hold no separators.
@@ -319,7 +323,7 @@ _AT_LEAST = {
         ),
         1,
     ),
-    **dict.fromkeys(("seed", "weight_decay", "warmup_fraction", "lm_weight", "window_overlap", "focal_gamma"), 0),
+    **dict.fromkeys(("seed", "weight_decay", "warmup_fraction", "lm_weight", "window_overlap"), 0),
     "max_length": 4,
 }
 _ABOVE_ZERO = ("learning_rate", "max_grad_norm", "mask_fraction", "dev_fraction")
@@ -372,6 +376,7 @@ def _check_conflicts(settings: Settings) -> None:
             found=f"--seed {settings.seed} and --seeds {settings.seeds}",
             change="leave one of them out",
         )
+    focal_gamma(settings.loss)
     for each in settings.columns:
         role, _, column = each.partition("=")
         if not role or not column:
@@ -394,6 +399,26 @@ def _check_conflicts(settings: Settings) -> None:
             found=f"--full and --data {settings.data}",
             change=f"leave out --full and name the model: --model HUB_ID --data {settings.data}",
         )
+
+
+def focal_gamma(loss: str) -> float | None:
+    """Returns the gamma of a `--loss`: 2 for "focal", 1.5 for "focal:gamma=1.5"; None for the cross entropy.
+
+    Raises:
+        InputError: there is no such loss, or gamma is not a number of at least 0.
+    """
+    if loss == "cross_entropy":
+        return None
+    name, _, option = loss.partition(":")
+    with contextlib.suppress(ValueError):
+        gamma = float(option.removeprefix("gamma=")) if option else FOCAL_GAMMA
+        if name == "focal" and (not option or option.startswith("gamma=")) and 0 <= gamma < math.inf:
+            return gamma
+    raise InputError(
+        expected="--loss cross_entropy, focal or focal:gamma=G with a number of at least 0",
+        found=f"{loss}{did_you_mean(name, ('cross_entropy', 'focal'))}" if name != "focal" else loss,
+        change="the value of --loss",
+    )
 
 
 def _check_truncation(settings: Settings) -> None:

@@ -53,6 +53,7 @@ def simulate(
 def _result(arm: Arm, size: int, seed: int) -> Any:
     """What a comparison reads of a result."""
     return SimpleNamespace(
+        interval=None,
         is_constant=False,
         parameters={"trainable": 66_562 if arm.strategy.text == "head_only" else 4_343_810},
         seconds={"train": size / 100, "evaluate": 1.0},

@@ -14,12 +14,14 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
 from tests.heads.conftest import SETTINGS, Read, as_rows, as_task, as_words
 from tests.heads.test_sentence import KINDS
+from tlnlp.errors import InputError
 from tlnlp.heads import sentence, tag
 from tlnlp.heads.encoded import NOT_SCORED
 from tlnlp.heads.losses import binary_losses, label_losses, positive_weights
+from tlnlp.settings import Settings, focal_gamma
 from tlnlp.task import Columns, Data, Task
 
-FOCAL = replace(SETTINGS, loss="focal", focal_gamma=1.5, class_weights="balanced")
+FOCAL = replace(SETTINGS, loss="focal:gamma=1.5", class_weights="balanced")
 
 
 def logits_of(lines: int, labels: int) -> torch.Tensor:
@@ -44,6 +46,13 @@ def test_a_sure_answer_has_a_finite_gradient(gamma: float) -> None:
     label_losses(found, torch.tensor([0, 0]), torch.tensor(gamma)).sum().backward()
     assert found.grad is not None and torch.isfinite(found.grad).all()
     assert found.grad[0].abs().max() < 1e-5 < found.grad[1].abs().max()
+
+
+@pytest.mark.parametrize("loss", ["focl", "focal:gamma=-1", "focal:gamma=x", "focal:2", "cross_entropy:gamma=2"])
+def test_a_loss_that_is_none_is_refused(loss: str) -> None:
+    assert (focal_gamma("focal"), focal_gamma("focal:gamma=0.5"), focal_gamma("cross_entropy")) == (2.0, 0.5, None)
+    with pytest.raises(InputError, match="--loss"):
+        Settings(loss=loss)
 
 
 def test_without_gamma_it_is_the_cross_entropy() -> None:

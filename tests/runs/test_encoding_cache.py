@@ -45,7 +45,7 @@ OTHERS: dict[str, Any] = {
     "compile": True, "compute_padding": True,
     "gradient_checkpointing": True, "seed": 5, "seeds": 2, "train_rows": 4, "class_weights": "balanced",
     "several_labels": "yes", "label_separator": ";", "thresholds": "0.5", "merge": True,
-    "loss": "focal", "focal_gamma": 1.0, "metrics": ("f1",), "positive": "yes",
+    "loss": "focal", "metrics": ("f1",), "positive": "yes",
     "new_head": True, "resize_embeddings": True, "fix_answers": True, "keep": "best", "patience": 2,
     "mask_fraction": 0.5, "lm_weight": 0.1, "window_overlap": 2, "max_answer": 1, "recompute_frozen": True,
     "frozen_dir": Path("x"), "no_cache": True, "output_dir": Path("x"), "resume": True, "overwrite": True,

@@ -295,7 +295,7 @@ def test_the_identity_is_made_of_all_that_decides_a_result_and_of_nothing_else()
         "show_oracle": True, "resize_embeddings": True, "windows": "mean", "load_in": "bf16",
         "gradient_checkpointing": True, "compile": True, "compute_padding": True, "train_file": "a.csv",
         "dev_file": "b.csv", "test_file": "c.csv", "dev_fraction": 0.3, "separator": ";", "encoding": "cp1252",
-        "no_header": True, "metrics": ("f1",), "loss": "focal", "focal_gamma": 1.0, "positive": "yes",
+        "no_header": True, "metrics": ("f1",), "loss": "focal", "positive": "yes",
     }  # fmt: skip
     others = {name: value for name, value in others.items() if hasattr(SETTINGS, name)}
     assert set(others) | set(NOT_OF_THE_RUN) == set(vars(SETTINGS)), "a new flag must be told apart here too"

@@ -16,12 +16,14 @@ from torch import nn
 
 from tests.recipe_runs import Ended, begin, run_recipe
 from tlnlp.errors import InputError
+from tlnlp.evaluation.collapse import describe_rise
 from tlnlp.inference.masked_words import MaskFiller
 from tlnlp.models.finite import not_finite
 from tlnlp.reporting.page import save_page
 from tlnlp.runs.result import read_result
 from tlnlp.runs.trainer import Trainer
 from tlnlp.runs.training_log import TrainingLog
+from tlnlp.task import Prediction
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -131,3 +133,30 @@ def test_a_loss_that_is_infinite_once_is_no_divergence() -> None:
     assert trainer._has_diverged()
     assert trainer._has_diverged()
     assert (trainer.record.diverged, len(said)) == (3, 1)
+
+
+def test_one_answer_for_all_rows_and_a_risen_loss_are_said_once_when_they_happen_and_kept_at_the_end() -> None:
+    said: list[str] = []
+    trainer = Trainer.__new__(Trainer)
+    trainer.record = TrainingLog(curve=[[1, 1.85]], history=[{"loss": 1754.4}])
+    trainer.screen = SimpleNamespace(note=said.append)  # type: ignore[assignment]
+    trainer._said = set()
+    same, other = [Prediction("ok")] * 3, [Prediction("ok"), Prediction("fraud")]
+    trainer._warn_of_collapse(other, epoch=1)
+    assert said == ["warning: after epoch 1: " + str(describe_rise(1754.4, 1.85))]
+    trainer._warn_of_collapse(same, epoch=2)
+    assert said[1:] == ["warning: after epoch 2: one answer, ok, for all 3 rows"]
+    trainer._warn_of_collapse(same, epoch=3)
+    assert (len(said), trainer.record.warnings) == (2, [])
+    trainer._warn_of_collapse(same)
+    assert len(trainer.record.warnings) == 2 and len(said) == 4
+    assert trainer.record.warnings[0] == "one answer, ok, for all 3 rows: nothing was learnt"
+
+
+def test_a_run_at_an_absurd_rate_ends_in_words(bert: Path, reviews: Path, tmp_path: Path) -> None:
+    rate = ("--learning-rate", 10, "--max-grad-norm", 1e9, "--epochs", 3, "--max-length", 32)
+    ended = run_recipe("sst2", "--model", bert, "--data", reviews, *rate, folder=tmp_path / "run")
+    assert ended.status == 0, ended.output
+    assert "warning: after epoch" in ended.output or "diverged: after update" in ended.output
+    result = read_result(tmp_path / "run")
+    assert result.warnings or result.diverged is not None

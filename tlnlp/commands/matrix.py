@@ -32,7 +32,7 @@ from tlnlp.experiments.workers import (
     start_server,
 )
 from tlnlp.recipe import Recipe, load_recipe
-from tlnlp.runs.languages import is_above_chance, join_languages, score_of
+from tlnlp.runs.languages import interval_of, is_above_chance, join_languages, score_of
 from tlnlp.runs.result import read_result
 from tlnlp.runs.versions import versions_of
 from tlnlp.settings import NOT_OF_THE_RUN, Settings
@@ -198,7 +198,7 @@ def join_runs(runs: Sequence[Run]) -> dict[str, Any]:
             joined = join_languages(found) if found else {"targets": []}
             for target in [*([joined["source"]] if found else []), *joined["targets"]]:
                 score = score_of(target)
-                low, high = score.interval()
+                low, high = interval_of(target)
                 languages.append(target["language"])
                 cells.append(
                     {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any
 
 from tlnlp.evaluation.curves import half_of, rows_to_reach, slope
+from tlnlp.evaluation.intervals import scale_from, score_interval
 from tlnlp.evaluation.statistics import LEVEL, Estimate, compare, estimate, holm, rows_needed, seeds_needed, weigh
 from tlnlp.experiments.grid import Arm
 from tlnlp.experiments.results import Table
@@ -48,7 +50,8 @@ def _point(table: Table, arm: Arm, size: int) -> dict[str, Any]:
     (scores,) = table.scores((arm, size))
     found = estimate(scores)
     results = [cell.results[seed] for seed in sorted(cell.results)]
-    ends = sorted(table.sign * end for end in found.interval())
+    whole = replace(found, value=table.sign * found.value)
+    ends = score_interval(whole, scale_from(next(iter(cell.results.values())).interval))
     return {
         "rows": size,
         "mean": table.sign * found.value,

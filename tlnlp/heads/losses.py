@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
+from tlnlp.settings import focal_gamma
+
 if TYPE_CHECKING:
     from tlnlp.heads.encoded import EncodedDataset
     from tlnlp.settings import Settings
@@ -18,7 +20,8 @@ LEAST_DOUBT = 1e-12
 
 def loss_constants(settings: Settings) -> dict[str, float]:
     """Returns what `EncodedDataset.batch_constants` has of the loss: the gamma of focal loss."""
-    return {"focal_gamma": settings.focal_gamma} if settings.loss == "focal" else {}
+    gamma = focal_gamma(settings.loss)
+    return {} if gamma is None else {"focal_gamma": gamma}
 
 
 def loss_inputs(encoded: EncodedDataset) -> dict[str, torch.Tensor]:

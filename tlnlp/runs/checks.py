@@ -156,15 +156,9 @@ def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
             + (", whose long rows are always read in windows" if own else ""),
             change="omit --windows",
         )
-    if settings.loss != "focal" and settings.focal_gamma != Settings.focal_gamma:
-        raise InputError(
-            expected="--focal-gamma with --loss focal",
-            found=f"--focal-gamma {settings.focal_gamma:g} and --loss {settings.loss}",
-            change="add --loss focal, or omit --focal-gamma",
-        )
     has_labels = ("label" in rows.columns and "endings" not in rows.columns) or "tags" in rows.columns
-    weighs, is_focal = settings.class_weights != "none", settings.loss == "focal"
-    for flag in ([f"--class-weights {settings.class_weights}"] * weighs) + (["--loss focal"] * is_focal):
+    weighs, is_focal = settings.class_weights != "none", settings.loss != "cross_entropy"
+    for flag in ([f"--class-weights {settings.class_weights}"] * weighs) + ([f"--loss {settings.loss}"] * is_focal):
         if not has_labels or isinstance(task.labels, Regression):
             raise InputError(
                 expected=f"{flag.split()[0]} for tasks with labels or tags",
@@ -216,7 +210,7 @@ def _check_shallow(task: Task, settings: Settings, strategy: StrategyChoice) -> 
         "--patience": settings.patience is not None,
         "--least-updates": settings.least_updates is not None,
         "--small-data": settings.small_data,
-        "--loss focal": settings.loss == "focal",
+        f"--loss {settings.loss}": settings.loss != "cross_entropy",
     }
     for flag in (flag for flag, is_given in ignored.items() if is_given):
         raise InputError(

@@ -9,13 +9,15 @@ import statistics
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from tlnlp.data.rows import Rows
 from tlnlp.display.console import RunConsole
 from tlnlp.evaluation.data_profile import describe_tokens, text_of
+from tlnlp.evaluation.intervals import Scale, scale_of, score_interval
 from tlnlp.evaluation.predict import predict
-from tlnlp.evaluation.scoring import headline, measure, primary_inputs
+from tlnlp.evaluation.scoring import headline, load_metric, measure, primary_inputs
 from tlnlp.evaluation.statistics import Estimate
 from tlnlp.evaluation.uncertainty import estimate_over, noise_of, row_variance
 from tlnlp.runs.setup import PreparedRun
@@ -82,6 +84,7 @@ def _describe(work: PreparedRun, language: str, predictions: Predictions, rows: 
         "rows": len(rows),
         "metrics": metrics,
         "row_variance": row_variance(task, score, noise, rows),
+        "scale": asdict(scale_of(load_metric(task.metrics[0], task, rows), next(iter(metrics)), **metric_inputs)),
         "majority": None,
         "over_majority": None,
     }
@@ -153,6 +156,12 @@ def score_of(part: Mapping[str, Any]) -> Estimate:
     """Returns a language's score with its variance over rows and, if there are several, seeds."""
     values = part.get("scores", [next(iter(part["metrics"].values()))])
     return estimate_over(values, part["rows"], part["row_variance"])
+
+
+def interval_of(part: Mapping[str, Any]) -> tuple[float, float]:
+    """Returns the interval of a language's score, inside the range of its metric."""
+    found = score_of(part)
+    return score_interval(found, Scale(**part["scale"])) if "scale" in part else found.interval()
 
 
 def gap_between(source: Mapping[str, Any], target: Mapping[str, Any]) -> Estimate:
