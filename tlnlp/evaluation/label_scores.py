@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tlnlp.data.rows import Rows
+from tlnlp.evaluation.data_profile import MOST_LABELS
 from tlnlp.evaluation.metrics.entity_f1 import entity_counts
 from tlnlp.task import MultiLabel, Prediction, Regression, Task
 
@@ -94,6 +95,14 @@ def _table(of: str, counts: Mapping[str, tuple[int, int, int]], *, micro: bool) 
 
 def _by_name(line: Sequence[float] | np.ndarray) -> dict[str, float]:
     return {name: float(value) for name, value in zip(SCORES, line, strict=True)}
+
+
+def most_frequent(found: dict[str, Any] | None, most: int = MOST_LABELS) -> dict[str, Any] | None:
+    """Returns such a table with the labels that most rows have, of thousands; the means are of all of them."""
+    if found is None or len(found["each"]) <= most:
+        return found
+    frequent = sorted(found["each"], key=lambda name: -found["each"][name]["support"])[:most]
+    return found | {"each": {name: found["each"][name] for name in frequent}}
 
 
 def join_label_scores(tables: Sequence[Mapping[str, Any] | None]) -> dict[str, Any] | None:

@@ -27,9 +27,17 @@ def measure(task: Task, predictions: list[Prediction] | None, rows: Rows) -> dic
     for module in task.metrics:
         metric = load_metric(module, task, rows)
         given = _inputs_of(metric, metric_inputs, predictions, rows, task)
-        for name, value in (metric.compute(**given) or {}).items():
+        for name, value in (_compute(metric, given) or {}).items():
             found.setdefault(name, float(value))  # a score that two metrics have is that of the first
     return found
+
+
+def _compute(metric: Any, given: Mapping[str, Sequence[Any]]) -> Mapping[str, Any]:
+    """Returns what a metric computes. Rows of thousands of labels, which are arrays, are not brought into `evaluate`'s
+    tables, number by number."""
+    if isinstance(given["references"][0], np.ndarray) and hasattr(metric, "_compute"):
+        return metric._compute(given["predictions"], given["references"])
+    return metric.compute(**given)
 
 
 def primary_inputs(task: Task, predictions: list[Prediction], rows: Rows) -> dict[str, Sequence[Any]]:

@@ -64,8 +64,9 @@ def _plain(name: str) -> str:
 
 
 def _other_labels(own: Sequence[str], labels: Sequence[str], model: str) -> InputError:
+    lacking = f", not {name_some(lacked)}" if (lacked := [name for name in labels if name not in own]) else ""
     return InputError(
         expected=f"a checkpoint without a head, or one with the labels {name_some(labels)}",
-        found=f"{model}, whose head has the labels {', '.join(own[:8])}{' ...' if len(own) > 8 else ''}",
+        found=f"{model}, whose head has the labels {', '.join(own[:8])}{' ...' if len(own) > 8 else ''}{lacking}",
         change="id2label in its config.json if only the names differ, or use --new-head for a new head",
     )

@@ -17,7 +17,7 @@ from tlnlp.evaluation.collapse import is_constant
 from tlnlp.evaluation.conformal import describe_sets, keep_scores
 from tlnlp.evaluation.error_analysis import find_mistakes
 from tlnlp.evaluation.intervals import describe_interval, scale_of
-from tlnlp.evaluation.label_scores import score_labels
+from tlnlp.evaluation.label_scores import most_frequent, score_labels
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
 from tlnlp.evaluation.predictions import lines_of
 from tlnlp.evaluation.scoring import load_metric, measure, primary_inputs
@@ -70,7 +70,7 @@ def describe(
         metrics=metrics,
         row_variance=variance,
         interval=_interval(task, metrics, variance, predictions, rows),
-        label_scores=score_labels(task, predictions, rows),
+        label_scores=most_frequent(score_labels(task, predictions, rows)),
         extra_splits={
             name: {"metrics": measure(task, each, work.extra_splits[name][1]), "rows": len(work.extra_splits[name][1])}
             for name, each in extra_splits.items()
