@@ -80,7 +80,7 @@ def measure_plan(encoded: EncodedDataset, asked: argparse.Namespace) -> tuple[fl
 def measure_updates(encoded: EncodedDataset, asked: argparse.Namespace) -> float:
     """Returns rows per second of whole updates, the median of the rounds."""
     # Earlier versions, whose plan can be measured, lack some of these.
-    from tlnlp.runs.trainer import TrainingLog  # noqa: PLC0415
+    from tlnlp.runs.training_log import TrainingLog  # noqa: PLC0415
     from tlnlp.settings import Settings  # noqa: PLC0415
     from tlnlp.task import Columns, Data, Task  # noqa: PLC0415
     from tlnlp.training.device_feed import DeviceFeed  # noqa: PLC0415

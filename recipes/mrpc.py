@@ -30,7 +30,7 @@ recipe = Recipe(
     ),
     published=Published(
         model="google-bert/bert-base-cased",
-        score=dict(f1=0.8885, accuracy=0.8407),
+        score={"f1 of equivalent": 0.8885, "accuracy": 0.8407},
         settings=dict(epochs=5, learning_rate=2e-5, batch_size=32, max_length=128),
         source="transformers' text-classification README (bert-base-cased, 5 epochs at 2e-5, batch 32)",
     ),

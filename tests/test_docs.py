@@ -17,11 +17,13 @@ import torch
 import tyro
 from safetensors.torch import load_file
 
+from tests.exports import write_exports
 from tests.recipe_runs import ROOT, load_recipe
 from tlnlp import cli
 from tlnlp.commands import matrix
 from tlnlp.experiments import arguments as comparing
 from tlnlp.experiments.arguments import part
+from tlnlp.recipe import recipe_files
 
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 # What cannot run here, and why.
@@ -63,6 +65,14 @@ def test_the_pages_have_commands_and_most_of_them_run() -> None:
     assert sum(map(is_run, COMMANDS)) >= 25
     inline = [each for page in PAGES for each in re.findall(r"`((?:tlnlp|python) [^`]+)`", page.read_text())]
     assert all(each.split()[1] in cli.COMMANDS or each.split()[0] == "python" for each in inline)
+
+
+def test_the_flags_of_commands_within_a_line_are_real() -> None:
+    inline = {each for page in PAGES for each in re.findall(r"`tlnlp run ([^`]+)`", page.read_text(encoding="utf-8"))}
+    flagged = [words for each in inline if len(words := shlex.split(each)) > 1 and words[0] in recipe_files()]
+    assert len(flagged) >= 10
+    for words in flagged:
+        load_recipe(words[0]).parse(words[1:])
 
 
 def test_every_command_stands_in_a_block_of_code() -> None:
@@ -144,6 +154,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = [[row["question"], row["context"], "".join(row["answers"]["text"][:1])] for row in asked]
         csv.writer(file).writerows([["ask", "page", "reply"], *rows])
     (folder / "lines.jsonl").write_text('{"text": "The dog [MASK]."}\n')
+    write_exports(folder)
     mini = ROOT / "tlnlp" / "bundled" / "mini"
     for name in ("my_bert", "my_old_bert"):
         shutil.copytree(mini, folder / name)

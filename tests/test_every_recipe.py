@@ -17,8 +17,8 @@ from tests.recipe_runs import ROOT, Ended, load_recipe, run_recipe
 RECIPES = {
     "cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "swag", "copa", "squad", "squad_v2",
     "conll2003", "wnut17", "udpos", "gpt_sst2", "gpt_rte", "gpt_copa",
-    "own_classification", "own_tagging", "own_answering", "xnli", "pawsx", "xquad", "panx", "udpos_zero_shot",
-    "sentiment_zero_shot",
+    "own_classification", "own_score", "own_choice", "own_tagging", "own_answering",
+    "xnli", "pawsx", "xquad", "panx", "udpos_zero_shot", "sentiment_zero_shot",
 }  # fmt: skip
 # Heads whose networks come in GPT's kind too; the gpt head's own recipes use nothing else.
 BOTH_KINDS = ("sentence", "tag", "span")

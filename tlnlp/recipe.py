@@ -17,7 +17,7 @@ import yaml
 
 from tlnlp.errors import InputError, did_you_mean
 from tlnlp.lazy import lazy_module
-from tlnlp.settings import NOT_OF_THE_RUN, SMALL_DATA, Settings, UncheckedSettings, changed_settings
+from tlnlp.settings import HOW_DATA_ARE_READ, NOT_OF_THE_RUN, SMALL_DATA, Settings, UncheckedSettings, changed_settings
 from tlnlp.task import Task
 
 
@@ -112,9 +112,9 @@ class Recipe:
         """Returns runs/TASK/NAME, where NAME contains the model, the data, the strategy and every flag that differs
         from the recipe's defaults."""
         changed = self.changed(settings)
-        for known in ("model", "data", "strategy", "columns"):
+        for known in ("model", "data", "strategy", "columns", *HOW_DATA_ARE_READ):
             changed.pop(known, None)
-        words = [Path(settings.model).name, Path(settings.data).name.split(".")[0], settings.strategy.replace(":", "-")]
+        words = [Path(settings.model).name, settings.data_name, settings.strategy.replace(":", "-")]
         words += [f"{name}={value}" for name, value in changed.items()]
         return Path("runs") / self.task.name / "-".join(words)
 

@@ -73,7 +73,11 @@ def _run_seeds(request: Request, accelerator: PreciseAccelerator, screen: RunCon
         result = run_once(request, accelerator, screen)
     else:
         seeds = [request.of_seed(seed) for seed in range(request.settings.seeds)]
-        result = join_seeds([run_once(each, accelerator, screen) for each in seeds], request.folder)
+        results = [run_once(seeds[0], accelerator, screen)]
+        # The rarer of two labels that are nearly balanced could be another one in another seed's train rows.
+        positive = results[0].settings["positive"]
+        results += [run_once(each.with_positive(positive), accelerator, screen) for each in seeds[1:]]
+        result = join_seeds(results, request.folder)
         run_on_main(accelerator, lambda: files.write_json(request.folder / folders.RESULT, result.as_json()))
     if accelerator.is_local_main_process:
         shutil.rmtree(request.folder / folders.FROZEN, ignore_errors=True)
@@ -108,7 +112,7 @@ def run_once(request: Request, accelerator: PreciseAccelerator, screen: RunConso
 
     with ExitStack() as held:
         run_on_main(accelerator, lambda: held.enter_context(files.locked(folder)))
-        finished = run_on_main(accelerator, lambda: folders.open_folder(folder, run.identity, request.settings))
+        finished = run_on_main(accelerator, lambda: folders.open_folder(folder, run.identity, run.request.settings))
         if finished is not None:
             screen.note(f"{folder}: this very run is there already (--overwrite runs it anew).")
             return RunResult.of(finished | {"output": str(folder)})  # it may have been moved

@@ -31,6 +31,32 @@ class Settings:
     columns: Annotated[
         tuple[str, ...], _flag("ROLE=COLUMN", "Which column plays which role, e.g. text=review label=stars.")
     ] = ()
+    label_names: Annotated[
+        tuple[str, ...],
+        _flag("NAME ...", "Names of labels or tags that are numbers in the rows, in order from 0, e.g. O B-PER I-PER."),
+    ] = ()
+    train_file: Annotated[
+        str | None, _flag("FILE", "Rows to learn from, whatever the file's name, in place of --data.")
+    ] = None
+    dev_file: Annotated[str | None, _flag("FILE", "Dev rows, with --train-file or --data PATH; cut off if unset.")] = (
+        None
+    )
+    test_file: Annotated[
+        str | None, _flag("FILE", "Rows that are only reported on, with --train-file or --data PATH.")
+    ] = None
+    dev_fraction: Annotated[
+        float | None,
+        _flag("FRACTION", "Share of train cut off as dev rows, if there are none; at most 2,000 rows of 0.1 if unset."),
+    ] = None
+    separator: Annotated[
+        str | None, _flag("CHARACTER", "What separates the fields of a table (; or tab or ...); found if unset.")
+    ] = None
+    encoding: Annotated[
+        str | None, _flag("NAME", "Encoding of text files: cp1252 (Excel on Windows), ...; UTF-8 if unset.")
+    ] = None
+    no_header: Annotated[
+        bool, _flag("", "The first line of a table is a row: columns are named 1, 2, 3: --columns text=2 label=1.")
+    ] = False
     train_language: Annotated[
         tuple[str, ...],
         _flag("LANGUAGE ...", "Cross-lingual tasks: learn from these; the first one's dev rows are the task's own."),
@@ -131,10 +157,35 @@ class Settings:
     train_rows: Annotated[
         int | None, _flag("ROWS", "Train on so many rows, drawn by --seed and balanced as the data are; all if unset.")
     ] = None
+    loss: Annotated[
+        Literal["cross_entropy", "focal"],
+        _flag("cross_entropy|focal", "focal: what is right already counts less. Source: Lin et al. 2017."),
+    ] = "cross_entropy"
+    focal_gamma: Annotated[
+        float, _flag("GAMMA", "--loss focal only: how much less. Source: Lin et al. 2017, section 4.1 (2.0).")
+    ] = 2.0
     class_weights: Annotated[
         Literal["none", "balanced"],
-        _flag("none|balanced", "Rare labels count more: rows / (labels x rows of the label). Source: King, Zeng 2001."),
+        _flag("none|balanced", "Rare labels and tags count more, by their frequency. Source: King and Zeng 2001."),
     ] = "none"
+    several_labels: Annotated[
+        Literal["find", "yes", "no"],
+        _flag("find|yes|no", "Labels of a row that the recipe does not declare: one or several; found if unset."),
+    ] = "find"
+    label_separator: Annotated[
+        str | None, _flag("TEXT", 'What stands between several labels in a cell, e.g. ";"; found if unset.')
+    ] = None
+    thresholds: Annotated[
+        Literal["tune", "0.5"],
+        _flag("tune|0.5", "Several labels: a row has a label above this probability; tuned on dev for each label."),
+    ] = "tune"
+    metrics: Annotated[
+        tuple[str, ...],
+        _flag("NAME ...", "Ours, scikit-learn's or MODULE:FUNCTION; the first one decides. The recipe's if unset."),
+    ] = ()
+    positive: Annotated[
+        str | None, _flag("LABEL", "The label that F1, precision and recall are of; the rarer of two if unset.")
+    ] = None
     merge: Annotated[bool, _flag("", "lora and ia3 only: the saved model has the adapter merged into its weights.")] = (
         False
     )
@@ -215,6 +266,11 @@ class Settings:
         """Whether weights are selected by their dev score: the result must then be reported on other rows."""
         return self.keep == "best" or self.patience is not None
 
+    @property
+    def data_name(self) -> str:
+        """The name of the data, without folders and suffixes."""
+        return Path(self.train_file or self.data).name.split(".")[0]
+
     def columns_by_role(self) -> dict[str, str]:
         """Returns {role: column} from `--columns role=column ...`."""
         return dict(each.split("=", 1) for each in self.columns)
@@ -238,6 +294,8 @@ class UncheckedSettings(Settings):
 SMALL_DATA: dict[str, Any] = {"epochs": 20, "warmup_fraction": 0.1, "schedule": "linear"}
 # The end from which a text is truncated.
 SIDES = ("end", "start", "never")
+# Flags that say where the rows are and how they are read: not part of a folder's name, which may hold no separators.
+HOW_DATA_ARE_READ = ("train_file", "dev_file", "test_file", "separator", "encoding", "no_header")
 # Flags that decide where and how a run is saved, not its result: they may change when it is resumed.
 NOT_OF_THE_RUN = (
     *("output_dir", "frozen_dir", "no_cache", "resume", "overwrite", "save_every"),
@@ -261,13 +319,20 @@ _AT_LEAST = {
         ),
         1,
     ),
-    **dict.fromkeys(("seed", "weight_decay", "warmup_fraction", "lm_weight", "window_overlap"), 0),
+    **dict.fromkeys(("seed", "weight_decay", "warmup_fraction", "lm_weight", "window_overlap", "focal_gamma"), 0),
     "max_length": 4,
 }
-_ABOVE_ZERO = ("learning_rate", "max_grad_norm", "mask_fraction")
+_ABOVE_ZERO = ("learning_rate", "max_grad_norm", "mask_fraction", "dev_fraction")
 # Ten: no published fine-tuning of a pre-trained network uses a peak learning rate above 1; a value above ten is a
 # typing error.
-_AT_MOST = {"learning_rate": 10, "warmup_fraction": 1, "mask_fraction": 0.9, "weight_decay": 1, "seed": 2**31 - 1}
+_AT_MOST = {
+    "learning_rate": 10,
+    "warmup_fraction": 1,
+    "mask_fraction": 0.9,
+    "weight_decay": 1,
+    "seed": 2**31 - 1,
+    "dev_fraction": 0.9,
+}
 
 
 def _check_ranges(settings: Settings) -> None:
@@ -276,10 +341,10 @@ def _check_ranges(settings: Settings) -> None:
         if value is not None and not value >= least:
             raise _out_of_range(name, f"at least {least}", value)
     for name in _ABOVE_ZERO:
-        if not getattr(settings, name) > 0:
+        if getattr(settings, name) is not None and not getattr(settings, name) > 0:
             raise _out_of_range(name, "a number above 0", getattr(settings, name))
     for name, most in _AT_MOST.items():
-        if not getattr(settings, name) <= most:
+        if getattr(settings, name) is not None and not getattr(settings, name) <= most:
             raise _out_of_range(name, f"at most {most}", getattr(settings, name))
 
 

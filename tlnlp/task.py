@@ -3,8 +3,9 @@ torch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -75,15 +76,32 @@ class Columns:
 
 
 class MultiLabel(tuple[str, ...]):
-    """Labels of a multi-label task, in which a row has any number of them: `labels=MultiLabel(("joy", "anger"))`."""
+    """Labels of a multi-label task, in which a row has any number of them: `labels=MultiLabel(("joy", "anger"))`.
+
+    Args:
+        thresholds: {label: the probability above which a row has it}; 0.5 for those without one.
+    """
+
+    thresholds: dict[str, float]
+
+    def __new__(cls, names: Iterable[str] = (), thresholds: Mapping[str, float] | None = None) -> MultiLabel:
+        """Returns the names as a tuple, which two lists of labels are compared by."""
+        made = super().__new__(cls, names)
+        made.thresholds = dict(thresholds or {})
+        return made
 
 
 @dataclass(frozen=True)
 class Regression:
-    """A number instead of a label, in the unit of the data: `labels=Regression(0, 5)`."""
+    """A number instead of a label, in the unit of the data: `labels=Regression(0, 5)`. Without a range: any number."""
 
-    low: float
-    high: float
+    low: float = -math.inf
+    high: float = math.inf
+
+    @property
+    def has_range(self) -> bool:
+        """Whether numbers outside a range are not valid."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 # One of several names; any number of several names; a number; or None: the names are read from the data and printed.
@@ -204,6 +222,8 @@ class Task:
         head: the kind of prediction, a module of `tlnlp.heads`.
         labels: label names in the order of the data set's integers; `MultiLabel`, `Regression` or None, see `Labels`.
         metrics: modules of `tlnlp.evaluation.metrics`; the first one is the primary metric.
+        positive: the label that F1 is of, where it is of one; if None, the rarer one of two labels that are found in
+            the data, or the second of two that are declared.
         pair_is_symmetric: whether the order of the two texts of a pair does not matter (paraphrase, similarity).
         unanswerable: whether questions may have no answer in their context (SQuAD 2.0).
         language: the language of `data` (ISO 639 code), the source language unless `--train-language` is set.
@@ -217,7 +237,12 @@ class Task:
     head: Head
     labels: Labels = None
     metrics: tuple[Any, ...] = ()
+    positive: str | None = None
     pair_is_symmetric: bool = False
     unanswerable: bool = False
     language: str = "en"
     target_languages: Mapping[str, Data] = field(default_factory=dict)
+
+    def with_several(self, found: MultiLabel | None) -> Task:
+        """Returns the task with several labels in a row, if they were found in the data."""
+        return self if found is None else replace(self, labels=found)

@@ -112,7 +112,7 @@ def test_a_value_that_is_no_answer_is_refused_with_row_and_value(answers: Any, l
 # --- answers that do not stand where they should
 
 MISPLACED = [
-    row_of({"text": ["red"], "answer_start": [15]}),
+    row_of({"text": ["red"], "answer_start": [14]}),
     row_of(RED),
     row_of({"text": ["red", "blue door"], "answer_start": [900, 25]}),
     row_of({"text": ["The"], "answer_start": [-7]}),
@@ -125,7 +125,7 @@ def test_misplaced_answers_are_counted_and_the_first_three_shown_with_what_is_ne
     assert said.expected.startswith("answers that are in their context at answer_start")
     assert said.found == (
         "5 answers are not at their answer_start: mine/train.jsonl,"
-        " row 1: 'red' at 15, where the context has ' re'; nearest 'red' at 16;"
+        " row 1: 'red' at 14, where the context has 's r'; nearest 'red' at 16;"
         " row 3: 'red' at 900, after the end of the context; nearest 'red' at 16;"
         " row 4: 'The' at -7, where the context has 'The'; nearest 'The' at 0 (4 such rows in all)"
     )

@@ -66,7 +66,6 @@ REFUSED_LABELS = [
     (Regression(0, 5), -1.0, "a label in every row", "-1.0"),
     (Regression(0, 5), float("nan"), "a label in every row", "nan"),
     (None, -1, "a label in every row", "-1"),
-    (None, ["a"], "a, b", "['a']"),
 ]
 
 

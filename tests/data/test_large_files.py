@@ -103,6 +103,11 @@ def test_any_objects_are_read_as_the_careful_reader_does(
 ORDINARY: list[tuple[str, bytes, FileFormat]] = [
     (".csv", b'text,label\n"a, b",0\n"two\nlines",1\nc,0\nd,1\n', FileFormat()),
     (".csv", "\ufefftext,,label\r\nα,1,0\r\n\r\nβ,2,1\r\n".encode(), FileFormat()),
+    (".csv", b'text;label\n"a; b";0,5\nc, d;1,5\ne;2,5\n', FileFormat()),
+    (".csv", b"a\tb|c\n1\t2\n3\t4\n", FileFormat()),
+    (".csv", b"a~b\n1~2\n3~4\n", FileFormat(separator="~")),
+    (".csv", b"a,0\nb,1\nc,0\n", FileFormat(header=False)),
+    (".tsv", b"text,label\na,0\nb,1\nc,0\n", FileFormat()),
     (".tsv", b'text\tlabel\nhe said "no\t0\nc\t1\nd\t0\n', FileFormat()),
     (".tsv", b'text\tlabel\n"a\tb"\t0\nc\t1\nd\t0\n', FileFormat()),
     (".tsv", b"gj04\t1\t\tThe sailors.\ngj04\t0\t*\tThem.\n", COLA),
@@ -118,6 +123,12 @@ def test_ordinary_files_are_not_left_to_the_careful_reader(
 
 
 UNUSUAL = {
+    "Excel's first line": (".csv", b"sep=;\ntext;label\na;0\nb;1\n"),
+    "a comment": (".csv", b"# made by hand\ntext,label\na,0\nb,1\n"),
+    "two separators that fit": (".csv", b"text;a,label\na;b,0\nc;d,1\n"),
+    "no separator that fits": (".csv", b"text;label\na;0\nb\n"),
+    "row names": (".csv", b"text,label\n1,a,0\n2,b,1\n"),
+    "quotes of csv, one of them damaged": (".tsv", b'text\tlabel\n"a ""b"""\t0\n"c "d""\t1\n"""e"" f"\t0\n'),
     "a record of another length": (".csv", b"text,label\na,0\nb,1\nc\n"),
     "an open quote": (".csv", b'text,label\na,0\n"b,1\n'),
     "a column twice": (".csv", b"text,text\na,0\nb,1\n"),

@@ -120,10 +120,10 @@ REFUSED = [
     ("a.txt", lzma.compress(CSV), ".txt", "an xz file", "suffix"),
     ("a.csv", b"\n <!DOCTYPE html><html></html>", ".csv", "a web page", "convert"),
     ("a.jsonl", _parquet(), ".jsonl", "a parquet file", "suffix"),
-    ("a.tsv", "sentence\tlabel\n".encode("utf-16"), ".tsv", "UTF-16", "convert"),
+    ("a.tsv", "sentence\tlabel\n".encode("utf-16"), "rows", "no rows", "a file with rows"),
     ("a.txt", b"one\0two", ".txt", "binary", "convert"),
     ("a.csv", b"version https://git-lfs.github.com/spec/v1\n", ".csv", "Git LFS", "convert"),
-    ("a.csv", CSV + b"caf\xe9,1\n", "UTF-8", "line 3: byte 0xe9", "iconv"),
+    ("a.csv", CSV + b"caf\xe9,1\n", "UTF-8", "line 3: byte 0xe9", "--encoding cp1252"),
     ("a.txt", b"one\ntwo\xff\n", "UTF-8", "line 2", "UTF-8"),
     ("a.csv.gz", CSV, "complete .gz", "damaged", "suffix"),
     ("a.csv.gz", _zip(), "complete .gz", "a zip archive", "suffix"),
@@ -146,7 +146,8 @@ REFUSED = [
     ("a.json", b'[{"a": 1}', "a list of objects", "a.json", "the file"),
     ("a.json", b'[{"a": 1}, 7]', "a list of objects", "row 2: 7", "the row"),
     ("a.jsn", b"[]", ".jsonl, .json, .csv", "did you mean .json", "suffix"),
-    ("a.csv.zip", _zip(), ".gz or .xz", "a.csv.zip", "convert"),
+    ("a.csv.zip", _zip(), "rows", "a.csv.zip/a.csv: no rows", "a file with rows"),
+    ("a.csv.bz2", _zip(), ".gz, .xz or .zip", "a.csv.bz2", "convert"),
 ]
 
 

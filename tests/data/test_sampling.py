@@ -47,6 +47,30 @@ def test_a_cut_takes_a_tenth_and_one_row_of_every_label_that_has_two(counts: lis
         assert taken[stratum] < count
 
 
+@given(
+    st.lists(st.integers(1, 6), min_size=12, max_size=60).filter(lambda counts: sum(n > 1 for n in counts) > 10),
+    st.sampled_from([0.05, 0.1, 0.3]),
+    st.integers(0, 1000),
+)
+def test_a_cut_of_many_rare_labels_is_no_larger_than_its_share(counts: list[int], share: float, seed: int) -> None:
+    strata = _strata(counts, seed)
+    cut = cut_rows(strata, seed, FOR_DEV, share)
+    taken = Counter(strata[cut].tolist())
+    assert len(cut) == min(max(round(share * len(strata)), 1), len(strata) - len(counts))
+    # Stratified where it can be: no label gives up two rows more than its share, and each keeps one.
+    for stratum, count in Counter(strata.tolist()).items():
+        assert taken[stratum] < count
+        assert taken[stratum] < share * count + 2
+
+
+def test_chance_says_which_rare_labels_are_held_out() -> None:
+    strata = np.repeat(np.arange(150), 2)
+    labels = [set(strata[cut_rows(strata, seed, FOR_DEV)].tolist()) for seed in range(3)]
+    assert [len(each) for each in labels] == [30, 30, 30]
+    assert labels[0] != labels[1] != labels[2]
+    assert max(labels[0]) > 100  # not the first thirty
+
+
 def test_shares_come_out_exactly_where_they_can() -> None:
     strata = np.repeat([0, 1, 2], [500, 300, 200])
     assert Counter(strata[draw_rows(strata, 100, 0)].tolist()) == {0: 50, 1: 30, 2: 20}

@@ -31,13 +31,16 @@ def matthews(predictions: Any, references: Any) -> dict[str, float]:
 def test_f1_of_two_labels_is_that_of_the_positive_one(pairs: list[tuple[int, int]]) -> None:
     predictions, references = map(list, zip(*pairs, strict=True))
     expected = f1_score(references, predictions, pos_label=1, average="binary", zero_division=0)
-    assert f1(predictions, references) == {"f1": pytest.approx(expected)}
+    means = {f"f1_{mean}": f1_score(references, predictions, average=mean) for mean in ("macro", "weighted")}
+    assert f1(predictions, references) == pytest.approx({"f1": expected, **means})
 
 
 @given(draw_pairs(4))
 def test_f1_of_more_labels_is_the_mean_over_those_that_occur(pairs: list[tuple[int, int]]) -> None:
     predictions, references = map(list, zip(*pairs, strict=True))
-    expected = {"f1": pytest.approx(f1_score(references, predictions, average="macro", zero_division=0))}
+    expected = pytest.approx(
+        {f"f1_{mean}": f1_score(references, predictions, average=mean) for mean in ("macro", "weighted")}
+    )
     assert f1(predictions, references, "multiclass") == expected
     if max(*predictions, *references) > 1:
         assert f1(predictions, references) == expected
@@ -49,17 +52,18 @@ def test_f1_of_several_labels_is_micro_with_macro_beside(labels: int, rows: int,
     references, predictions = draw.integers(0, 2, (2, rows, labels))
     expected = {
         # Cells in one line: scikit-learn would take one column for labels 0 and 1, and count the 0 as well.
-        "f1": f1_score(references.ravel(), predictions.ravel(), average="binary", zero_division=0),
+        "f1_micro": f1_score(references.ravel(), predictions.ravel(), average="binary", zero_division=0),
         "f1_macro": np.mean([
             f1_score(references[:, i], predictions[:, i], average="binary", zero_division=0) for i in range(labels)
         ]),
     }  # fmt: skip
     found = f1(predictions.tolist(), references.tolist(), "multilabel")
-    assert found == pytest.approx(expected)
-    assert next(iter(found)) == "f1"  # the headline
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert next(iter(found)) == "f1_micro"  # the headline
     if labels > 1:
-        micro, macro = (f1_score(references, predictions, average=each, zero_division=0) for each in ("micro", "macro"))
-        assert found == pytest.approx({"f1": micro, "f1_macro": macro})
+        means = ("micro", "macro", "weighted")
+        theirs = {f"f1_{each}": f1_score(references, predictions, average=each, zero_division=0) for each in means}
+        assert found == pytest.approx(theirs)
 
 
 @pytest.mark.filterwarnings("ignore:A single label")
@@ -88,6 +92,8 @@ def test_a_constant_side_correlates_with_nothing(constant: int) -> None:
 
 
 def test_no_rows_are_worth_nothing() -> None:
-    assert f1([], []) == f1([], [], "multiclass") == {"f1": 0.0}
-    assert f1([], [], "multilabel") == {"f1": 0.0, "f1_macro": 0.0}
+    means = {"f1_macro": 0.0, "f1_weighted": 0.0}
+    assert f1([], []) == {"f1": 0.0, **means}
+    assert f1([], [], "multiclass") == means
+    assert f1([], [], "multilabel") == {"f1_micro": 0.0, **means}
     assert matthews([], []) == {"matthews_correlation": 0.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import socket
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NoReturn
@@ -95,18 +96,22 @@ def judge(predictions: list[Any], references: list[Any]) -> Any:
 def test_f1_is_the_positive_labels_of_two_and_the_mean_of_three_even_where_the_third_never_occurs() -> None:
     told, true = [1, 1, 0, 0], [1, 0, 0, 0]
     rows = as_rows(true, LABELS[:2])
-    assert measure(as_task(judge(told, true), LABELS[:2], metrics.f1), [], rows) == {"f1": pytest.approx(2 / 3)}
+    means = {"f1_macro": (2 / 3 + 4 / 5) / 2, "f1_weighted": (2 / 3 + 3 * 4 / 5) / 4}
+    found = measure(as_task(judge(told, true), LABELS[:2], metrics.f1), [], rows)
+    assert found == pytest.approx({"f1 of b": 2 / 3, **means})
+    of_a = replace(as_task(judge(told, true), LABELS[:2], metrics.f1), positive="a")
+    assert measure(of_a, [], rows) == pytest.approx({"f1 of a": 4 / 5, **means})
     rows = as_rows(true, LABELS)
-    expected = {"f1": pytest.approx((2 / 3 + 4 / 5) / 2)}
-    assert measure(as_task(judge(told, true), LABELS, metrics.f1), [], rows) == expected
+    assert measure(as_task(judge(told, true), LABELS, metrics.f1), [], rows) == pytest.approx(means)
+    assert measure(replace(of_a, labels=LABELS), [], rows) == pytest.approx({"f1 of a": 4 / 5, **means})
 
 
 def test_f1_of_several_labels_is_measured_beside_accuracy() -> None:
     told, true = [[1, 0, 0], [1, 1, 0]], [[1, 0, 0], [1, 0, 1]]
     task = as_task(judge(told, true), MultiLabel(LABELS), metrics.f1, metrics.accuracy)
     found = measure(task, [], as_rows([(0,), (0, 2)], LABELS))
-    assert found == pytest.approx({"f1": 2 / 3, "f1_macro": 1 / 3, "accuracy": 1 / 2})
-    assert list(found) == ["f1", "f1_macro", "accuracy"]
+    assert found == pytest.approx({"f1_micro": 2 / 3, "f1_macro": 1 / 3, "f1_weighted": 2 / 3, "accuracy": 1 / 2})
+    assert list(found) == ["f1_micro", "f1_macro", "f1_weighted", "accuracy"]
 
 
 def test_lists_that_are_not_labels_are_measured_as_what_they_are() -> None:
@@ -129,7 +134,7 @@ WORKED: dict[str, tuple[list[Any], list[Any], dict[str, float]]] = {
         [["B-X", "I-X", "O"]],
         {"entity_f1": 2 / 3, "entity_precision": 1 / 2, "entity_recall": 1.0},
     ),
-    "f1": ([1, 0, 1, 1], [1, 1, 1, 1], {"f1": 6 / 7}),
+    "f1": ([1, 0, 1, 1], [1, 1, 1, 1], {"f1": 6 / 7, "f1_macro": 3 / 7, "f1_weighted": 6 / 7}),
     "matthews": ([1, 0, 1, 0], [1, 0, 1, 1], {"matthews_correlation": 1 / math.sqrt(3)}),
     "pearson": ([1.0, 2.0, 4.0], [1.0, 2.0, 3.0], {"pearson": 9 / math.sqrt(84)}),
     "perplexity": ([1, 0, 1, 1], [1, 1, 1, 1], {"perplexity": math.exp(3 / 4)}),

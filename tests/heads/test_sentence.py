@@ -15,7 +15,6 @@ from torch.nn.functional import cross_entropy
 
 from tests.heads.conftest import SECOND_TEXTS, SETTINGS, TEXTS, Read, as_rows, as_task
 from tlnlp.data import Rows
-from tlnlp.errors import InputError
 from tlnlp.heads import sentence
 from tlnlp.task import Labels, MultiLabel, Prediction, Regression
 
@@ -124,7 +123,8 @@ def test_predictions_and_references_are_judged_in_one_numbering() -> None:
 def test_the_majority_is_the_most_frequent_label_of_the_train_rows() -> None:
     train, dev = as_rows(ONE, [0, 1, 1, 2, 1, 1, 0]), as_rows(ONE, [0] * 7)
     answers = sentence.majority_baseline(train, dev, as_task(sentence, ONE))
-    assert answers == [Prediction("fair", pytest.approx(4 / 7))] * 7
+    shares = {"bad": pytest.approx(2 / 7), "fair": pytest.approx(4 / 7), "good": pytest.approx(1 / 7)}
+    assert answers == [Prediction("fair", pytest.approx(4 / 7), shares)] * 7
     scores = as_rows(Regression(0, 5), KINDS["score"][1])
     answers = sentence.majority_baseline(scores, scores, as_task(sentence, Regression(0, 5)))
     assert answers is not None
@@ -152,10 +152,3 @@ def test_rows_and_labels_weigh_as_in_the_weighted_mean_of_torch(bert_with_types:
     expected = cross_entropy(logits.double(), targets, weight=balanced).item()
     assert mean_loss(rows, class_weights="balanced") == pytest.approx(expected, rel=1e-5)
     assert mean_loss(rows) == pytest.approx(by_row.mean().item(), rel=1e-5)
-
-
-def test_labels_are_not_weighted_where_a_row_has_several(bert_with_types: Path, read: Read) -> None:
-    labels, values = KINDS["several"]
-    reading = read(bert_with_types, sentence, as_task(sentence, labels), as_rows(labels, values))
-    with pytest.raises(InputError, match="--class-weights balanced"):
-        sentence.encode(reading.rows, reading.task, reading.tokenizer, replace(SETTINGS, class_weights="balanced"))

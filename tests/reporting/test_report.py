@@ -29,7 +29,7 @@ RECIPES = [*WITH_A_PAGE, "pretrain", *(pytest.param(name, marks=pytest.mark.long
 HOSTILE = '<script>alert("x")</script> & <img src=x onerror=alert(1)> سلام'
 VOID = {"meta", "br", "link", "img", "path", "use", "rect", "circle"}
 HEADINGS = {
-    "sst2": "Confusion matrix", "conll2003": "By entity type", "udpos": "By entity type",
+    "sst2": "Confusion matrix", "conll2003": "By entity type", "udpos": "By tag",
     "squad_v2": "By length of the answer", "xnli": "Languages", "pretrain": "Learning",
 }  # fmt: skip
 
@@ -141,15 +141,6 @@ def test_the_accuracy_by_confidence_adds_up_to_the_score(encoded_eval: tuple[str
     if accuracy is not None:  # entities are no words
         assert right == pytest.approx(result["metrics"][accuracy], abs=0.02 if name == "squad_v2" else 1e-9)
     assert ("temperature" in calibration) == (name in ("sst2", "rte", "copa", "gpt_sst2", "xnli"))
-
-
-def test_plain_tags_are_scored_one_by_one() -> None:
-    labels, told = [["DET", "NOUN", "VERB"], ["NOUN"]], [["DET", "VERB", "VERB"], ["NOUN"]]
-    rows = [Prediction(other, scores=[], label=one) for one, other in zip(labels, told, strict=True)]
-    found = describe_answers(rows)["types"]
-    assert list(found) == ["NOUN", "DET", "VERB"]
-    assert found["NOUN"] == pytest.approx({"precision": 1.0, "recall": 0.5, "f1": 2 / 3, "support": 2})
-    assert found["VERB"] == pytest.approx({"precision": 0.5, "recall": 1.0, "f1": 2 / 3, "support": 1})
 
 
 def test_a_temperature_that_makes_it_worse_is_not_praised() -> None:

@@ -34,13 +34,18 @@ from tlnlp.training.loop import train
 
 # For every setting another value than its default.
 OTHERS: dict[str, Any] = {
-    "model": "other", "data": "hub", "columns": ("text=other",), "train_language": ("de",), "languages": ("de",),
+    "model": "other", "data": "hub", "train_file": "a", "dev_file": "b", "test_file": "c", "dev_fraction": 0.3,
+    "separator": ";", "encoding": "cp1252", "no_header": True, "columns": ("text=other",),
+    "label_names": ("no", "yes"),
+    "train_language": ("de",), "languages": ("de",),
     "transfer_data": "there", "few_shot": 5, "show_oracle": True, "full": True, "strategy": "lora", "epochs": 7,
     "batch_size": 7, "learning_rate": 1e-3, "warmup_fraction": 0.5, "schedule": "cosine", "least_updates": 9,
     "small_data": True, "weight_decay": 0.5, "max_grad_norm": 3.0, "max_length": 14, "truncate": ("text=start",),
     "windows": "mean", "max_tokens": 70, "micro_batches": 3, "precision": "bf16", "load_in": "bf16",
     "compile": True, "compute_padding": True,
-    "gradient_checkpointing": True, "seed": 5, "seeds": 2, "train_rows": 4, "class_weights": "balanced", "merge": True,
+    "gradient_checkpointing": True, "seed": 5, "seeds": 2, "train_rows": 4, "class_weights": "balanced",
+    "several_labels": "yes", "label_separator": ";", "thresholds": "0.5", "merge": True,
+    "loss": "focal", "focal_gamma": 1.0, "metrics": ("f1",), "positive": "yes",
     "new_head": True, "resize_embeddings": True, "fix_answers": True, "keep": "best", "patience": 2,
     "mask_fraction": 0.5, "lm_weight": 0.1, "window_overlap": 2, "max_answer": 1, "recompute_frozen": True,
     "frozen_dir": Path("x"), "no_cache": True, "output_dir": Path("x"), "resume": True, "overwrite": True,

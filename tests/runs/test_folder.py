@@ -283,15 +283,19 @@ def test_a_lock_ends_with_its_process_and_not_before(tmp_path: Path) -> None:
 def test_the_identity_is_made_of_all_that_decides_a_result_and_of_nothing_else() -> None:
     base = identity_of("sst2", SETTINGS, "data", "model")
     others = {
-        "model": "x", "data": "x", "columns": ("text=a",), "full": True, "strategy": "x", "epochs": 9, "batch_size": 9,
-        "learning_rate": 9.0, "warmup_fraction": 0.9, "weight_decay": 0.9, "max_grad_norm": 9.0, "max_length": 9,
+        "model": "x", "data": "x", "columns": ("text=a",), "label_names": ("a",), "full": True,
+        "strategy": "x", "epochs": 9, "batch_size": 9, "learning_rate": 9.0,
+        "warmup_fraction": 0.9, "weight_decay": 0.9, "max_grad_norm": 9.0, "max_length": 9,
         "max_tokens": 999, "micro_batches": 9, "precision": "bf16", "seed": 9, "train_rows": 9, "new_head": True,
         "keep": "best", "mask_fraction": 0.9, "window_overlap": 9, "truncate": ("text=start",), "max_answer": 9,
         "lm_weight": 0.9, "fix_answers": True, "class_weights": "balanced",
+        "several_labels": "yes", "label_separator": ";", "thresholds": "0.5",
         "schedule": "cosine", "patience": 9, "least_updates": 9, "small_data": True, "recompute_frozen": True,
         "merge": True, "train_language": ("de",), "languages": ("de",), "transfer_data": "x", "few_shot": 9,
         "show_oracle": True, "resize_embeddings": True, "windows": "mean", "load_in": "bf16",
-        "gradient_checkpointing": True, "compile": True, "compute_padding": True,
+        "gradient_checkpointing": True, "compile": True, "compute_padding": True, "train_file": "a.csv",
+        "dev_file": "b.csv", "test_file": "c.csv", "dev_fraction": 0.3, "separator": ";", "encoding": "cp1252",
+        "no_header": True, "metrics": ("f1",), "loss": "focal", "focal_gamma": 1.0, "positive": "yes",
     }  # fmt: skip
     others = {name: value for name, value in others.items() if hasattr(SETTINGS, name)}
     assert set(others) | set(NOT_OF_THE_RUN) == set(vars(SETTINGS)), "a new flag must be told apart here too"

@@ -20,7 +20,8 @@ from tlnlp.inference.masked_words import MaskFiller
 from tlnlp.models.finite import not_finite
 from tlnlp.reporting.page import save_page
 from tlnlp.runs.result import read_result
-from tlnlp.runs.trainer import Trainer, TrainingLog
+from tlnlp.runs.trainer import Trainer
+from tlnlp.runs.training_log import TrainingLog
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -123,6 +123,15 @@ def test_the_windows_of_a_row_have_the_same_gradients_in_any_budget(
     same_gradients(recipe, model, rows, [BUDGETS[0], (33, 1), BUDGETS[4]], tmp_path)
 
 
+@pytest.mark.usefixtures("full_precision")
+@pytest.mark.parametrize(("recipe", "architecture"), [("sst2", "bert"), ("conll2003", "bert")])
+def test_weighted_labels_and_focal_loss_have_the_same_gradients_in_any_budget(
+    recipe: str, architecture: str, rows_for: Callable[[str], Any], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    more = {"loss": "focal", "class_weights": "balanced"}
+    same_gradients(recipe, request.getfixturevalue(architecture), rows_for(recipe) | more, A_FEW, tmp_path)
+
+
 def same_gradients(
     recipe: str, model: Path, rows: dict[str, Any], budgets: list[tuple[int, int]], tmp_path: Path
 ) -> None:

@@ -21,7 +21,7 @@ from tlnlp.inference.predictor import Predictor
 from tlnlp.models.task_file import load_network
 from tlnlp.runs.record import describe, write
 from tlnlp.runs.setup import PreparedRun
-from tlnlp.runs.trainer import TrainingLog
+from tlnlp.runs.training_log import TrainingLog
 from tlnlp.task import Prediction
 from tlnlp.training.loop import train
 from tlnlp.transfer.adapter_strategies import MERGEABLE

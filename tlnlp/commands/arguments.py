@@ -204,6 +204,23 @@ class CheckArguments:
         Path | None, tyro.conf.arg(metavar="FILE", help="Recipe of the task, for its columns and labels.")
     ] = None
     columns: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Column of each role.")] = ()
+    separator: Annotated[
+        str | None, tyro.conf.arg(metavar="CHARACTER", help="What separates a table's fields; found if unset.")
+    ] = None
+    encoding: Annotated[str | None, tyro.conf.arg(metavar="NAME", help="Encoding of text files; UTF-8 if unset.")] = (
+        None
+    )
+    no_header: Annotated[bool, tyro.conf.arg(help="Columns have numbers: --columns text=2 label=1.")] = False
+    label_names: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help="Names of labels or tags that are numbers, from 0.")
+    ] = ()
+    several_labels: Annotated[
+        Literal["find", "yes", "no"],
+        tyro.conf.arg(metavar="find|yes|no", help="Labels of a row: one or several; found if unset."),
+    ] = "find"
+    label_separator: Annotated[
+        str | None, tyro.conf.arg(metavar="TEXT", help="What stands between several labels in a cell.")
+    ] = None
     model: Annotated[
         str, tyro.conf.arg(metavar="NAME|FOLDER|HUB_ID", help="Checkpoint whose tokenizer counts tokens.")
     ] = "mini"

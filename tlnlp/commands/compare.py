@@ -31,7 +31,6 @@ from tlnlp.experiments.workers import (
     make_runs,
     start_server,
 )
-from tlnlp.recipe import Recipe
 from tlnlp.runs.versions import versions_of
 from tlnlp.training.files import locked, room_wanted, write_json, write_text
 
@@ -61,6 +60,8 @@ def run_comparison(arguments: list[str], *, quiet: bool = False) -> int:
     console = new_console(quiet=quiet)
     command = shlex.join(["tlnlp", NAME, *arguments])
     grid = plan_grid(asked, recipe, settings)
+    if grid.task.positive not in (settings.positive, recipe.task.positive):  # the same for all sizes and seeds
+        passed = [*passed, "--positive", str(grid.task.positive)]
     with locked(grid.folder):
         try:
             outcomes = _run_missing(grid, asked, passed, console)
@@ -72,7 +73,7 @@ def run_comparison(arguments: list[str], *, quiet: bool = False) -> int:
         failures |= find_diverged([run for run in grid.runs if is_finished(run)])
         finished = [run for run in grid.runs if is_finished(run) and run not in failures]
         if finished:
-            _report(grid, finished, failures, recipe, console, command)
+            _report(grid, finished, failures, console, command)
         else:
             aloud = new_console()  # why there is no result is printed even if `quiet`
             for run, each in failures.items():
@@ -93,16 +94,14 @@ def _run_missing(grid: Grid, asked: CompareArguments, passed: Sequence[str], con
         return make_runs(missing, asked.recipe, passed, places, progress.begins, progress.ends)
 
 
-def _report(
-    grid: Grid, finished: Sequence[Run], failures: dict[Run, Outcome], recipe: Recipe, console: Console, command: str
-) -> None:
+def _report(grid: Grid, finished: Sequence[Run], failures: dict[Run, Outcome], console: Console, command: str) -> None:
     """Evaluates the runs, prints the verdicts, and writes compare.json, compare.md and the figure."""
-    table = score_runs(grid, finished, recipe.task)
+    table = score_runs(grid, finished, grid.task)
     metric_inputs = judge(table, grid.arms, grid.sizes)
     content: dict[str, Any] = {
-        "task": recipe.task.name,
+        "task": grid.task.name,
         "metric": table.metric,
-        "lower_is_better": headline(recipe.task, grid.dev[0]).lower_is_better,
+        "lower_is_better": headline(grid.task, grid.dev[0]).lower_is_better,
         "models": list(dict.fromkeys(arm.source for arm in grid.arms)),
         "strategies": list(dict.fromkeys(arm.strategy.text for arm in grid.arms)),
         "sizes": list(grid.sizes),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tlnlp import heads
 from tlnlp.data.bytes_to_text import FileFormat
+from tlnlp.data.files import ANY_FORM
 from tlnlp.data.rows import TRAIN
+from tlnlp.data.shapes import shape_rows
 from tlnlp.data.split_files import read_path
+from tlnlp.data.table import Table
 from tlnlp.errors import InputError
 from tlnlp.evaluation import metrics
 from tlnlp.recipe import Recipe
@@ -21,8 +24,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "text": ("text", "sentence", "sentence1", "premise", "question1", "review", "content", "comment", "title"),
     "text_pair": ("text_pair", "sentence2", "hypothesis", "question2"),
     "label": ("label", "labels", "class", "category", "stars", "rating", "sentiment", "target", "gold_label"),
-    "words": ("words", "tokens"),
-    "tags": ("tags", "ner_tags", "upos", "pos_tags"),
+    "words": ("words", "tokens", "word", "token"),
+    "tags": ("tags", "ner_tags", "upos", "pos_tags", "tag"),
     "question": ("question",),
     "context": ("context", "passage"),
     "answers": ("answers", "answer"),
@@ -49,22 +52,24 @@ SHAPES = (
     Shape("sentences", ("text", "label"), heads.sentence, (metrics.accuracy, metrics.f1), ("text_pair",)),
     Shape("plain text", ("text",), heads.masked_lm, (metrics.perplexity,)),
 )
-WORD_FILES = (".conll", ".conllu", ".bio", ".iob")
+WORD_FILES = (".conll", ".conllu", ".bio", ".iob", ".ann")
 
 
-def guess_recipe(path: Path, chosen: Mapping[str, str]) -> Recipe:
+def guess_recipe(path: Path, chosen: Mapping[str, str], form: FileFormat = ANY_FORM) -> Recipe:
     """Returns a task that fits the columns of the rows in `path`.
 
     Args:
         chosen: {role: column} of `--columns`; other columns are matched by name.
+        form: how tables are read.
 
     Raises:
         InputError: there are no rows, or the column names match no task.
     """
     files = [path] if path.is_file() else sorted(path.iterdir()) if path.is_dir() else []
     has_words = "words" in chosen or any(_holds_words(file) for file in files)
-    tables = read_path(path, "train", "validation", form=FileFormat(has_words), need="either")
-    there = list(tables[TRAIN].columns)
+    tables = read_path(path, "train", "validation", form=replace(form, words=has_words), need="either")
+    table = _shape(tables[TRAIN], chosen)
+    there = list(table.columns)
     roles = {role: chosen.get(role) or _find(names, there) for role, names in NAMES.items()}
     for shape in SHAPES:
         known = (*shape.needed, *shape.further)
@@ -82,8 +87,16 @@ def _holds_words(file: Path) -> bool:
     return any(suffix.lower() in WORD_FILES for suffix in file.suffixes)
 
 
+def _shape(table: Table, chosen: Mapping[str, str]) -> Table:
+    """Returns the table with words and tags, or with answers, if it has them in another shape."""
+    words = {role: chosen.get(role) or _find(NAMES[role], table.columns) or role for role in ("words", "tags")}
+    table = shape_rows(table, words, chosen)
+    return shape_rows(table, {"answers": "answers"}, chosen) if "context" in table.columns else table
+
+
 def _find(names: Iterable[str], there: Collection[str]) -> str | None:
-    return next((name for name in names if name in there), None)
+    exact = next((name for name in names if name in there), None)
+    return exact or next((column for name in names for column in there if column.casefold() == name), None)
 
 
 def _task(shape: Shape, columns: dict[str, str]) -> Task:

@@ -124,6 +124,7 @@ def plan_runs(asked: MatrixArguments, recipe: Recipe, settings: Settings, folder
                 found=f"{asked.recipe}: no language besides {language}",
                 change="another recipe, --languages, or --transfer-data FOLDER with rows in other languages",
             )
+        recipe = replace(recipe, task=recipe.task.with_several(splits.several))
         rows[language], fingerprints[language] = len(splits.train), splits.fingerprint
         models = {
             source: checkpoint_fingerprint(recipe, settings, model, splits.train) for model, source in sources.items()

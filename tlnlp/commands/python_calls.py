@@ -140,6 +140,7 @@ def ask(
             change="the name",
         )
     told = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    told |= {name: str(told[name]) for name in ("train_file", "dev_file", "test_file") if told.get(name) is not None}
     if callable(told.get("strategy")):
         told["strategy"] = path_of(told["strategy"])
     told["columns"] = tuple(f"{role}={column}" for role, column in (columns or {}).items())
@@ -148,8 +149,7 @@ def ask(
     if data is None or isinstance(data, str | Path):
         told |= {} if data is None else {"data": str(data)}
         return recipe.settings(**told), None
-    form = FileFormat(recipe.task.columns.words is not None, recipe.task.data.original_columns)
-    tables = tables_of(data, form)
+    tables = tables_of(data, FileFormat.of(recipe.settings(**told), recipe.task))
     return recipe.settings(**told, data=f"rows-{fingerprint_of(tables)}"), tables
 
 

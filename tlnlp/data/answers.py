@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tlnlp.data.table import Table, point_at, refuse_rows, show
+from tlnlp.data.written_values import looks_written, parse_written
 from tlnlp.errors import InputError
 
 # A text, and its start in the context in characters from 0, as the source gives it; None if it gives none.
 Said = tuple[str, int | None]
+# The text of answers in SQuAD's form.
+_MEANT_AS_ANSWERS = re.compile(r"""\s*(\[\s*)?\{\s*['"](text|answer_start)['"]\s*:""")
 # {"text": texts, "answer_start": starts}
 Answers = dict[str, list[Any]]
 
@@ -78,12 +80,14 @@ def parse_answers(value: Any) -> list[Said] | None:
 
     Args:
         value: {"text": ..., "answer_start": ...} with lists or single values, a list of such dicts or of texts, one
-            text, or the JSON of any of these.
+            text, or any of these as text (JSON, Python, numpy).
     """
     if isinstance(value, str):
         return _parse_text(value)
     if isinstance(value, dict):
         texts, starts = value.get("text"), value.get("answer_start")
+        if texts is None and starts is None and "text" in value:  # haystack's NOT_GIVEN
+            return []
         if isinstance(texts, str):
             texts, starts = [texts], [starts]
         if not isinstance(texts, list):
@@ -94,15 +98,18 @@ def parse_answers(value: Any) -> list[Said] | None:
         return _checked(list(zip(texts, starts, strict=True)))
     if not isinstance(value, list):
         return None
-    pairs = [(each.get("text"), each.get("answer_start")) if isinstance(each, dict) else (each, None) for each in value]
+    given = [each for each in value if not (isinstance(each, dict) and parse_answers(each) == [])]
+    pairs = [(each.get("text"), each.get("answer_start")) if isinstance(each, dict) else (each, None) for each in given]
     return _checked(pairs)
 
 
 def _parse_text(text: str) -> list[Said] | None:
-    if text.lstrip().startswith(("{", "[")):
+    if looks_written(text):
         try:
-            found = json.loads(text)
-        except (json.JSONDecodeError, RecursionError):
+            found = parse_written(text)
+        except ValueError:
+            if _MEANT_AS_ANSWERS.match(text):  # such as one that numpy has shortened
+                return None
             found = None
         # An answer may look like JSON: "[1]" is a JSON list, but not one of answers.
         if isinstance(found, dict | list) and (parsed := parse_answers(found)) is not None:
@@ -137,6 +144,12 @@ def find_nearest(context: str, text: str, start: int) -> tuple[str, int] | None:
     return (near.group(), near.start()) if near else None
 
 
+def _is_beside(context: str, text: str, start: int, nearest: tuple[str, int]) -> bool:
+    """Returns whether an answer differs from the nearest match only in spaces, and only spaces are between them."""
+    first, last = sorted((start, nearest[1]))
+    return first >= 0 and not context[first:last].strip() and nearest[0].split() == text.split()
+
+
 @dataclass(frozen=True)
 class _Wrong:
     """An answer that is not at its given start, and the nearest match."""
@@ -158,6 +171,7 @@ class _Placed:
     found: int = 0
     found_several_times: int = 0
     found_otherwise_written: int = 0
+    beside: int = 0
 
     def __post_init__(self) -> None:
         for row, (context, of_row) in enumerate(zip(self.contexts, self.said, strict=True)):
@@ -167,6 +181,9 @@ class _Placed:
         if start is not None and start >= 0 and context.startswith(text, start):
             return text, start
         nearest = find_nearest(context, text, start or 0)
+        if start is not None and nearest is not None and _is_beside(context, text, start, nearest):
+            self.beside += 1
+            return nearest
         if start is not None or nearest is None:
             self.wrong.append(_Wrong(row, text, start, nearest))
             return nearest or (text, -1)
@@ -187,6 +204,8 @@ class _Placed:
             )
             said.append(f"{self.found:,} answers without a start were found in their contexts")
             said[-1] += f" ({', '.join(more)})" if more else ""
+        if self.beside:
+            said.append(f"{self.beside:,} answers were off by spaces and moved to their place")
         nowhere = [each for each in self.wrong if each.nearest is None]
         if moved := len(self.wrong) - len(nowhere):
             said.append(f"{moved:,} answers moved to the nearest match (--fix-answers)")

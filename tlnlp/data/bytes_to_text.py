@@ -5,13 +5,17 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import re
+import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import psutil
 
+from tlnlp.data.encodings import check_encoding, no_utf8
 from tlnlp.data.limits import (
     ALWAYS_DECOMPRESSED_BYTES,
     DECOMPRESSED_SHARE_OF_MEMORY,
@@ -19,7 +23,12 @@ from tlnlp.data.limits import (
     MOST_COMPRESSION,
     limits_hold,
 )
+from tlnlp.data.separators import check_separator
 from tlnlp.errors import InputError
+
+if TYPE_CHECKING:
+    from tlnlp.settings import Settings
+    from tlnlp.task import Data, Task
 
 # The first bytes of file types that often have a wrong suffix.
 _MAGIC = {
@@ -37,6 +46,7 @@ _MAGIC = {
     b"\xfe\xff": "text in UTF-16",
     b"version https://git-lfs": "a Git LFS pointer, not the file itself",
 }
+_HIDDEN = re.compile(r"/(__MACOSX/|\.)")
 _PIECE_BYTES = 16 << 20
 _WEB_PAGE = (b"<!doctype html", b"<html", b"<?xml")
 
@@ -49,11 +59,37 @@ class FileFormat:
         words: a text file, or a file without a known suffix, has words and tags in columns (CoNLL).
         original_columns: {column of the originally published files: its name on the Hub}.
         original_header: column names of originally published files without a header line.
+        separator: what separates the fields of a table (`--separator`); None: it is found.
+        encoding: the encoding of texts (`--encoding`); None: UTF-8, or what their first bytes say.
+        header: whether the first line of a table has the names of its columns (not with `--no-header`).
     """
 
     words: bool = False
     original_columns: Mapping[str, str] = field(default_factory=dict)
     original_header: tuple[str, ...] = ()
+    separator: str | None = None
+    encoding: str | None = None
+    header: bool = True
+
+    @classmethod
+    def of(cls, settings: Settings, task: Task | None = None, data: Data | None = None) -> FileFormat:
+        """Returns the format of files, as the settings and a task declare it.
+
+        Args:
+            data: the data of a language; the task's if None.
+
+        Raises:
+            InputError: `--separator` or `--encoding` is none.
+        """
+        declared = data or (task.data if task is not None else None)
+        return cls(
+            words=task is not None and task.columns.words is not None,
+            original_columns={} if declared is None else declared.original_columns,
+            original_header=() if declared is None else declared.original_header,
+            separator=check_separator(settings.separator),
+            encoding=check_encoding(settings.encoding),
+            header=not settings.no_header,
+        )
 
 
 def split_suffixes(path: Path) -> tuple[str, str]:
@@ -90,9 +126,42 @@ def read_bytes(path: Path, compression: str, origin: str) -> bytes:
         raise InputError(expected="a readable file", found=f"{origin}: {error.strerror}", change="the file") from error
 
 
+def read_zipped(path: Path, origin: str, is_table: Callable[[str], bool]) -> tuple[str, bytes]:
+    """Returns the name and the content of the only file with rows in a zip archive.
+
+    Args:
+        is_table: whether a file by its name has rows.
+
+    Raises:
+        InputError: the archive is damaged or encrypted, or has no such file or several.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            # macOS adds files of its own.
+            inside = [
+                each for each in archive.infolist() if not each.is_dir() and not _HIDDEN.search(f"/{each.filename}")
+            ]
+            tables = [each for each in inside if is_table(each.filename)]
+            if len(tables) != 1:
+                names = [each.filename for each in tables or inside]
+                raise InputError(
+                    expected="a zip archive with one file of rows in it",
+                    found=f"{origin}: {', '.join(names[:10]) or 'nothing'}{' ...' * (len(names) > 10)}",
+                    change="unpack it: --data FOLDER, or --train-file FILE --dev-file FILE",
+                )
+            with archive.open(tables[0]) as file:
+                return tables[0].filename, _decompress(cast(io.BufferedIOBase, file), tables[0].compress_size, origin)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError) as error:
+        raise InputError(
+            expected="a complete zip archive", found=f"{origin}: {error}", change="download or compress it again"
+        ) from error
+    except OSError as error:
+        raise InputError(expected="a readable file", found=f"{origin}: {error.strerror}", change="the file") from error
+
+
 def _decompress(file: io.BufferedIOBase, compressed: int, origin: str) -> bytes:
     """Returns the content of a compressed file, read a piece at a time: a few bytes can become more than the memory."""
-    most, found = _most_bytes(compressed), io.BytesIO()
+    most, found = most_bytes(compressed), io.BytesIO()
     while piece := file.read(_PIECE_BYTES):
         found.write(piece)
         if found.tell() > most:
@@ -104,7 +173,8 @@ def _decompress(file: io.BufferedIOBase, compressed: int, origin: str) -> bytes:
     return found.getvalue()
 
 
-def _most_bytes(compressed: int) -> float:
+def most_bytes(compressed: int) -> float:
+    """Returns how many bytes so many compressed ones may become."""
     if not limits_hold():
         return float("inf")
     memory = psutil.virtual_memory().available * DECOMPRESSED_SHARE_OF_MEMORY
@@ -128,7 +198,12 @@ def _kind(data: bytes) -> str | None:
 
 def other_kind(data: bytes, ending: str) -> str | None:
     """Returns the detected file type if it does not match the suffix, otherwise None."""
-    own = {".gz": "a gzip file", ".xz": "an xz file", ".parquet": "a parquet file"}[ending]
+    own = {
+        ".gz": "a gzip file",
+        ".xz": "an xz file",
+        ".parquet": "a parquet file",
+        ".arrow": "an Arrow file",
+    }[ending]
     kind = _kind(data)
     return None if kind == own else kind
 
@@ -144,12 +219,7 @@ def decode(data: bytes, origin: str, ending: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            expected="text in UTF-8",
-            found=f"{origin}, line {line}: byte 0x{data[error.start]:02x}",
-            change="save it as UTF-8 (for Latin-1: iconv -f latin1 -t utf-8)",
-        ) from error
+        raise no_utf8(data, origin, error) from error
 
 
 def split_lines(text: str) -> list[str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from tlnlp.data.table import Table
+from tlnlp.data.word_rows import SENTENCE
 from tlnlp.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 # Predictions in SQuAD's format are keyed by it; it is used if there is one.
 ID = "id"
+# Names of columns have fewer words than sentences.
+_WORDS_OF_NAMES, _LOOKED_AT, _SHOWN = 4, 1000, 60
 
 
 def choose_roles(task: Task, chosen: Mapping[str, str]) -> dict[str, str]:
@@ -25,7 +29,7 @@ def choose_roles(task: Task, chosen: Mapping[str, str]) -> dict[str, str]:
         InputError: the task has no such role.
     """
     roles = task.columns.by_role()
-    known = [*roles, *([ID] if "answers" in roles else [])]
+    known = [*roles, *([ID] if "answers" in roles else []), *([SENTENCE] if "words" in roles else [])]
     if set(chosen) - set(known):  # the head's module imports torch: it is used only if needed
         known += [role for role in task.head.optional_roles if role not in known]
     for role in chosen:
@@ -46,7 +50,8 @@ def choose_columns(
     *,
     not_needed: Collection[str] = (),
 ) -> dict[str, str]:
-    """Returns {role: column of the table}; endings may have several columns, "ending0,ending1" (see `split_names`).
+    """Returns {role: column of the table}; endings and labels may have several columns, "ending0,ending1" (see
+    `split_names`).
 
     Args:
         roles: {role: column} of the task; if the table lacks that column, the column's name in the original files is
@@ -63,6 +68,7 @@ def choose_columns(
         others = [name for name, new in original.items() if new == default]
         wanted = [chosen[role]] if role in chosen else [default, *others, role]
         there = [each for each in wanted if all(name in table.columns for name in split_names(table, role, each))]
+        there = there or _written_otherwise(table, [*wanted, *([] if role in chosen else [role])])
         if there:
             columns[role] = there[0]
         elif role not in not_needed:
@@ -80,8 +86,8 @@ def choose_columns(
 
 
 def split_names(table: Table, role: str, column: str) -> list[str]:
-    """Splits a column name: for endings, at commas, unless a column has exactly this name."""
-    if role != "endings" or column in table.columns:
+    """Splits a column name: for endings and labels, at commas, unless a column has exactly this name."""
+    if role not in ("endings", "label") or column in table.columns:
         return [column]
     return [name.strip() for name in column.split(",")]
 
@@ -96,13 +102,40 @@ def _missing(table: Table, role: str, wanted: str) -> InputError:
     near = "".join(did_you_mean(name, table.columns) for name in absent) or did_you_mean(role, table.columns)
     return InputError(
         expected=f"a column {', '.join(map(repr, absent))} for the role {role}",
-        found=f"{table.origin} has the columns {_listed(table.columns)}{near}",
-        change=f"--columns {role}=COLUMN" + (",COLUMN,..." if role == "endings" else ""),
+        found=f"{table.origin} has the columns {_listed(table.columns)}{near}" + _no_header(table) * ", which is a row",
+        change=f"--columns {role}=COLUMN"
+        + (",COLUMN,..." if role == "endings" else "")
+        + _no_header(table) * "; if the file has no header: --no-header, and columns by number, text=2 label=1",
+    )
+
+
+def _written_otherwise(table: Table, wanted: Iterable[str]) -> list[str]:
+    """Returns the column whose name differs only in case, blanks or a leading # ("Text " for text), if there is exactly
+    one."""
+    for each in wanted:
+        if len(fitting := [name for name in table.columns if _plain(name) == _plain(each)]) == 1:
+            return fitting
+    return []
+
+
+def _plain(name: str) -> str:
+    return name.strip("# \t").casefold()
+
+
+def _no_header(table: Table) -> bool:
+    """Returns whether a table's column names look like a row of it: a number, a sentence, or a value of the column."""
+    if not re.search(r"\.(csv|tsv|txt|xlsx)\b", table.origin):
+        return False
+    return any(
+        re.fullmatch(r"[+-]?\d+([.,]\d+)?", name)
+        or len(name.split()) > _WORDS_OF_NAMES
+        or name in table.values(name)[:_LOOKED_AT]
+        for name in table.columns
     )
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)
+    return ", ".join(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..." for name in names)
 
 
 def describe_columns(table: Table, columns: Mapping[str, str]) -> str:

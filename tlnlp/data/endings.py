@@ -9,12 +9,13 @@ from typing import Any
 from tlnlp.data.columns import split_names
 from tlnlp.data.labels import is_missing
 from tlnlp.data.table import Table, point_at, refuse_rows, show
-from tlnlp.data.texts import is_unicode, json_list
+from tlnlp.data.texts import is_unicode, written_list
 from tlnlp.errors import InputError
 
 
 def read_endings(table: Table, role: str, column: str) -> list[list[str]]:
-    """Reads the endings of each row: a list, a JSON list, a text separated by bars ("one|another"), or a column each.
+    """Reads the endings of each row: a list, a list as text (JSON, Python, numpy), texts separated by bars
+    ("one|another"), or a column each.
 
     Raises:
         InputError: a row has fewer than two endings, an empty one, or a value that is not a text.
@@ -39,7 +40,7 @@ def read_endings(table: Table, role: str, column: str) -> list[list[str]]:
 def _split(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    return json_list(value, str) or [part.strip() for part in value.split("|")]
+    return written_list(value, str) or [part.strip() for part in value.split("|")]
 
 
 def _are_endings(endings: Any) -> bool:

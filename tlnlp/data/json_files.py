@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tlnlp.data.bytes_to_text import FileFormat, decode, split_lines
+from tlnlp.data.squad_tree import holds_questions, questions_of
 from tlnlp.data.table import Table, show
 from tlnlp.errors import InputError
 
@@ -32,17 +33,37 @@ def read_json(data: bytes, origin: str, form: FileFormat) -> Table:
             expected="JSON, a list of objects or SQuAD's tree", found=f"{origin}: {error}", change="the file"
         ) from error
     if isinstance(found, dict):
-        if not isinstance(found.get("data"), list):
-            return _table_of_objects([found], origin, np.array([1]))
-        found = found["data"]
-    if any(isinstance(each, dict) and "paragraphs" in each for each in found):
-        found = _questions(found, origin)
+        if (columns := _columns_of(found, form)) is not None:
+            numbers = np.arange(1, len(next(iter(columns.values()))) + 1)
+            return Table(columns, origin, numbers, notes=(f"{origin}: columns of values, as pandas writes them",))
+        found = _rows_in(found)
+    found = [_object_of_pair(each) for each in found]
+    if holds_questions(found):
+        found = questions_of(found, origin)
     for number, row in enumerate(found, 1):
         if not isinstance(row, dict):
             raise InputError(
                 expected="JSON, a list of objects", found=f"{origin}, row {number}: {show(row)}", change="the row"
             )
     return _table_of_objects(found, origin, np.arange(1, len(found) + 1))
+
+
+def _rows_in(found: dict[str, Any]) -> list[Any]:
+    """Returns the rows that a file's only object has in it: SQuAD's articles, or annotations in spaCy's form; else the
+    object itself as a row."""
+    if isinstance(found.get("data"), list):
+        return found["data"]
+    pairs = found.get("annotations")
+    if isinstance(pairs, list) and pairs and all(each is None or isinstance(each, list) for each in pairs):
+        return [each for each in pairs if each is not None]
+    return [found]
+
+
+def _object_of_pair(row: Any) -> Any:
+    """Returns spaCy's [text, {"entities": [...]}] as an object; anything else as it is."""
+    if isinstance(row, list) and len(row) == 2 and isinstance(row[0], str) and isinstance(row[1], dict):
+        return {"text": row[0], **row[1]}
+    return row
 
 
 def table_of_lines(text: str, origin: str, first_line: int = 1) -> Table:
@@ -59,7 +80,7 @@ def table_of_lines(text: str, origin: str, first_line: int = 1) -> Table:
         if not line or line.isspace():
             continue
         try:
-            row = json.loads(line)
+            row = _object_of_pair(json.loads(line))
         except (json.JSONDecodeError, RecursionError) as error:
             raise InputError(
                 expected='one JSON object per line, e.g. {"text": "..."}',
@@ -74,6 +95,9 @@ def table_of_lines(text: str, origin: str, first_line: int = 1) -> Table:
             )
         rows.append(row)
         numbers.append(number)
+    if holds_questions(rows):
+        rows = questions_of(rows, origin)
+        numbers = list(range(1, len(rows) + 1))
     return _table_of_objects(rows, origin, np.array(numbers, dtype=np.int64))
 
 
@@ -82,38 +106,20 @@ def _table_of_objects(rows: list[dict[str, Any]], origin: str, numbers: np.ndarr
     return Table({name: [row.get(name) for row in rows] for name in names}, origin, numbers)
 
 
-def _questions(articles: list[Any], origin: str) -> list[dict[str, Any]]:
-    """Flattens SQuAD's tree (1.1 and 2.0) to one row per question, with the columns of the Hub. The answers of an
-    impossible question are empty; those of a test set are None."""
-    rows = []
-    for i, article in enumerate(articles):
-        for j, paragraph in enumerate(_list_in(article, "paragraphs", f"{origin}, data[{i}]")):
-            place = f"{origin}, data[{i}].paragraphs[{j}]"
-            for k, question in enumerate(_list_in(paragraph, "qas", place)):
-                for name, where in (("context", paragraph), ("question", question)):
-                    if not isinstance(where, dict) or name not in where:
-                        raise _no_tree(f"{place}.qas[{k}]", name, where)
-                rows.append(
-                    {
-                        "id": question.get("id"),
-                        "title": article.get("title"),
-                        "context": paragraph["context"],
-                        "question": question["question"],
-                        "answers": [] if question.get("is_impossible") else question.get("answers"),
-                    }
-                )
-    return rows
-
-
-def _list_in(found: Any, name: str, place: str) -> list[Any]:
-    if not isinstance(found, dict) or not isinstance(found.get(name), list):
-        raise _no_tree(place, name, found)
-    return found[name]
-
-
-def _no_tree(place: str, name: str, found: Any) -> InputError:
-    return InputError(
-        expected='SQuAD\'s tree: {"data": [{"paragraphs": [{"context": ..., "qas": [{"question": ...}]}]}]}',
-        found=f"{place}: no {name!r} in {show(found)}",
-        change="the file",
-    )
+def _columns_of(found: dict[str, Any], form: FileFormat) -> dict[str, list[Any]] | None:
+    """Returns the columns of a table that `DataFrame.to_json` has written (all of its forms but rows), or of a list for
+    each column; None if the object is something else."""
+    if "annotations" in found:  # spaCy's, beside a list of classes
+        return None
+    names, rows = found.get("columns"), found.get("data")
+    if isinstance(names, list) and isinstance(rows, list):
+        if rows and all(isinstance(row, list) and len(row) == len(names) for row in rows):
+            return {str(name): [row[place] for row in rows] for place, name in enumerate(names)}
+        return None
+    columns = list(found.values())
+    if len(columns) > 1 and all(isinstance(each, dict) and each.keys() == columns[0].keys() for each in columns):
+        return {name: list(values.values()) for name, values in found.items()} if columns[0] else None
+    is_table = len(columns) > 1 and all(isinstance(each, list) and len(each) == len(columns[0]) for each in columns)
+    # One row of words and tags is an object of lists, too.
+    is_row = form.words and all(not isinstance(value, list) for each in columns for value in each)
+    return found if is_table and columns[0] and not is_row else None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tlnlp.data.label_spellings import FoundNames, fold, merge_spellings, with_points
 from tlnlp.data.table import Table, refuse_rows
 from tlnlp.data.text_column import distinct_values
 from tlnlp.errors import InputError, did_you_mean
@@ -29,11 +30,11 @@ def read_labels(table: Table, column: str, labels: Labels) -> list[Any]:
     """
     if (few := _distinct_names(table, column)) is not None:
         # Many rows: each of the few different values is read once. Where one cannot be, the rows are named below.
-        names, codes = few
+        names, codes = _numbers(few[0], labels), few[1]
         read_names = [None if is_missing(name, labels) else _reader(labels)(name) for name in names]
         if None not in read_names:
             return [read_names[code] for code in codes.tolist()]
-    values = named_values(table, column)
+    values = _numbers(named_values(table, column), labels)
     if missing := [i for i, value in enumerate(values) if is_missing(value, labels)]:
         refuse_rows(
             table,
@@ -70,21 +71,31 @@ def is_unlabelled(table: Table, column: str | None, labels: Labels) -> bool:
 
 
 def find_names(table: Table, column: str) -> tuple[str, ...]:
-    """Returns the label names that occur, in the source's order if it has one, otherwise sorted (numbers by value)."""
+    """Returns the label names that occur, in the source's order if it has one, otherwise sorted (numbers by value).
+    Names that differ only in how they are written are one, see `merge_spellings`."""
+    found = count_spellings(table, column)
+    if own := table.class_names.get(column):
+        return FoundNames(name for name in own if name in found)
+    return FoundNames(sort_names(merge_spellings(found)))
+
+
+def count_spellings(table: Table, column: str) -> Counter[str]:
+    """Returns the rows of each label name as it is written, without blanks around it."""
     few = _distinct_names(table, column)
     values = few[0] if few else named_values(table, column)
-    names = {value_name(value) for value in values if not is_missing(value, None)}
-    found = {name for name in names if name is not None}
-    if own := table.class_names.get(column):
-        return tuple(name for name in own if name in found)
-    return sort_names(found)
+    rows = np.bincount(few[1], minlength=len(values)).tolist() if few else [1] * len(values)
+    counts: Counter[str] = Counter()
+    for value, count in zip(values, rows, strict=True):
+        if not is_missing(value, None) and (name := value_name(value)) is not None:
+            counts[name] += count
+    return counts
 
 
 def sort_names(names: Iterable[str]) -> tuple[str, ...]:
     """Sorts names alphabetically, or by value if all are numbers."""
     names = sorted(names)
-    if all(re.fullmatch(r"[+-]?\d+(\.\d+)?", name) for name in names):
-        return tuple(sorted(names, key=float))
+    if all(re.fullmatch(r"[+-]?\d+([.,]\d+)?", name) for name in names):
+        return tuple(sorted(names, key=lambda name: float(name.replace(",", "."))))
     return tuple(names)
 
 
@@ -108,36 +119,44 @@ def compare_names(table: Table, column: str, labels: Labels) -> list[str]:
     own = table.class_names.get(column)
     if own is None or not isinstance(labels, tuple):
         return []
-    if sorted(map(_fold, own)) != sorted(map(_fold, labels)):
+    if sorted(map(fold, own)) != sorted(map(fold, labels)):
         raise InputError(
             expected=f"the task's labels: {', '.join(labels)}",
             found=f"{table.origin}: {', '.join(own)}",
             change="the task's labels, to match those of the data set",
         )
-    if [_fold(name) for name in own] == [_fold(name) for name in labels]:
+    if [fold(name) for name in own] == [fold(name) for name in labels]:
         return []
     return [f"labels: their order in {table.origin} is {', '.join(own)}; mapped by name to {', '.join(labels)}"]
 
 
 def named_values(table: Table, column: str) -> list[Any]:
     """Returns the column's values, with integers replaced by the source's names, if any (a hidden label stays -1)."""
-    return _named(table.values(column), table.class_names.get(column))
+    return named(table.values(column), table.class_names.get(column))
+
+
+def _numbers(values: list[Any], labels: Labels) -> list[Any]:
+    """Returns the values, with decimal points if labels are numbers written with commas."""
+    return list(with_points(values)) if labels is not None and not isinstance(labels, tuple) else values
 
 
 def _distinct_names(table: Table, column: str) -> tuple[list[Any], np.ndarray] | None:
     """Returns the different values of a column of many rows, named as in `named_values`, and which of them each row
     has; see `distinct_values`."""
     few = distinct_values(table.columns[column])
-    return None if few is None else (_named(few[0], table.class_names.get(column)), few[1])
+    return None if few is None else (named(few[0], table.class_names.get(column)), few[1])
 
 
-def _named(values: list[Any], names: tuple[str, ...] | None) -> list[Any]:
+def named(values: list[Any], names: tuple[str, ...] | None) -> list[Any]:
+    """Returns the values, or lists of values, with numbers replaced by their names, if there are names."""
     if names is None:
         return values
 
     def name(value: Any) -> Any:
         if isinstance(value, list):
             return [name(each) for each in value]
+        if isinstance(value, str) and value.strip().isdecimal() and value.strip() not in names:
+            value = int(value)  # in a table whose numbers --label-names names
         return names[value] if isinstance(value, int) and 0 <= value < len(names) else value
 
     return [name(value) for value in values]
@@ -161,7 +180,7 @@ def describe(labels: Labels) -> str:
     if not labels:
         return "a name or a number"
     if not isinstance(labels, tuple):
-        return f"a number from {labels.low:g} to {labels.high:g}"
+        return f"a number from {labels.low:g} to {labels.high:g}" if labels.has_range else "a number"
     more = f" and {len(labels) - SHOWN_NAMES:,} more" if len(labels) > SHOWN_NAMES else ""
     names = ", ".join(labels[:SHOWN_NAMES]) + more
     return f"any of {names}" if _is_several(labels) else f"one of {names}"
@@ -195,17 +214,13 @@ def _reader(labels: Labels) -> Callable[[Any], Any]:
 
 
 def accepted_spellings(names: tuple[str, ...]) -> dict[str, int]:
-    """Maps every accepted spelling to its index: numbers from 0 (unless a name is a number), case-folded names,
-    names."""
-    numeric = any(re.fullmatch(r"\s*[+-]?\d+\s*", name) for name in names)
-    by_number = {} if numeric else {str(index): index for index in range(len(names))}
-    folded = {_fold(name): index for index, name in enumerate(names)}
+    """Maps every accepted spelling to its index: numbers from 0 (unless a name is a number, or the names were found in
+    the data), case-folded names, names."""
+    is_name = isinstance(names, FoundNames) or any(re.fullmatch(r"\s*[+-]?\d+\s*", name) for name in names)
+    by_number = {} if is_name else {str(index): index for index in range(len(names))}
+    folded = {fold(name): index for index, name in enumerate(names)}
     by_fold = folded if len(folded) == len(names) else {}
     return by_number | by_fold | {name: index for index, name in enumerate(names)}
-
-
-def _fold(name: str) -> str:
-    return re.sub(r"[\s_]+", "", name).casefold()
 
 
 def value_name(value: Any) -> str | None:
@@ -222,7 +237,7 @@ def read_one(value: Any, lookup: dict[str, int]) -> int | None:
     name = value_name(value)
     if name is None:
         return None
-    return lookup.get(name, lookup.get(_fold(name)))
+    return lookup.get(name, lookup.get(fold(name)))
 
 
 def _read_several(value: Any, lookup: dict[str, int]) -> tuple[int, ...] | None:
@@ -244,4 +259,4 @@ def _read_score(value: Any, low: float, high: float) -> float | None:
         number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
     except ValueError:
         return None
-    return number if low <= number <= high else None
+    return number if low <= number <= high and math.isfinite(number) else None

@@ -166,9 +166,9 @@ def _read(
     if where == "hub":
         return read_hub(task.name, data, few, need=need)
     path = samples / (data.sample or "") if where == "sample" else Path(where)
-    form = FileFormat(task.columns.words is not None, data.original_columns, data.original_header)
+    form = FileFormat.of(settings, task, data)
     place = place_of(path, language, task)
-    return read_path(place, data.train, data.dev, few, form, need=need, keep=not settings.no_cache)
+    return read_path(place, data.train, data.dev, few, form, need=need, keep=not settings.no_cache, alone=False)
 
 
 def settle(

@@ -19,7 +19,8 @@ import numpy as np
 from tlnlp.data.bytes_to_text import FileFormat, other_kind_of_text
 from tlnlp.data.cache_folder import CacheFolder, digest_of_file, key_of
 from tlnlp.data.class_names import class_names
-from tlnlp.data.csv_files import PLAIN_QUOTES, header_of, is_bare
+from tlnlp.data.csv_files import PLAIN_QUOTES, are_quoted, header_of, of_csv, with_header
+from tlnlp.data.separators import CANDIDATES, fitting, named, said_by_excel
 from tlnlp.data.table import Table
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ PIECE_ROWS = 50_000
 # Longer lines are left to the careful reader.
 LONGEST_LINE = 1_000_000
 # Changes with what is written.
-FORM_OF_ENTRY = 1
+FORM_OF_ENTRY = 2
 ARROW, SAID = "rows.arrow", "notes.json"
 
 
@@ -48,7 +49,7 @@ def read_large_file(path: Path, format_name: str, origin: str, form: FileFormat,
         keep: whether it may be kept in the cache; otherwise it is read into memory, in Arrow.
     """
     try:
-        if format_name not in READERS or path.stat().st_size < LEAST_BYTES:
+        if format_name not in READERS or path.stat().st_size < LEAST_BYTES or form.encoding is not None:
             return None
         # Takes a quarter of a second to import.
         import pyarrow  # noqa: PLC0415
@@ -80,7 +81,7 @@ def _find_or_write(path: Path, format_name: str, origin: str, form: FileFormat, 
         (folder / SAID).write_text(json.dumps(notes))
 
     about = {"origin": origin, "rows": 0}
-    declared = [dict(form.original_columns), form.original_header]
+    declared = [dict(form.original_columns), form.original_header, form.separator, form.header]
     key = key_of(FORM_OF_ENTRY, digest_of_file(path), format_name, declared, pyarrow.__version__)
     return CacheFolder().find_or_make("rows", key, about, write)
 
@@ -101,12 +102,49 @@ def _table(table: pyarrow.Table, notes: list[str], origin: str, mapped: mmap.mma
     return Table(columns, origin, numbers, class_names(table.schema.metadata), said, mapped)
 
 
-def _read_csv(path: Path, form: FileFormat) -> Batches:
-    return [], _batches_of_records(_records(path, ",", csv.QUOTE_MINIMAL), None)
+def _read_csv(path: Path, form: FileFormat, own: str = ",") -> Batches:
+    separator = form.separator or _find_separator(path, own)
+    notes = [f"separator {named(separator)}"] if form.separator is None and separator != own else []
+    return notes, _batches_of_records(_records(path, separator, csv.QUOTE_MINIMAL), of_csv(form))
+
+
+def _find_separator(path: Path, own: str) -> str:
+    """Finds the separator as `csv_files` does, in the first records. What fits all of the file also fits these, and
+    whether the only one that does fits all of it is found as it is read."""
+    first = _first_line(path)
+    if not any(each in first for each in CANDIDATES if each != own):
+        return own
+
+    def fields_of(separator: str) -> list[int] | None:
+        with _open_text(path, newline="") as file:
+            reader = csv.reader(_short_lines(file), delimiter=separator, strict=True)
+            try:
+                numbers = list(dict.fromkeys(len(record) for record in islice(reader, PIECE_ROWS) if record))
+            except csv.Error:
+                return None
+        if len(numbers) == 2 and numbers[0] + 1 == numbers[1]:
+            raise _UnusualError  # rows may have a field more than the header
+        return numbers
+
+    found = fitting(fields_of, own, first)
+    if len(found) != 1:
+        raise _UnusualError
+    return found[0]
+
+
+def _first_line(path: Path) -> str:
+    """Returns the first line that is not blank; lines before the header are left to the careful reader."""
+    with _open_text(path, newline=None) as file:
+        first = next((line for line in _short_lines(file) if line.strip("\n")), "").rstrip("\n")
+    if first.startswith("#") or first.count('"') % 2 or said_by_excel(f"{first}\n"):
+        raise _UnusualError
+    return first
 
 
 def _read_tsv(path: Path, form: FileFormat) -> Batches:
     """The kind of file is found as by `csv_files.read_tsv`: by the number of records that each reading gives."""
+    if (form.separator or "\t") != "\t" or (form.separator is None and "\t" not in _first_line(path)):
+        return _read_csv(path, form, "\t")
     counts = []
     for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
         try:
@@ -118,6 +156,8 @@ def _read_tsv(path: Path, form: FileFormat) -> Batches:
         raise _UnusualError
     if quoted > 0 and plain in (-1, quoted):
         return [], _batches_of_records(_records(path, "\t", csv.QUOTE_MINIMAL), form)
+    if any(are_quoted(records) for records in _records(path, "\t", csv.QUOTE_NONE)):
+        raise _UnusualError
     return [PLAIN_QUOTES], _batches_of_records(_records(path, "\t", csv.QUOTE_NONE), form)
 
 
@@ -134,10 +174,10 @@ def _records(path: Path, delimiter: str, quoting: Any) -> Iterator[list[list[str
             yield records
 
 
-def _batches_of_records(pieces: Iterator[list[list[str]]], form: FileFormat | None) -> Iterator[pyarrow.RecordBatch]:
+def _batches_of_records(pieces: Iterator[list[list[str]]], form: FileFormat) -> Iterator[pyarrow.RecordBatch]:
     if not (first := next(pieces, None)):
         raise _UnusualError
-    header, *records = [list(form.original_header), *first] if form is not None and is_bare(first, form) else first
+    header, *records = with_header(first, form)
     names = header_of(header)
     if len(set(names)) < len(names):
         raise _UnusualError

@@ -10,10 +10,12 @@ from tlnlp.data import answers
 from tlnlp.data import tags as tagging
 from tlnlp.data.columns import ID, split_names
 from tlnlp.data.endings import read_endings, read_places
+from tlnlp.data.label_spellings import has_commas
 from tlnlp.data.labels import is_unlabelled, read_labels
 from tlnlp.data.rows import Rows
 from tlnlp.data.table import Table
 from tlnlp.data.texts import read_prompts, read_texts, read_weights, read_words
+from tlnlp.task import Regression
 
 if TYPE_CHECKING:
     from tlnlp.task import Labels
@@ -66,9 +68,12 @@ def read_rows(table: Table, columns: Mapping[str, str], reading: ReadOptions, *,
     values = {role: READERS[role](table, role, column) for role, column in columns.items() if role in READERS}
     if "label" in columns:
         values["label"] = _read_label(table, columns, values, reading.labels)
+        if isinstance(reading.labels, Regression) and has_commas(table.values(columns["label"])):
+            notes.append(f"{table.origin}: decimal commas in {columns['label']}")
     names = tuple(reading.labels) if isinstance(reading.labels, tuple) else None
     if "tags" in columns:
-        values["tags"] = tagging.read_tags(table, columns["tags"], names or (), values["words"])
+        values["tags"], respelled = tagging.read_tags(table, columns["tags"], names or (), values["words"])
+        notes += respelled if train else []
     if ID in columns:
         ids = _read_ids(table, columns[ID])
         if ids is not None:

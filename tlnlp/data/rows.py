@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from tlnlp.data.digests import digest_of_column
 from tlnlp.data.text_column import TextColumn
+
+if TYPE_CHECKING:
+    from tlnlp.task import MultiLabel
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,7 @@ class Splits:
         language: the language of `dev`, if there are others.
         notes: notes on how the splits were made ("dev: 200 rows cut from train, seed 0").
         fingerprint: digest of all rows and labels: two runs with the same fingerprint saw the same data.
+        several: the labels, if rows were found to have several and the task declares none (`Task.with_several`).
     """
 
     train: Rows
@@ -124,3 +128,4 @@ class Splits:
     language: str | None = None
     notes: list[str] = field(default_factory=list)
     fingerprint: str = ""
+    several: MultiLabel | None = None

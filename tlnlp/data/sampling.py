@@ -6,6 +6,8 @@ import numpy as np
 
 # Each purpose has its own random stream, so that making a dev split and sampling train rows are independent.
 FOR_DEV, FOR_CHOICE, FOR_TRAIN, FEW_SHOT = 1, 2, 3, 4
+# Of so few strata each has a row held out, even if that is more than the share.
+FEW_STRATA = 10
 
 
 def allot(counts: np.ndarray, total: int, least: np.ndarray, most: np.ndarray) -> np.ndarray:
@@ -41,7 +43,8 @@ def draw_rows(strata: np.ndarray, total: int, seed: int, purpose: int = FOR_TRAI
 def cut_rows(strata: np.ndarray, seed: int, purpose: int, fraction: float = 0.1, most_rows: int = 2000) -> np.ndarray:
     """Returns the positions of the rows to hold out, ascending: `fraction` of all, but at most `most_rows`.
 
-    From every stratum of two or more rows at least one is held out (if `most_rows` allows) and at least one remains.
+    From every stratum at least one row remains. From every stratum of two or more rows at least one is held out, if so
+    many rows are, or if there are few strata; otherwise chance says which of the rare ones are among them.
 
     Args:
         strata: the stratum of each row [rows], at least two rows in one of them.
@@ -49,10 +52,16 @@ def cut_rows(strata: np.ndarray, seed: int, purpose: int, fraction: float = 0.1,
     _, strata, counts = np.unique(strata, return_inverse=True, return_counts=True)
     most = counts - 1
     least = np.minimum(most, 1)
-    total = min(max(round(fraction * len(strata)), int(least.sum())), most_rows, int(most.sum()))
-    if total < least.sum():
-        least = np.zeros_like(least)
-    return _draw(strata, allot(counts, total, least, most), seed, purpose)
+    pairs = int(least.sum())
+    share = max(round(fraction * len(strata)), pairs if pairs <= FEW_STRATA else 1)
+    total = min(share, most_rows, int(most.sum()))
+    if total >= pairs:
+        return _draw(strata, allot(counts, total, least, most), seed, purpose)
+    # Not those that come first: of equal remainders, the first are raised.
+    order = np.random.default_rng([seed, purpose, len(counts)]).permutation(len(counts))
+    given = np.empty_like(counts)
+    given[order] = allot(counts[order], total, np.zeros_like(least), most[order])
+    return _draw(strata, given, seed, purpose)
 
 
 def cut_groups(groups: np.ndarray, seed: int, purpose: int, fraction: float = 0.1, most_rows: int = 2000) -> np.ndarray:

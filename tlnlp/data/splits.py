@@ -14,15 +14,22 @@ import numpy as np
 from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.columns import choose_columns, choose_roles, describe_columns
 from tlnlp.data.hub import read_hub
-from tlnlp.data.labels import compare_names, count_names, describe, find_names, is_missing
+from tlnlp.data.label_spellings import FoundNames, describe_merged, merge_spellings, note_on_numbers, with_single_labels
+from tlnlp.data.labels import compare_names, count_names, count_spellings, describe, find_names, is_missing
 from tlnlp.data.languages import Languages, choose_languages, data_of, place_of, read_languages, settle
+from tlnlp.data.named_files import add_named, named_files, refuse_named
+from tlnlp.data.number_labels import note_numbers
 from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, ReadOptions, is_hidden, read_rows
 from tlnlp.data.rows import DEV, TEST, TRAIN, Rows, SplitKey, Splits, strata_of
 from tlnlp.data.sampling import FOR_CHOICE, FOR_DEV, FOR_TRAIN, cut_groups, cut_rows, draw_rows
+from tlnlp.data.several_labels import unite_labels
+from tlnlp.data.shapes import name_numbers, shape_rows
+from tlnlp.data.sources import with_notes
 from tlnlp.data.split_files import DEV_NAMES, read_path
 from tlnlp.data.table import Table
 from tlnlp.data.tags import describe_tags, find_scheme, find_tags
 from tlnlp.errors import InputError
+from tlnlp.task import MultiLabel, Regression
 
 if TYPE_CHECKING:
     from tlnlp.settings import Settings
@@ -30,6 +37,7 @@ if TYPE_CHECKING:
 
 # Fraction of the train rows to split off as dev rows; higher for translated samples, which are small.
 DEV_FRACTION, LANGUAGES_DEV_FRACTION = 0.1, 0.2
+SHOWN_RARE = 5
 SAMPLES = Path(__file__).parents[1] / "bundled" / "samples"
 
 
@@ -48,11 +56,21 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
     languages = choose_languages(task, settings, SAMPLES) if given is None else None
     tables = _read_tables(task, settings, languages) if given is None else _select_tables(task, settings, given)
     _check_not_empty(tables)
+    tables = {key: shape_rows(table, roles, settings.columns_by_role()) for key, table in tables.items()}
     columns = {key: _choose_columns(table, roles, task, settings, key) for key, table in tables.items()}
+    tables = {key: name_numbers(table, columns[key], settings.label_names) for key, table in tables.items()}
+    tables, several, said_of_labels = unite_labels(tables, columns, task, settings)
     tables = {key: _drop_unlabelled(table, columns[key], task, key) for key, table in tables.items()}
+    if several is None:
+        tables = {key: _with_single_labels(table, columns[key], task) for key, table in tables.items()}
     notes = [note for table in tables.values() for note in table.notes]
     notes.append(describe_columns(tables[TRAIN], columns[TRAIN]))
-    labels = _find_labels(task, roles, tables, columns)
+    notes.extend(said_of_labels)
+    labels = several or _find_labels(task, roles, tables, columns)
+    if task.labels is None and isinstance(labels, tuple) and "label" in columns[TRAIN]:
+        notes.extend(note_numbers(labels, tables[TRAIN].origin, columns[TRAIN]["label"]))
+    if TEST in tables and not settings.chooses_on_dev:
+        tables, columns = _report_on_test(tables, columns, roles, labels, notes)
     reading = ReadOptions(labels, settings.fix_answers, task.unanswerable)
     rows: dict[SplitKey, Rows] = {}
     for key, table in tables.items():
@@ -66,6 +84,9 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
         rows[key], said = read_rows(table, columns[key], reading, train=key.is_trained_on)
         notes.extend(said)
     notes.extend(_describe_labels(task, rows, labels))
+    if isinstance(labels, FoundNames) and not tables[TRAIN].class_names.get(column := columns[TRAIN]["label"]):
+        counts = count_spellings(tables[TRAIN], column)
+        notes.extend([*describe_merged(merge_spellings(counts), counts), *note_on_numbers(labels)])
     rows = _make_missing_splits(rows, settings, notes, LANGUAGES_DEV_FRACTION if languages else DEV_FRACTION)
     rows[TRAIN] = _draw_train(rows[TRAIN], settings, notes)
     if languages is not None:
@@ -75,8 +96,9 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
     )
     source = None if languages is None else languages.source
     return Splits(
-        rows[TRAIN], rows[DEV], rows.get(TEST), extra_splits, target_languages, source, notes, _fingerprint(rows)
-    )
+        rows[TRAIN], rows[DEV], rows.get(TEST), extra_splits, target_languages, source, notes, _fingerprint(rows),
+        several,
+    )  # fmt: skip
 
 
 def _read_tables(task: Task, settings: Settings, languages: Languages | None) -> dict[SplitKey, Table]:
@@ -85,31 +107,43 @@ def _read_tables(task: Task, settings: Settings, languages: Languages | None) ->
     more = {SplitKey("extra", name): split for name, split in data.extra_splits.items()}
     if settings.chooses_on_dev:
         more[TEST] = data.test or "test"
-    if settings.data == "hub":
+    named, form, keep = named_files(settings), FileFormat.of(settings, task, data), not settings.no_cache
+    if languages is not None:
+        refuse_named(settings, "a task with several languages", "--data FOLDER with a folder for each language")
+    if TRAIN in named:
+        tables = {}
+    elif settings.data == "hub":
         tables = read_hub(task.name, data, more)
+    elif languages is None:
+        is_own = settings.data != "sample"
+        tables = read_path(_path_of(task, settings), data.train, data.dev, more, form, keep=keep, alone=is_own)
     else:
-        path = Path(settings.data)
-        if settings.data == "sample":
-            path = SAMPLES / (data.sample or "")
-            if data.sample is None or not path.is_dir():
-                raise InputError(
-                    expected="a bundled sample of the task's rows",
-                    found=f"{task.name} has none",
-                    change="--data hub, or --data PATH for your own rows",
-                )
-        form = FileFormat(task.columns.words is not None, data.original_columns, data.original_header)
-        if languages is None:
-            tables = read_path(path, data.train, data.dev, more, form, keep=not settings.no_cache)
-        else:
-            place = place_of(path, languages.source, task)
-            tables = read_path(place, data.train, data.dev, more, form, need="either", keep=not settings.no_cache)
+        place = place_of(_path_of(task, settings), languages.source, task)
+        tables = read_path(place, data.train, data.dev, more, form, need="either", keep=keep, alone=False)
+    if named:
+        tables = add_named(tables, named, settings, form)
     if languages is not None:
         tables |= read_languages(task, settings, languages, SAMPLES)
     return tables
 
 
+def _path_of(task: Task, settings: Settings) -> Path:
+    """Returns the path of `--data`, or of the bundled sample."""
+    if settings.data != "sample":
+        return Path(settings.data)
+    path = SAMPLES / (task.data.sample or "")
+    if task.data.sample is None or not path.is_dir():
+        raise InputError(
+            expected="a bundled sample of the task's rows",
+            found=f"{task.name} has none",
+            change="--data hub, or --data PATH for your own rows",
+        )
+    return path
+
+
 def _select_tables(task: Task, settings: Settings, given: Mapping[str, Table]) -> dict[SplitKey, Table]:
     """Returns the same tables as `_read_tables`, from rows in memory."""
+    refuse_named(settings, "rows in memory", 'data={"train": rows, "validation": FILE}')
     data = task.data
     names = {TRAIN: [data.train, "train"], DEV: [data.dev, *DEV_NAMES]}
     names |= {SplitKey("extra", name): [split] for name, split in data.extra_splits.items()}
@@ -119,11 +153,34 @@ def _select_tables(task: Task, settings: Settings, given: Mapping[str, Table]) -
     for key, known in names.items():
         if there := [name for name in known if name in given]:
             tables[key] = given[there[0]]
+    if DEV not in tables and "test" in given:
+        tables[TEST] = given["test"]
     if TRAIN not in tables:
         raise InputError(
             expected=f"rows to learn from: {data.train}", found=", ".join(given), change="name the split to learn from"
         )
+    if unused := [name for name, table in given.items() if not any(table is each for each in tables.values())]:
+        tables[TRAIN] = with_notes(tables[TRAIN], f"not used: {', '.join(unused)}")
     return tables
+
+
+def _report_on_test(
+    tables: dict[SplitKey, Table],
+    columns: dict[SplitKey, dict[str, str]],
+    roles: Mapping[str, str],
+    labels: Labels,
+    notes: list[str],
+) -> tuple[dict[SplitKey, Table], dict[SplitKey, dict[str, str]]]:
+    """Returns the tables and their columns with the test rows as those to report on, where there are no dev rows, or
+    without them, if their labels are hidden. Nothing is chosen by them."""
+    table = tables[TEST]
+    is_used = DEV not in tables and not is_hidden(table, columns[TEST], roles, labels)
+    if is_used:
+        notes.append(f"reported on the test rows of {table.origin}: there are no dev rows, and nothing is chosen")
+    elif DEV not in tables:
+        notes.append(f"not used: {table.origin}, whose labels are hidden")
+    keys = {key: DEV if key == TEST else key for key in tables if is_used or key != TEST}
+    return {new: tables[key] for key, new in keys.items()}, {new: columns[key] for key, new in keys.items()}
 
 
 def _check_not_empty(tables: Mapping[SplitKey, Table]) -> None:
@@ -152,6 +209,12 @@ def _drop_unlabelled(table: Table, columns: Mapping[str, str], task: Task, key: 
     if len(stay) in (0, len(table)):
         return table
     return table.select(stay, f"{table.origin}: {len(table) - len(stay):,} rows without a label left out")
+
+
+def _with_single_labels(table: Table, columns: Mapping[str, str], task: Task) -> Table:
+    """Returns the table with single labels instead of lists of one, if a row has one label in this task."""
+    is_single = "label" in columns and "endings" not in columns and not isinstance(task.labels, MultiLabel | Regression)
+    return with_single_labels(table, columns["label"]) if is_single else table
 
 
 def _find_labels(
@@ -188,7 +251,9 @@ def _describe_labels(task: Task, rows: Mapping[SplitKey, Rows], labels: Labels) 
     _check_two_labels(set(train.columns["label"]), train, labels)
     if task.labels is not None:
         return []
-    return [f"labels found in {train.origin}: {count_names(train.columns['label'], labels)}"]
+    found = train.columns["label"]
+    flat = [each for row in found for each in row] if isinstance(labels, MultiLabel) else found
+    return [f"labels found in {train.origin}: {count_names(flat, labels)}"]
 
 
 def _describe_tags(task: Task, rows: Mapping[SplitKey, Rows], labels: tuple[str, ...]) -> list[str]:
@@ -228,8 +293,9 @@ def _make_missing_splits(
 ) -> dict[SplitKey, Rows]:
     """Adds missing splits: dev, and rows for model selection if weights are selected on dev."""
     if DEV not in rows:
-        rows = rows | dict(zip((TRAIN, DEV), _split_off(rows[TRAIN], settings, FOR_DEV, fraction), strict=True))
-        notes.append(f"dev: {len(rows[DEV]):,} rows cut from {rows[TRAIN].origin}, seed {settings.seed}")
+        whole = rows[TRAIN]
+        rows = rows | dict(zip((TRAIN, DEV), _split_off(whole, settings, FOR_DEV, fraction), strict=True))
+        notes.append(f"dev: {len(rows[DEV]):,} rows cut from {whole.origin}, seed {settings.seed}{_say_rare(rows)}")
     if settings.chooses_on_dev:
         if TEST not in rows:
             train, chosen_on = _split_off(rows[TRAIN], settings, FOR_CHOICE, DEV_FRACTION)
@@ -240,6 +306,17 @@ def _make_missing_splits(
             return {**rows, TRAIN: train, DEV: chosen_on, TEST: rows[DEV]}
         notes.append(f"weights are chosen on {rows[DEV].origin} and reported on {rows[TEST].origin}")
     return rows
+
+
+def _say_rare(rows: Mapping[SplitKey, Rows]) -> str:
+    """Returns what to say of labels that have too few rows to be on both sides; "" if there are none."""
+    names = rows[TRAIN].labels
+    if names is None or not (there := set(strata_of(rows[TRAIN]).tolist())) - {0}:
+        return ""
+    if not (missing := sorted(there - set(strata_of(rows[DEV]).tolist()))):
+        return ""
+    shown = ", ".join(names[index] for index in missing[:SHOWN_RARE]) + ", ..." * (len(missing) > SHOWN_RARE)
+    return f"; without {len(missing):,} of {len(there):,} labels, which have too few rows for both sides: {shown}"
 
 
 def _split_off(rows: Rows, settings: Settings, purpose: int, fraction: float) -> tuple[Rows, Rows]:
@@ -256,7 +333,8 @@ def _split_off(rows: Rows, settings: Settings, purpose: int, fraction: float) ->
             change="give more rows, or a folder with train.* and validation.*",
         )
     one_of, drawn = (cut_rows, strata) if groups is None else (cut_groups, groups)
-    cut = one_of(drawn, settings.seed, purpose, fraction)
+    most = {} if settings.dev_fraction is None else {"most_rows": len(rows)}
+    cut = one_of(drawn, settings.seed, purpose, settings.dev_fraction or fraction, **most)
     return rows.select(np.setdiff1d(np.arange(len(rows)), cut)), rows.select(cut)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 
@@ -27,6 +27,8 @@ class Table:
         class_names: for integer columns, the names that the source gives the integers.
         notes: notes on how it was read.
         mapped: the file that Arrow columns lie in, if it is mapped into memory.
+        word_numbers: the number of each word's `word_unit` in its source, those of all rows one after another, if each
+            word has a line or a row of its own there.
     """
 
     columns: dict[str, Any]
@@ -35,6 +37,8 @@ class Table:
     class_names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     mapped: mmap.mmap | None = None
+    word_numbers: np.ndarray | None = None
+    word_unit: Literal["line", "row"] = "line"
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -54,7 +58,20 @@ class Table:
             name: [values[i] for i in positions] if isinstance(values, list) else values.take(positions)
             for name, values in self.columns.items()
         }
-        return replace(self, columns=columns, numbers=self.numbers[list(positions)], notes=(*self.notes, note))
+        return replace(
+            self, columns=columns, numbers=self.numbers[list(positions)], notes=(*self.notes, note), word_numbers=None
+        )
+
+    def place_of_word(self, values: Sequence[Any], row: int, word: int) -> str:
+        """Returns 'train.conll, line 12' or 'train.jsonl, row 3, word 2' for a word, for messages.
+
+        Args:
+            values: the words or tags of each row.
+            row, word: places, counted from 0.
+        """
+        if self.word_numbers is None:
+            return f"{self.origin}, row {self.numbers[row]}, word {word + 1}"
+        return f"{self.origin}, {self.word_unit} {self.word_numbers[sum(map(len, values[:row])) + word]}"
 
 
 def show(value: Any) -> str:

@@ -14,21 +14,25 @@ from tlnlp.data.labels import (
     describe,
     is_missing,
     lookup_key,
-    named_values,
+    named,
     read_one,
     sort_names,
     value_name,
 )
 from tlnlp.data.rows import Rows
 from tlnlp.data.table import Table, point_at, refuse_rows, show
-from tlnlp.data.texts import split_list
+from tlnlp.data.tag_names import OUTSIDE, refuse_other_outside, refuse_unnamed, spellings_of, standard_names
+from tlnlp.data.texts import split_lists
 from tlnlp.errors import InputError, did_you_mean
 
-OUTSIDE = "O"
+SHOWN_RESPELLED = 3
 
 
-def read_tags(table: Table, column: str, labels: tuple[str, ...], words: Sequence[list[str]]) -> list[list[int]]:
-    """Returns the indices of each row's tags, read from a list, a JSON list or a text separated by spaces.
+def read_tags(
+    table: Table, column: str, labels: tuple[str, ...], words: Sequence[list[str]]
+) -> tuple[list[list[int]], list[str]]:
+    """Returns the indices of each row's tags, read from a list, the text of one or a text separated by spaces, and a
+    note on those that are written in another form of their scheme (PER-B).
 
     Raises:
         InputError: a row has no tags, or more or fewer tags than words, or a value is not a tag.
@@ -48,6 +52,10 @@ def read_tags(table: Table, column: str, labels: tuple[str, ...], words: Sequenc
     # There are few distinct values: each is looked up once. The type distinguishes True and 1.0 from 1.
     keys = {lookup_key(tag) for tags in values for tag in tags}
     indices = {key: read_one(key[1], lookup) for key in keys}
+    respelled = {}
+    for key in (key for key, index in indices.items() if index is None and isinstance(key[1], str)):
+        if standard := next((name for name in spellings_of(key[1].strip()) if name in labels), None):
+            indices[key], respelled[key[1].strip()] = lookup[standard], standard
     read = [[indices[lookup_key(tag)] for tag in tags] for tags in values]
     if wrong := [i for i, tags in enumerate(read) if None in tags]:
         no_tags = {i: values[i][read[i].index(None)] for i in wrong}
@@ -56,13 +64,21 @@ def read_tags(table: Table, column: str, labels: tuple[str, ...], words: Sequenc
             found=point_at(table, wrong, lambda row: f"tag {show(no_tags[row])}"),
             change=f"the tag, or the column: it was read from {column!r} (--columns tags=COLUMN)",
         )
-    return [[index for index in tags if index is not None] for tags in read]
+    notes = [f"{table.origin}: {_said_respelled(respelled)}"] if respelled else []
+    return [[index for index in tags if index is not None] for tags in read], notes
+
+
+def _said_respelled(respelled: dict[str, str]) -> str:
+    pairs = sorted(respelled.items())
+    shown = ", ".join(f"{written} as {standard}" for written, standard in pairs[:SHOWN_RESPELLED])
+    more = len(pairs) - SHOWN_RESPELLED
+    return f"tags are read with their letter first: {shown}" + (f" and {more:,} more" if more > 0 else "")
 
 
 def _tag_values(table: Table, column: str) -> list[Any]:
     """Returns each row's tags, by name if the source names its integers."""
-    values = named_values(table, column)
-    return [split_list(value, (str, int)) for value in values]
+    values = split_lists(table, "tags", column, table.values(column), (str, int, float))
+    return named(values, table.class_names.get(column))
 
 
 def _is_unread(tags: Any) -> bool:
@@ -77,17 +93,27 @@ def are_hidden(table: Table, column: str) -> bool:
 
 
 def find_tags(tables: Sequence[tuple[Table, str]]) -> tuple[str, ...]:
-    """Returns the tags that occur in the given columns of several tables: in the source's order if it has one,
-    otherwise "O" first and the others sorted."""
+    """Returns the tags that occur in the given columns of several tables, as `standard_names` writes them: in the
+    source's order if it has one, otherwise "O" first and the others sorted.
+
+    Raises:
+        InputError: the tags are numbers without names, or words outside of entities have another name than O.
+    """
     found: set[str] = set()
     for table, column in tables:
-        values = {lookup_key(tag) for tags in _tag_values(table, column) if isinstance(tags, list) for tag in tags}
+        tags_of_rows = _tag_values(table, column)
+        values = {lookup_key(tag) for tags in tags_of_rows if isinstance(tags, list) for tag in tags}
         names = {value_name(value) for _, value in values if not is_missing(value, ())}
-        found |= {name for name in names if name is not None}
+        own = {name for name in names if name is not None}
+        refuse_unnamed(table, column, tags_of_rows, own)
+        found |= own
     for table, column in tables:
-        if found <= set(own := table.class_names.get(column, ())):
-            return tuple(name for name in own if name in found)
-    return tuple(sorted(sort_names(found), key=lambda name: name != OUTSIDE))
+        refuse_other_outside(table, _tag_values(table, column), found)
+    standard = standard_names(found)
+    for table, column in tables:
+        if found <= set(own_order := table.class_names.get(column, ())):
+            return tuple(dict.fromkeys(standard[name] for name in own_order if name in found))
+    return tuple(sorted(sort_names(standard.values()), key=lambda name: name != OUTSIDE))
 
 
 # --- schemes: Ramshaw and Marcus 1995 (IOB1); Sang and Veenstra 1999 (IOB2); Ratinov and Roth 2009 (BILOU, here also
@@ -102,6 +128,8 @@ Part = tuple[str, str]  # prefix and type: ("B", "PER"), ("O", ""), and ("", "NO
 # Two consecutive tags; O before the first and after the last word of a sentence.
 Pair = tuple[Part, Part]
 _BORDER: Part = (OUTSIDE, "")
+# The type of a bare B or I, as in seqeval.
+UNNAMED = "_"
 
 
 def find_scheme(sequences: Iterable[Sequence[str]]) -> str | None:
@@ -131,6 +159,8 @@ def describe_tags(rows: Rows, *, only_faults: bool = False, known: str | None = 
         found = [f"{scheme}, but {known} in the train rows"] * other + found
         return [f"tags of {rows.origin}: {'; '.join(found)}"] if found else []
     kind = scheme or "plain tags"
+    if scheme == "IOB1" and not any(tag[0] == "B" for _, tag in pairs):
+        kind = "IOB1 without any B-, or IO"
     return [f"tags: {'; '.join([kind, _counted(sequences, pairs, scheme), *found])}"]
 
 
@@ -145,8 +175,8 @@ _FAULTS = {
 def _part(tag: str) -> Part:
     if tag == OUTSIDE:
         return _BORDER
-    found = re.fullmatch("([BIESLU])-(.+)", tag)
-    return (found[1], found[2]) if found else ("", tag)
+    found = re.fullmatch("([BIESLU])(?:-(.+))?", tag)
+    return (found[1], found[2] or UNNAMED) if found else ("", tag)
 
 
 def _pairs(tags: Sequence[str]) -> Iterable[Pair]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Sequence
 from typing import Any
 
+from tlnlp.data.label_spellings import with_points
 from tlnlp.data.limits import LIFT, LONGEST_TEXT_CHARACTERS, MOST_WORDS_IN_ROW, limits_hold
-from tlnlp.data.table import Table, refuse_rows
+from tlnlp.data.table import Table, point_at, refuse_rows, show
 from tlnlp.data.text_column import is_free_of_blanks
+from tlnlp.data.written_values import looks_written, parse_written
 from tlnlp.errors import InputError
 
 
@@ -86,12 +87,13 @@ def is_unicode(text: str) -> bool:
 
 
 def read_words(table: Table, role: str, column: str) -> list[list[str]]:
-    """Returns the words of each row, read from a list, a JSON list or a text separated by spaces.
+    """Returns the words of each row, read from a list, the text of one (JSON, Python, numpy) or a text separated by
+    spaces.
 
     Raises:
-        InputError: a row has no words, or a word is not a text.
+        InputError: a row has no words, or a word is not a text; a text is meant as a list and is none.
     """
-    values = [split_list(value, str) for value in table.values(column)]
+    values = split_lists(table, role, column, table.values(column), str)
     wrong = [i for i, words in enumerate(values) if not _are_words(words)]
     if wrong:
         first = values[wrong[0]]
@@ -114,26 +116,54 @@ def _are_words(words: Any) -> bool:
     )
 
 
-def split_list(value: Any, kinds: type | tuple[type, ...]) -> Any:
-    """Returns a list unchanged, and a text as the JSON list of `kinds` that it contains, or split at spaces."""
-    if not isinstance(value, str):
-        return value
-    if (found := json_list(value, kinds)) is not None:
-        return found
-    # Not value.split(): it also splits at the whitespace of other scripts, which may be part of words.
-    stripped = value.strip(" \t\r\n")
+def split_lists(table: Table, role: str, column: str, values: list[Any], kinds: type | tuple[type, ...]) -> list[Any]:
+    """Returns each value as a list: one is unchanged, the text of one is read, another text is split at its spaces.
+
+    Raises:
+        InputError: a text is meant as a list and is none of `kinds`; splitting it would leave quotes and brackets in
+            the words. It is meant as one if most texts of the column are lists, if all stand between brackets, or if it
+            begins with a bracket and a quote.
+    """
+    read = [written_list(value, kinds) if isinstance(value, str) else value for value in values]
+    texts = [i for i, value in enumerate(values) if isinstance(value, str) and value.strip()]
+    unread = [i for i in texts if read[i] is None]
+    few = 2 * len(unread) < len(texts)
+    meant = unread if few or (len(texts) > 1 and all(looks_written(values[i]) for i in texts)) else []
+    if wrong := meant or [i for i in unread if re.match(r"\s*\[\s*['\"]", values[i])]:
+        raise InputError(
+            expected=f"{role}: in each row of {column!r} a list as JSON, Python or numpy writes it",
+            found=point_at(table, wrong, lambda row: f"{show(values[row])}{_why_unread(values[row])}"),
+            change='these rows, e.g. to ["Anna", "lives"]; json, jsonl and parquet files keep lists as they are',
+        )
+    return [
+        _split(value) if way is None and isinstance(value, str) else way
+        for value, way in zip(values, read, strict=True)
+    ]
+
+
+def written_list(text: str, kinds: type | tuple[type, ...]) -> list[Any] | None:
+    """Returns the list of `kinds` that is written in a text (by JSON, Python or numpy), or None."""
+    if not looks_written(text):
+        return None
+    try:
+        found = parse_written(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, list) and all(isinstance(each, kinds) for each in found) else None
+
+
+def _split(text: str) -> list[str]:
+    # Not text.split(): it also splits at the whitespace of other scripts, which may be part of words.
+    stripped = text.strip(" \t\r\n")
     return re.split(r"[ \t\r\n]+", stripped) if stripped else []
 
 
-def json_list(text: str, kinds: type | tuple[type, ...]) -> list[Any] | None:
-    """Returns the JSON list of `kinds` in a text, or None."""
-    if not text.lstrip().startswith("["):
-        return None
+def _why_unread(text: str) -> str:
     try:
-        found = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        return None
-    return found if isinstance(found, list) and all(isinstance(each, kinds) for each in found) else None
+        found = parse_written(text)
+    except ValueError as error:
+        return f" ({error})"
+    return f" (a list of {type(found[0]).__name__})" if isinstance(found, list) and found else " (not a list)"
 
 
 def read_weights(table: Table, role: str, column: str) -> list[float]:
@@ -143,7 +173,7 @@ def read_weights(table: Table, role: str, column: str) -> list[float]:
         InputError: a value is not a number, negative or infinite, or all are zero.
     """
     values = table.values(column)
-    weights = [_read_number(value) for value in values]
+    weights = [_read_number(value) for value in with_points(values)]
     expected = f"a number, 0 or more, in every row of {column!r}"
     if wrong := [i for i, weight in enumerate(weights) if not 0 <= weight < math.inf]:
         change = f"the number, or the column: --columns {role}=COLUMN"

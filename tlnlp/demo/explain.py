@@ -134,9 +134,10 @@ def show(task: Task, predicted: Prediction, row: Mapping[str, Any]) -> Displayed
         confidences = dict(zip(row["endings"], predicted.scores, strict=True))
         return DisplayedPrediction(predicted.more["ending"], _sorted(confidences))
     if isinstance(task.labels, Regression):
-        return DisplayedPrediction(f"{said:.2f} on a scale from {task.labels.low:g} to {task.labels.high:g}")
+        scale = f" on a scale from {task.labels.low:g} to {task.labels.high:g}" if task.labels.has_range else ""
+        return DisplayedPrediction(f"{said:.2f}{scale}")
     if isinstance(task.labels, MultiLabel):
-        confidences = dict(zip(task.labels, predicted.score, strict=True))
+        confidences = predicted.scores or dict(zip(task.labels, predicted.score, strict=True))
         return DisplayedPrediction(", ".join(said) or "none of the labels", _sorted(confidences))
     return DisplayedPrediction(said, _sorted(predicted.scores))
 
@@ -176,7 +177,9 @@ def weigh_words(predictor: Predictor, given: Mapping[str, str]) -> list[tuple[st
     rows = [{role: text if text.strip() else "." for role, text in each.items()} for each in rows]
     first, *others = predict_rows(predictor, rows)
     said = first.prediction
-    falls = {place: first.scores[said] - other.scores[said] for place, other in zip(places, others, strict=True)}
+    falls = {
+        place: first.scores[said] - other.scores.get(said, 0.0) for place, other in zip(places, others, strict=True)
+    }
     return [
         (role, mark_words(row[role], words, [falls.get((role, i)) for i in range(len(words))]))
         for role, words in found.items()

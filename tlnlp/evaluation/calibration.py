@@ -17,6 +17,7 @@ LEAST_CHANCE = 1e-7
 # Range of temperatures. Beyond it all probabilities are equal, or 0 and 1.
 LEAST_TEMPERATURE, MOST_TEMPERATURE = 0.05, 20.0
 FOLDS = 5
+LEAST_REST = 1e-4
 # Thresholds of confidence whose effect is measured.
 ABSTAIN_BELOW = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -112,10 +113,10 @@ def calibrate_all(predicted: Prediction, temperature: float) -> dict[str, float]
             float(apply_temperature(np.array([[chance, 1 - chance]]), temperature)[0, 0]) for chance in predicted.score
         ]
     scores = predicted.scores
-    heated = apply_temperature(
-        np.array([list(scores.values()) if isinstance(scores, Mapping) else scores]), temperature
-    )[0].tolist()
-    return dict(zip(scores, heated, strict=True)) if isinstance(scores, Mapping) else heated
+    line = list(scores.values() if isinstance(scores, Mapping) else scores)
+    rest = max(0.0, 1 - sum(line))  # above rounding: of the labels that are not among the best
+    heated = apply_temperature(np.array([[*line, rest] if rest > LEAST_REST else line]), temperature)[0].tolist()
+    return dict(zip(scores, heated, strict=False)) if isinstance(scores, Mapping) else heated[: len(line)]
 
 
 def apply_temperature(confidences: np.ndarray, temperature: float) -> np.ndarray:

@@ -23,10 +23,12 @@ from tlnlp.heads.truncation import tokens_of
 WORD = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]|[^\W\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]+|[^\w\s]")
 # Roles with text. Endings are left out, since they repeat.
 TEXTS = ("text", "text_pair", "question", "context")
+OTHERS = re.compile(r"\(([\d,]+) other labels\)")
 # The tokenizer statistics use this many rows of each split, which is accurate to about 1 %.
 SOME_ROWS = 5_000
 SHOWN = 3  # rows named in a finding
 LABELS_SHOWN = 6
+MOST_LABELS = 100  # whose numbers of rows are recorded
 MANY_UNKNOWN = 0.01  # of tokens
 # A label is rare with fewer rows than RARE_SHARE of the most frequent label's, or than RARE_ROWS (a fourth of the most
 # frequent label's rows, if that is less).
@@ -44,6 +46,8 @@ def describe_data(splits: Splits, tokenizer: Any, max_length: int) -> dict[str, 
     keys = {name: FoldedTexts.of(rows) for name, rows in parts.items()}
     facts = {name: describe_rows(rows, keys[name], tokenizer, max_length) for name, rows in parts.items()}
     findings = [words for name, rows in parts.items() for words in _find_in(name, rows, keys[name], facts[name])]
+    for described in facts.values():
+        described["labels"] = shorten(described["labels"])
     for name, rows in parts.items():
         if name != "train":
             findings += _find_leaks(name, rows, keys[name], splits.train, keys["train"])
@@ -208,6 +212,15 @@ def count_labels(rows: Rows) -> dict[str, int]:
     return dict(found.most_common())
 
 
+def shorten(labels: Mapping[str, int]) -> dict[str, int]:
+    """Returns the most frequent labels; the others are one line with their sum, so that shares stay right."""
+    if len(labels) <= MOST_LABELS:
+        return dict(labels)
+    most = dict(list(labels.items())[:MOST_LABELS])
+    others = f"({len(labels) - MOST_LABELS:,} other labels)"
+    return most | {others: sum(labels.values()) - sum(most.values())}
+
+
 def _find_leaks(name: str, rows: Rows, keys: FoldedTexts, train: Rows, of_train: FoldedTexts) -> list[str]:
     """Finds rows that are also in train: a score on them measures memorisation."""
     if not (leaks := keys.first_like(of_train)):
@@ -222,11 +235,13 @@ def name_pairs(pairs: Sequence[tuple[int, int]], rows: Rows, train: Rows, how: s
     return ", ".join(shown + ["..."] * (len(pairs) > SHOWN))
 
 
-def share_labels(labels: Mapping[str, int]) -> str:
+def share_labels(labels: dict[str, int]) -> str:
     """Returns 'positive 55.0%, negative 45.0%', with the most frequent labels only."""
     whole = max(1, sum(labels.values()))
     shown = [f"{label} {percent(count / whole)}" for label, count in list(labels.items())[:LABELS_SHOWN]]
     more = len(labels) - LABELS_SHOWN
+    if len(labels) > MOST_LABELS and (last := OTHERS.fullmatch(next(reversed(labels)))):
+        more += int(last[1].replace(",", "")) - 1
     return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
 
 

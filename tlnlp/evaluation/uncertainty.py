@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tlnlp.data.rows import Rows
-from tlnlp.evaluation.scoring import headline, row_noise
+from tlnlp.evaluation.scoring import PrimaryMetric, headline, row_noise
 from tlnlp.evaluation.statistics import Estimate, SeedScores, draw_rows, estimate
 from tlnlp.task import Task
 
@@ -23,8 +23,12 @@ Judged = Mapping[str, Sequence[Any]]
 
 def noise_of(task: Task, metric_inputs: Judged, rows: Rows) -> np.ndarray:
     """Returns the `row_noise` of the task's first metric: [rows], or [draws] if it is not a mean over rows."""
-    metric = headline(task, rows)
-    return row_noise(metric, metric_inputs, None if metric.is_mean else draw_rows(len(rows), DRAWS)[:, :DRAWN_ROWS])
+    return draws_of(headline(task, rows), metric_inputs, len(rows))
+
+
+def draws_of(metric: PrimaryMetric, metric_inputs: Judged, rows: int) -> np.ndarray:
+    """Returns the `row_noise` of a metric: [rows], or [draws] if it is not a mean over rows."""
+    return row_noise(metric, metric_inputs, None if metric.is_mean else draw_rows(rows, DRAWS)[:, :DRAWN_ROWS])
 
 
 def row_variance(task: Task, score: float, noise: np.ndarray, rows: Rows) -> float:

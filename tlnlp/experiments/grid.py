@@ -12,11 +12,13 @@ from typing import Any
 
 from tlnlp.data import Rows, load_splits
 from tlnlp.errors import InputError
+from tlnlp.evaluation.metric_names import choose_metrics
 from tlnlp.experiments.arguments import CONTROL, CompareArguments
 from tlnlp.recipe import Recipe
 from tlnlp.runs.checks import check_checkpoint
 from tlnlp.runs.folder import plain
-from tlnlp.settings import NOT_OF_THE_RUN, Settings
+from tlnlp.settings import HOW_DATA_ARE_READ, NOT_OF_THE_RUN, Settings
+from tlnlp.task import Task
 from tlnlp.training.files import room_wanted, write_json
 from tlnlp.transfer.parse_strategy import StrategyChoice, find_strategy
 from tlnlp.transfer.strategies import shallow
@@ -92,9 +94,11 @@ class Grid:
     Args:
         sizes: numbers of train rows, ascending.
         seeds: number of seeds at each size.
+        task: the task, with its metrics and its positive label.
         all_rows: total number of train rows.
         dev: the evaluation rows of each seed; a single entry if they are the same for all.
         runs: in the order of execution: seed by seed, so that an interrupted grid is balanced.
+        task: the recipe's, with several labels if these were found in the rows.
     """
 
     folder: Path
@@ -104,6 +108,7 @@ class Grid:
     all_rows: int
     dev: tuple[Rows, ...]
     runs: tuple[Run, ...]
+    task: Task
 
     @property
     def shares_dev(self) -> bool:
@@ -133,6 +138,7 @@ def plan_grid(asked: CompareArguments, recipe: Recipe, settings: Settings) -> Gr
     dev = [each.test or each.dev for each in splits]
     if all(each.columns == dev[0].columns for each in dev):  # rows held out for selection change only train
         dev = dev[:1]
+    recipe = replace(recipe, task=recipe.task.with_several(splits[0].several))
     models = asked.models or (settings.model,)
     fingerprints = {model: checkpoint_fingerprint(recipe, settings, model, splits[0].train) for model in models}
     all_rows = min(len(each.train) for each in splits)
@@ -149,7 +155,8 @@ def plan_grid(asked: CompareArguments, recipe: Recipe, settings: Settings) -> Gr
     )
     checkpoints = {arm.source: fingerprints[arm.model] for arm in arms}
     keep_one_kind(folder, recipe, settings, VARIED, data=splits[0].fingerprint, models=checkpoints)
-    return Grid(folder, arms, sizes, seeds, all_rows, tuple(dev), runs)
+    task, _ = choose_metrics(recipe.task, settings, splits[0].train)
+    return Grid(folder, arms, sizes, seeds, all_rows, tuple(dev), runs, task)
 
 
 def checkpoint_fingerprint(recipe: Recipe, settings: Settings, model: str, train: Rows) -> str:
@@ -166,8 +173,9 @@ def default_folder(recipe: Recipe, settings: Settings, command: str, varied: Seq
     """Returns runs/COMMAND/TASK-DATA, with every flag that differs from the recipe's default. Varied settings are not
     in the name, so that a grid with another strategy or seed finds the existing runs."""
     changed = recipe.changed(settings)
-    words = [recipe.task.name, Path(settings.data).name.split(".")[0]]
-    words += [f"{name}={value}" for name, value in changed.items() if name not in (*varied, "data", "columns")]
+    words = [recipe.task.name, settings.data_name]
+    unnamed = (*varied, "data", "columns", *HOW_DATA_ARE_READ)
+    words += [f"{name}={value}" for name, value in changed.items() if name not in unnamed]
     return Path("runs") / command / "-".join(words)
 
 

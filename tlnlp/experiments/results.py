@@ -12,7 +12,7 @@ import numpy as np
 from tlnlp.data import Rows
 from tlnlp.errors import InputError
 from tlnlp.evaluation.predictions import read_predictions
-from tlnlp.evaluation.scoring import headline, row_noise
+from tlnlp.evaluation.scoring import headline, primary_inputs, row_noise
 from tlnlp.evaluation.statistics import SeedScores, draw_rows
 from tlnlp.experiments.grid import Arm, Grid, Run
 from tlnlp.runs.folder import PREDICTIONS
@@ -118,4 +118,4 @@ def _read_answers(run: Run, rows: Rows, task: Task) -> Mapping[str, Sequence[Any
             found=f"{len(predictions):,} predictions of other rows",
             change="another --output-dir, or delete that run's folder",
         )
-    return task.head.metric_inputs(predictions, rows, task)
+    return primary_inputs(task, predictions, rows)

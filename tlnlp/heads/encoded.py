@@ -74,6 +74,8 @@ class EncodedDataset:
         alignment: what each token corresponds to (its word, its characters), if decode needs it; like `features`.
         batch_constants: settings that `collate` needs.
         sequence_offsets: [items + 1] the first sequence of each item, if an item has several (endings, windows).
+        label_weights: [labels] the weight of each label in the loss: of tags, and of rows that have one of several
+            labels; None if all are 1, or are in `counts`.
         notes: notes to print ("3.2 % of the rows were cut to 128 tokens").
         can_pad: whether a micro-batch may have items of different lengths: False for a network whose outputs depend on
             the padding.
@@ -86,6 +88,7 @@ class EncodedDataset:
     alignment: dict[str, Ragged] = field(default_factory=dict)
     batch_constants: dict[str, float] = field(default_factory=dict)
     sequence_offsets: np.ndarray | None = None
+    label_weights: np.ndarray | None = None
     notes: list[str] = field(default_factory=list)
     can_pad: bool = True
 

@@ -14,7 +14,7 @@ from tlnlp.heads.growing_arrays import slices
 
 REST = "rest.json"
 # What an `EncodedDataset` consists of, by how it is kept.
-RAGGED_BY_NAME, ARRAYS = ("features", "alignment"), ("rows", "counts", "sequence_offsets")
+RAGGED_BY_NAME, ARRAYS = ("features", "alignment"), ("rows", "counts", "sequence_offsets", "label_weights")
 PLAIN = ("batch_constants", "notes", "can_pad")
 KEPT = {*RAGGED_BY_NAME, *ARRAYS, *PLAIN, "targets"}
 

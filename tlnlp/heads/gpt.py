@@ -16,7 +16,15 @@ from tlnlp.heads import choice, sentence
 from tlnlp.heads.choice import pair_endings, side_by_side
 from tlnlp.heads.confidences import Confidences
 from tlnlp.heads.encoded import EncodedDataset, Ragged, model_inputs, pad_features
-from tlnlp.heads.sentence import add_up, row_losses, row_targets, row_weights, text_columns
+from tlnlp.heads.losses import loss_constants, loss_inputs
+from tlnlp.heads.sentence import (
+    add_up,
+    row_losses,
+    row_targets,
+    row_weights,
+    text_columns,
+    weights_of_several,
+)
 from tlnlp.heads.truncation import Template, join_texts
 from tlnlp.heads.windows import join_windows
 from tlnlp.task import Prediction
@@ -75,8 +83,14 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
         rows=np.arange(len(rows)),
         counts=np.ones(len(rows)) if "endings" in rows.columns else row_weights(rows, task, settings),
         targets=targets,
-        batch_constants={"lm_weight": settings.lm_weight, "endings": "endings" in rows.columns, "orders": orders},
+        batch_constants={
+            "lm_weight": settings.lm_weight,
+            "endings": "endings" in rows.columns,
+            "orders": orders,
+            **loss_constants(settings),
+        },
         sequence_offsets=sequence_offsets,
+        label_weights=None if "endings" in rows.columns else weights_of_several(rows, task, settings),
         notes=notes,
     )
 
@@ -108,8 +122,10 @@ def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np
     batch["weights"] = torch.from_numpy(encoded.counts[items].astype(np.float32))
     if encoded.batch_constants["lm_weight"] > 0:
         batch["lm_weight"] = torch.tensor(encoded.batch_constants["lm_weight"])
+    batch |= loss_inputs(encoded)
     if isinstance(encoded.targets, np.ndarray):
-        batch["labels"] = torch.from_numpy(encoded.targets[items])
+        targets = torch.from_numpy(encoded.targets[items])
+        batch["labels"] = targets.float() if targets.dtype == torch.bool else targets
     return batch
 
 
@@ -126,7 +142,7 @@ def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Ten
     if task.columns.endings:
         losses = cross_entropy(found, batch["labels"], reduction="none")
     else:
-        losses = row_losses(found, batch["labels"], task)
+        losses = row_losses(found, batch, task)
     if "lm_weight" in batch:
         losses = losses + batch["lm_weight"] * _language_losses(states[0], network, batch)
     return (losses * batch["weights"]).sum()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 
 from tlnlp.heads.confidences import Confidences
 from tlnlp.heads.encoded import (
@@ -21,6 +20,7 @@ from tlnlp.heads.encoded import (
     pad_features,
     require_fast,
 )
+from tlnlp.heads.losses import balanced_weights, label_losses, loss_constants, loss_inputs
 from tlnlp.heads.truncation import Template, tokens_of
 from tlnlp.task import Prediction
 
@@ -73,14 +73,27 @@ def encode(rows: Rows, task: Task, tokenizer: Any, settings: Settings) -> Encode
         windowed = sum(count > 1 for count in Counter(row_of).values())
         notes.append(f"{rows.origin}: {windowed:,} rows of more than {settings.max_length} tokens split into windows")
     places = Ragged.from_lists(alignment)
+    weights = tag_weights(rows, settings)
     return EncodedDataset(
         {name: Ragged.from_lists(sequences) for name, sequences in features.items()},
         rows=np.asarray(row_of),
-        counts=np.asarray([(words != NO_WORD).sum() for words in alignment], dtype=np.float64),
+        counts=np.asarray([(words != NO_WORD).sum() for words in alignment], dtype=np.float64)
+        if weights is None
+        else np.asarray([weights[tags[tags != NOT_SCORED]].sum() for tags in targets]),
         targets=Ragged.from_lists(targets) if targets else None,
         alignment={"words": places},
+        batch_constants=loss_constants(settings),
+        label_weights=weights,
         notes=notes,
     )
+
+
+def tag_weights(rows: Rows, settings: Settings) -> np.ndarray | None:
+    """Returns the weight of each tag in the loss [tags]; None without `--class-weights`."""
+    if settings.class_weights == "none" or "tags" not in rows.columns:
+        return None
+    flat = np.concatenate([np.asarray(tags, dtype=np.int64) for tags in rows.columns["tags"]])
+    return balanced_weights(flat, len(rows.labels or ()))
 
 
 def _pieces(rows: Sequence[list[str]], tokenizer: Any, room: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -140,17 +153,19 @@ def cut_windows(pieces: np.ndarray, room: int, overlap: int) -> list[tuple[slice
 
 def collate(encoded: EncodedDataset, items: np.ndarray, tokenizer: Any, draw: np.random.Generator) -> dict[str, Any]:
     """Returns model inputs [items, longest] and, if the rows have tags, `labels` [items, longest]: NOT_SCORED except at
-    the first token of each word."""
-    batch: dict[str, Any] = pad_features(encoded, items, tokenizer)
+    the first token of each word; `focal_gamma` and `label_weights` [tags] if they are set."""
+    batch: dict[str, Any] = pad_features(encoded, items, tokenizer) | loss_inputs(encoded)
     if isinstance(encoded.targets, Ragged):
         batch["labels"] = torch.from_numpy(encoded.targets.padded(items, NOT_SCORED))
     return batch
 
 
 def loss(model: torch.nn.Module, batch: dict[str, Any], task: Task) -> torch.Tensor:
-    """Returns the cross entropy summed over words."""
+    """Returns the cross entropy, or focal loss, summed over words, each with the weight of its tag."""
     found, targets = model(**model_inputs(batch)).logits, batch["labels"]
-    return cross_entropy(found[targets != NOT_SCORED].float(), targets[targets != NOT_SCORED], reduction="sum")
+    of_words = targets[targets != NOT_SCORED]
+    losses = label_losses(found[targets != NOT_SCORED].float(), of_words, batch.get("focal_gamma"))
+    return (losses * batch["label_weights"][of_words]).sum() if "label_weights" in batch else losses.sum()
 
 
 def logits(model: torch.nn.Module, batch: dict[str, Any]) -> torch.Tensor:

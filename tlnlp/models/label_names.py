@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from tlnlp.display.formatting import name_some
 from tlnlp.errors import InputError
 
 # The names that transformers gives to labels without a name.
@@ -30,7 +31,7 @@ def match_labels(own: Sequence[str], labels: Sequence[str], model: str) -> tuple
     """
     if list(own) == [_NAMELESS.format(i) for i in range(len(own))] and set(own) != set(labels):
         if len(own) == len(labels):
-            pairs = ", ".join(f"{old} = {new}" for old, new in zip(own, labels, strict=True))
+            pairs = name_some([f"{old} = {new}" for old, new in zip(own, labels, strict=True)])
             return tuple(labels), [f"{model} names its labels only by number: {pairs} is assumed (else --new-head)"]
         raise _other_labels(own, labels, model)
     written = _spellings(own, labels)
@@ -38,10 +39,10 @@ def match_labels(own: Sequence[str], labels: Sequence[str], model: str) -> tuple
     if not set(written) >= set(labels):
         raise _other_labels(own, labels, model)
     changed = [f"{old} = {new}" for old, new in zip(own, written, strict=True) if old != new]
-    notes = [f"labels that {model} writes in another way: {', '.join(changed)}"] if changed else []
+    notes = [f"labels that {model} writes in another way: {name_some(changed)}"] if changed else []
     if extra:
         more = [name for name in written if name not in labels]
-        notes.append(f"{model} knows {extra} more than the rows have, and keeps them: {', '.join(more)}")
+        notes.append(f"{model} knows {extra} more than the rows have, and keeps them: {name_some(more)}")
     return tuple(written), notes
 
 
@@ -64,7 +65,7 @@ def _plain(name: str) -> str:
 
 def _other_labels(own: Sequence[str], labels: Sequence[str], model: str) -> InputError:
     return InputError(
-        expected=f"a checkpoint without a head, or one with the labels {', '.join(labels)}",
+        expected=f"a checkpoint without a head, or one with the labels {name_some(labels)}",
         found=f"{model}, whose head has the labels {', '.join(own[:8])}{' ...' if len(own) > 8 else ''}",
         change="id2label in its config.json if only the names differ, or use --new-head for a new head",
     )

@@ -156,11 +156,15 @@ def _find_head(folder: Path, path: str) -> Head:
 
 def _plain(kind: Labels, names: tuple[str, ...]) -> Any:
     if isinstance(kind, Regression):
-        return {"low": kind.low, "high": kind.high}
-    return {"several": list(names)} if isinstance(kind, MultiLabel) else list(names)
+        return {"low": kind.low, "high": kind.high} if kind.has_range else {"low": None, "high": None}
+    if isinstance(kind, MultiLabel):
+        return {"several": list(names), **({"thresholds": kind.thresholds} if kind.thresholds else {})}
+    return list(names)
 
 
 def _labels(plain: Any) -> Labels:
     if isinstance(plain, list):
         return tuple(plain) or None
-    return MultiLabel(plain["several"]) if "several" in plain else Regression(plain["low"], plain["high"])
+    if "several" in plain:
+        return MultiLabel(plain["several"], plain.get("thresholds"))
+    return Regression() if plain["low"] is None else Regression(plain["low"], plain["high"])

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from tlnlp.display.console import count_epochs
 from tlnlp.display.formatting import percent
 from tlnlp.evaluation.data_profile import share_labels
+from tlnlp.evaluation.label_scores import table_of_labels
 from tlnlp.evaluation.predictions import read_predictions
 from tlnlp.reporting.abstention import describe_abstention
 from tlnlp.reporting.pictures import draw_learning, draw_reliability
@@ -19,8 +20,12 @@ from tlnlp.reporting.predictions import describe_answers
 from tlnlp.runs.folder import PREDICTIONS
 from tlnlp.runs.languages import remarks_on, table_of
 from tlnlp.runs.result import RunResult, find_control, read_result
-from tlnlp.runs.summary import describe_divergence
+from tlnlp.runs.summary import describe_divergence, describe_ends
 from tlnlp.training.files import room_wanted, write_text
+
+# Labels in the table of their scores; of more, those with the lowest F1.
+
+LABELS_SHOWN = 200
 
 
 class Report(PosixPath):
@@ -57,7 +62,7 @@ def write_page(folders: Sequence[Path], pictures: Sequence[Mapping[str, Any]] = 
         title=_title(one) if one else "Runs side by side" if results else "Runs",
         subtitle=None if one is None else f"{one.rows['train']:,} train rows, {one.rows['dev']:,} dev rows",
         beside=_side_by_side(results) if len(results) > 1 else None,
-        beside_words="±: half of the 95 % interval over rows, and over seeds if there are several.",
+        beside_words="95 % interval: of the first metric, over rows, and over seeds if there are several.",
         pictures=pictures,
         pages=[describe_run(result, folder) for result, folder in zip(results, folders, strict=True)],
         closing=f"tlnlp {results[0].versions['tlnlp']}" if results else "tlnlp",
@@ -72,7 +77,6 @@ def describe_run(result: RunResult, folder: Path) -> dict[str, Any]:
     """Returns the template's variables for one run, or for several seeds of it."""
     place = folder / f"seed{result.seed[0]}" if isinstance(result.seed, list) else folder
     name, value = result.headline
-    estimate = result.estimate()
     file = place / PREDICTIONS
     answers = describe_answers(read_predictions(file) if file.is_file() else [])
     languages = result.languages
@@ -80,13 +84,13 @@ def describe_run(result: RunResult, folder: Path) -> dict[str, Any]:
         "title": _title(result),
         "score": f"{value:.4g}",
         "score_name": f"{name} on {result.rows['dev']:,} dev rows",
-        "interval": None if estimate is None else _interval(estimate),
+        "interval": None if result.interval is None else _interval(result),
         "beside": _beside(result),
         "warnings": _warnings(result),
         "scores": _scores(result),
         "learning": draw_learning(result),
         "confusion": _shade(answers["confusion"]) if "confusion" in answers else None,
-        "tables": _tables(answers),
+        "tables": [*_labels(result), *_tables(answers)],
         "calibration": _calibration(result.calibration),
         "abstention": describe_abstention(result.conformal, result.calibration),
         "languages": table_of(languages) if languages else None,
@@ -105,10 +109,13 @@ def describe_run(result: RunResult, folder: Path) -> dict[str, Any]:
     }
 
 
-def _interval(estimate: Any) -> str:
-    low, high = estimate.interval()
-    over = f"other rows and seeds ({estimate.seeds})" if estimate.covers_seeds else "other rows, the same seed"
-    return f"{low:.4g} to {high:.4g} in 95 % of repetitions with {over}"
+def _interval(result: RunResult) -> str:
+    found = result.interval or {}
+    if found["refused"]:
+        return f"no interval: {found['refused']}"
+    over = f"other rows and seeds ({len(result.runs)})" if result.runs else "other rows, the same seed"
+    note = f"; {found['note']}" if found["note"] else ""
+    return f"{found['low']:.4g} to {found['high']:.4g} in 95 % of repetitions with {over}{note}"
 
 
 def _beside(result: RunResult) -> list[str]:
@@ -135,6 +142,7 @@ def _warnings(result: RunResult) -> list[str]:
         lines.append(f"Seeds {', '.join(map(str, result.degenerate))} predict the same for all rows.")
     elif result.is_constant and result.runs is None:
         lines.append("The prediction is the same for all rows: nothing was learnt.")
+    lines += [f"Warning: {each}." for each in result.warnings if not (result.is_constant and "one answer" in each)]
     return lines
 
 
@@ -158,17 +166,20 @@ def _shade(confusion: Mapping[str, Any]) -> dict[str, Any]:
     return {"labels": confusion["labels"], "lines": lines}
 
 
+def _labels(result: RunResult) -> list[tuple[str, list[list[str]]]]:
+    """Returns the table of scores by label, if there is one."""
+    found = result.label_scores
+    if not found:
+        return []
+    cut = f", the {LABELS_SHOWN} with the lowest F1" * (len(found["each"]) > LABELS_SHOWN)
+    return [(f"By {found['of']}{cut}", table_of_labels(found, LABELS_SHOWN))]
+
+
 def _tables(answers: Mapping[str, Any]) -> list[tuple[str, list[list[str]]]]:
     tables = []
     if "pairs" in answers:
         lines = [[f"{label}, predicted as {told}", f"{count:,}"] for label, told, count in answers["pairs"]]
         tables.append(("Which labels are confused most", [["label", "rows"], *lines]))
-    if "types" in answers:
-        lines = [
-            [name, *(f"{each[score]:.3f}" for score in ("precision", "recall", "f1")), f"{each['support']:,}"]
-            for name, each in answers["types"].items()
-        ]
-        tables.append(("By entity type", [["type", "precision", "recall", "F1", "support"], *lines]))
     if "lengths" in answers:
         lines = [
             [each["words"], f"{each['rows']:,}", f"{each['f1']:.3f}", f"{each['exact']:.3f}"]
@@ -290,14 +301,13 @@ def _about(result: RunResult) -> list[tuple[str, str]]:
 
 def _side_by_side(results: Sequence[RunResult]) -> list[list[str]]:
     names = list(dict.fromkeys(name for result in results for name in result.metrics))
-    lines = [["run", *names, "±", "rows", "learning", "seconds", "saved MB"]]
+    lines = [["run", *names, "95 % interval", "rows", "learning", "seconds", "saved MB"]]
     for result in results:
-        estimate = result.estimate()
         lines.append(
             [
                 f"{_title(result)}",
                 *(f"{result.metrics[name]:.4f}" if name in result.metrics else "" for name in names),
-                "" if estimate is None else f"{estimate.half_width():.4f}",
+                "" if result.interval is None else describe_ends(result.interval),
                 f"{result.rows['train']:,}",
                 f"{result.parameters['trainable']:,}",
                 f"{result.seconds['train']:,.1f}",

@@ -1,4 +1,4 @@
-"""Scores of a run's predictions by label, by entity type or by answer length."""
+"""Confusions of a run's predictions, and their scores by answer length."""
 
 from __future__ import annotations
 
@@ -7,10 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sklearn.metrics import precision_recall_fscore_support
-
 from tlnlp.errors import InputError
-from tlnlp.evaluation.metrics.entity_f1 import entity_scores
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
 from tlnlp.task import Prediction
 
@@ -21,16 +18,14 @@ LENGTHS = (0, 1, 2, 4, 8, 16)
 
 
 def describe_answers(predictions: Sequence[Prediction]) -> dict[str, Any]:
-    """Returns {"confusion"}, {"pairs"}, {"types"} or {"lengths"}, depending on the kind of predictions; {} for
-    numbers."""
+    """Returns {"confusion"}, {"pairs"} or {"lengths"}, depending on the kind of predictions; {} for numbers, for
+    several labels and for tags."""
     if not predictions or predictions[0].label is None:
         return {}
     first = predictions[0]
     if "n_best" in first.more:
         return {"lengths": _by_length(predictions)}
-    if isinstance(first.label, list):
-        return _by_tag(predictions) if first.scores is not None else {}
-    if isinstance(first.label, float):
+    if isinstance(first.label, list | float):
         return {}
     return _confuse([(str(each.label), str(each.prediction)) for each in predictions])
 
@@ -65,17 +60,6 @@ def count_confusions(predictions: Sequence[Prediction], task: str) -> tuple[list
     labels = sorted({label for pair in pairs for label in pair})
     counts = Counter(pairs)
     return labels, [[counts[label, told] for told in labels] for label in labels]
-
-
-def _by_tag(predictions: Sequence[Prediction]) -> dict[str, Any]:
-    told, true = [each.prediction for each in predictions], [each.label for each in predictions]
-    if any(tag[:2] in ("B-", "I-") for tags in true for tag in tags):
-        return {"types": entity_scores(told, true)}
-    flat_true, flat_told = ([tag for tags in each for tag in tags] for each in (true, told))
-    tags = [tag for tag, _ in Counter(flat_true).most_common()]
-    scores = precision_recall_fscore_support(flat_true, flat_told, labels=tags, zero_division=0)
-    names = ("precision", "recall", "f1", "support")
-    return {"types": {tag: dict(zip(names, each, strict=True)) for tag, *each in zip(tags, *scores, strict=True)}}
 
 
 def _by_length(predictions: Sequence[Prediction]) -> list[dict[str, Any]]:

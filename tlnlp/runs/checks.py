@@ -12,7 +12,9 @@ import torch
 import transformers
 
 from tlnlp.data.rows import Rows, Splits
+from tlnlp.display.formatting import name_some
 from tlnlp.errors import InputError, did_you_mean
+from tlnlp.evaluation.metric_names import choose_metrics, find_metrics
 from tlnlp.evaluation.scoring import check_metrics, try_metrics
 from tlnlp.models import checkpoint
 from tlnlp.models.base_weights import LEAST_BYTES_PER_WEIGHT
@@ -26,7 +28,7 @@ from tlnlp.runs.folder import identity_of
 from tlnlp.runs.memory_checks import check_memory_flags
 from tlnlp.runs.request import Request
 from tlnlp.settings import Settings
-from tlnlp.task import Head, Regression, Task
+from tlnlp.task import Head, MultiLabel, Regression, Task
 from tlnlp.transfer import adapters
 from tlnlp.transfer.adapter_strategies import ADAPTERS, MERGEABLE
 from tlnlp.transfer.groups import groups_by_name, layer_groups
@@ -68,12 +70,22 @@ def check_run(request: Request) -> CheckedRun:
     Raises:
         InputError: the rows, the flags or the checkpoint are invalid or do not fit each other.
     """
+    find_metrics(request.settings.metrics, request.recipe.task)  # before the rows, which may be many
+    splits = request.read_rows()
+    request, splits = _with_metrics(request.with_labels(splits), splits)
     task = request.recipe.task
     check_metrics(task)
-    splits = request.read_rows()
     try_metrics(task, splits.train, splits.dev)
     found = check_checkpoint(request.recipe, request.settings, request.strategy, splits.train)
     return CheckedRun(request, follow_labels(splits, found.labels), found)
+
+
+def _with_metrics(request: Request, splits: Splits) -> tuple[Request, Splits]:
+    """Returns the request with the metrics and the positive label in use, and the splits with notes on them."""
+    task, notes = choose_metrics(request.recipe.task, request.settings, splits.train)
+    settings = replace(request.settings, positive=task.positive)
+    request = replace(request, recipe=replace(request.recipe, task=task), settings=settings)
+    return request, replace(splits, notes=[*splits.notes, *notes])
 
 
 def check_checkpoint(recipe: Recipe, settings: Settings, strategy: StrategyChoice, train: Rows) -> Checkpoint:
@@ -144,12 +156,21 @@ def _refuse_unused_flags(task: Task, settings: Settings, rows: Rows) -> None:
             + (", whose long rows are always read in windows" if own else ""),
             change="omit --windows",
         )
-    if settings.class_weights != "none" and ("label" not in rows.columns or "endings" in rows.columns):
+    if settings.loss != "focal" and settings.focal_gamma != Settings.focal_gamma:
         raise InputError(
-            expected="--class-weights for tasks with one label per row",
-            found=f"--class-weights {settings.class_weights} for {task.name}",
-            change="omit --class-weights",
+            expected="--focal-gamma with --loss focal",
+            found=f"--focal-gamma {settings.focal_gamma:g} and --loss {settings.loss}",
+            change="add --loss focal, or omit --focal-gamma",
         )
+    has_labels = ("label" in rows.columns and "endings" not in rows.columns) or "tags" in rows.columns
+    weighs, is_focal = settings.class_weights != "none", settings.loss == "focal"
+    for flag in ([f"--class-weights {settings.class_weights}"] * weighs) + (["--loss focal"] * is_focal):
+        if not has_labels or isinstance(task.labels, Regression):
+            raise InputError(
+                expected=f"{flag.split()[0]} for tasks with labels or tags",
+                found=f"{flag} for {task.name}",
+                change=f"omit {flag.split()[0]}",
+            )
 
 
 def _refuse_adapter_of_new(strategy: StrategyChoice) -> None:
@@ -178,6 +199,12 @@ def _check_shallow(task: Task, settings: Settings, strategy: StrategyChoice) -> 
             found=f"classifier={options['classifier']} for {task.name}",
             change="omit classifier",
         )
+    if isinstance(task.labels, MultiLabel) and settings.class_weights != "none" and options["layer"] == "mix":
+        raise InputError(
+            expected="--class-weights of several labels with one layer",
+            found=f"--class-weights {settings.class_weights} and layer=mix for {task.name}",
+            change="omit layer=mix or --class-weights",
+        )
     if head_name(task) in OF_WORDS and options["pooling"] != "mean":
         raise InputError(
             expected="no pooling option: the feature of a word is that of its first token",
@@ -189,6 +216,7 @@ def _check_shallow(task: Task, settings: Settings, strategy: StrategyChoice) -> 
         "--patience": settings.patience is not None,
         "--least-updates": settings.least_updates is not None,
         "--small-data": settings.small_data,
+        "--loss focal": settings.loss == "focal",
     }
     for flag in (flag for flag, is_given in ignored.items() if is_given):
         raise InputError(
@@ -327,7 +355,7 @@ def follow_labels(splits: Splits, labels: tuple[str, ...]) -> Splits:
     """Returns the splits with their label indices in the order of `labels`, which the checkpoint may determine."""
     if labels == (splits.train.labels or ()):
         return splits
-    note = f"labels in the checkpoint's order: {', '.join(labels)}"
+    note = f"labels in the checkpoint's order: {name_some(labels)}"
     return replace(
         splits,
         train=_follow(splits.train, labels),

@@ -27,7 +27,7 @@ LEAST_CHARACTERS = 2_000_000
 # The settings that the heads of this package read while they encode. A head that reads another is not kept.
 ENCODING_SETTINGS = (
     *("max_length", "truncate", "windows", "window_overlap", "max_tokens"),
-    *("class_weights", "mask_fraction", "lm_weight", "max_answer"),
+    *("class_weights", "loss", "focal_gamma", "mask_fraction", "lm_weight", "max_answer"),
 )
 # Read for messages only.
 IN_MESSAGES = ("model",)

@@ -12,11 +12,14 @@ import torch
 from tlnlp.data.rows import Rows
 from tlnlp.display.console import ProgressBar, RunConsole
 from tlnlp.errors import Interrupted
+from tlnlp.evaluation.collapse import describe_constant
 from tlnlp.evaluation.predict import predict, with_all_classes
 from tlnlp.heads.encoded import NOT_SCORED, EncodedDataset, Ragged, model_inputs
+from tlnlp.heads.losses import cell_weights
 from tlnlp.models.feature_classifier import FeatureClassifier, mean_of_items
 from tlnlp.runs.setup import PreparedRun
-from tlnlp.runs.trainer import TrainingLog
+from tlnlp.runs.training_log import TrainingLog
+from tlnlp.runs.tuned_labels import tune_on_dev
 from tlnlp.task import MultiLabel, Prediction, Regression
 from tlnlp.training.distributed import run_on_main
 from tlnlp.training.plan import cut, shard_micro_batches
@@ -62,9 +65,13 @@ class FeatureTrainer:
             record.train_seconds = time.perf_counter() - began
             bar.say("answering")
             answers = self._predict(work.encoded_eval, work.eval_rows, bar, all_classes=True)
+            answers = tune_on_dev(work, answers, lambda: self._predict(work.encoded_dev, work.dev_rows, bar))
             extra_splits = {
                 name: self._predict(encoded, rows, bar) for name, (encoded, rows) in work.extra_splits.items()
             }
+            if (constant := describe_constant(answers, "rows")) is not None:
+                record.warnings.append(f"{constant}: nothing was learnt")
+                self.screen.note(f"warning: {record.warnings[-1]}")
             return record, answers, extra_splits
 
     def _read_train_rows(self, bar: ProgressBar) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -95,8 +102,7 @@ class FeatureTrainer:
         self._sum_over_processes(seen)
         if not (seen == 1).all():
             raise RuntimeError("a train row that was not read exactly once")
-        scored = isinstance(encoded.targets, Ragged)
-        return features, targets, np.ones(len(targets)) if scored else encoded.counts
+        return features, targets, _weights(encoded, targets)
 
     def _read(self, items: np.ndarray) -> np.ndarray:
         """Returns the features of `items` in order: for tags, those of the first token of each word; if an item has
@@ -132,7 +138,8 @@ class FeatureTrainer:
             "score" if isinstance(labels, Regression) else "several" if isinstance(labels, MultiLabel) else "one"
         )
         outputs = len(self.reader.bias)
-        return fit_classifier(features, targets, weights, kind, outputs, phase.fit, self.settings.seed)
+        of_labels = self.training.encoded.label_weights if kind == "several" else None
+        return fit_classifier(features, targets, weights, kind, outputs, phase.fit, self.settings.seed, of_labels)
 
     def _take(self, classifier: Classifier) -> None:
         self.reader.take(classifier, int(self.training.encoded.batch_constants.get("orders", 1)))
@@ -153,6 +160,14 @@ class FeatureTrainer:
         )  # fmt: skip
         self.record.evaluate_seconds += time.perf_counter() - began
         return predictions
+
+
+def _weights(encoded: EncodedDataset, targets: np.ndarray) -> np.ndarray:
+    """Returns the weight of each line; for several labels without the labels' weights."""
+    of_labels = encoded.label_weights
+    if isinstance(encoded.targets, Ragged):
+        return np.ones(len(targets)) if of_labels is None else of_labels[targets]
+    return encoded.counts if of_labels is None else encoded.counts / cell_weights(targets, of_labels).mean(axis=1)
 
 
 def _lines(encoded: EncodedDataset) -> tuple[np.ndarray, np.ndarray]:

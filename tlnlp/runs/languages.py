@@ -15,7 +15,7 @@ from tlnlp.data.rows import Rows
 from tlnlp.display.console import RunConsole
 from tlnlp.evaluation.data_profile import describe_tokens, text_of
 from tlnlp.evaluation.predict import predict
-from tlnlp.evaluation.scoring import headline, measure
+from tlnlp.evaluation.scoring import headline, measure, primary_inputs
 from tlnlp.evaluation.statistics import Estimate
 from tlnlp.evaluation.uncertainty import estimate_over, noise_of, row_variance
 from tlnlp.runs.setup import PreparedRun
@@ -72,10 +72,8 @@ def describe_languages(
 
 def _describe(work: PreparedRun, language: str, predictions: Predictions, rows: Rows) -> dict[str, Any]:
     task, metric = work.training.task, headline(work.training.task, rows)
-    metric_inputs, chance = (
-        task.head.metric_inputs(predictions, rows, task),
-        task.head.majority_baseline(work.train_rows, rows, task),
-    )
+    metric_inputs = primary_inputs(task, predictions, rows)
+    chance = task.head.majority_baseline(work.train_rows, rows, task)
     noise = noise_of(task, metric_inputs, rows)
     metrics = measure(task, predictions, rows)
     score = next(iter(metrics.values()))
@@ -89,7 +87,7 @@ def _describe(work: PreparedRun, language: str, predictions: Predictions, rows: 
     }
     if chance is not None:
         sign = -1 if metric.lower_is_better else 1
-        by_chance = task.head.metric_inputs(chance, rows, task)
+        by_chance = primary_inputs(task, chance, rows)
         majority_baseline = metric.compute(by_chance["predictions"], by_chance["references"])
         variance = row_variance(task, score - majority_baseline, noise - noise_of(task, by_chance, rows), rows)
         described["majority"] = majority_baseline

@@ -8,6 +8,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from tlnlp.display.formatting import name_some
+from tlnlp.evaluation.label_scores import table_of_labels
 from tlnlp.recipe import NEW
 from tlnlp.runs.languages import remarks_on, table_of
 from tlnlp.runs.result import RunResult
@@ -23,6 +25,7 @@ PIPELINES = {
     "AutoModelForCausalLM": "text-generation",
 }
 FINDINGS_SHOWN = 5
+LABELS_SHOWN = 50
 
 
 def write_card(result: RunResult, task: Task, labels: Sequence[str]) -> str:
@@ -41,7 +44,7 @@ def write_card(result: RunResult, task: Task, labels: Sequence[str]) -> str:
 
 {_table([(name, f"{value:.4f}") for name, value in result.metrics.items()], ("metric on the dev rows", "value"))}
 
-{" ".join(_limits(result))}
+{_labels(result)}{" ".join(_limits(result))}
 {_languages(result)}
 ## How to use it
 
@@ -69,7 +72,8 @@ def _metadata(result: RunResult, task: Task) -> str:
             dataset_name=data or Path(result.data).name,
             dataset_config=task.data.subset if data else None,
             dataset_split=task.data.dev if data else None,
-            metric_type=name,
+            metric_type=_hub_name(name),
+            metric_name=name,
             metric_value=round(value, 4),
         )
         for name, value in result.metrics.items()
@@ -82,12 +86,25 @@ def _metadata(result: RunResult, task: Task) -> str:
         base_model=result.model if is_on_hub else None,
         datasets=[data] if data else None,
         language=spoken if data or languages else None,
-        metrics=list(result.metrics),
+        metrics=list(dict.fromkeys(map(_hub_name, result.metrics))),
         tags=["tlnlp", f"tlnlp-{result.strategy.partition(':')[0]}"],
         model_name=f"{result.task}, from {Path(result.model).name}",
         eval_results=scores,
         ignore_metadata_errors=False,
     ).to_yaml()
+
+
+def _hub_name(metric: str) -> str:
+    """Returns the name of a metric without the label that it is of: the Hub lists models by it."""
+    return metric.partition(" of ")[0]
+
+
+def _labels(result: RunResult) -> str:
+    """Returns the table of scores by label, if there is one."""
+    if not result.label_scores:
+        return ""
+    header, *lines = table_of_labels(result.label_scores, LABELS_SHOWN)
+    return _table([tuple(line) for line in lines], header, right=True) + "\n\n"
 
 
 def _parts(languages: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -117,7 +134,7 @@ def _facts(result: RunResult, labels: Sequence[str]) -> list[tuple[str, str]]:
         ("task", result.task),
         ("started from", f"{result.model}, strategy {result.strategy}"),
         ("rows", f"{result.rows['train']:,} train, {result.rows['dev']:,} dev, from {result.data}"),
-        ("labels", ", ".join(labels) or "none"),
+        ("labels", name_some(labels, 100) or "none"),
         (
             "hyperparameters",
             (updates if result.updates else "")
@@ -131,9 +148,11 @@ def _limits(result: RunResult) -> list[str]:
     """Returns what a reader should know before trusting the scores."""
     said = []
     name = result.headline[0]
-    if (estimate := result.estimate()) is not None:
-        low, high = estimate.interval()
-        said.append(f"On other rows of this kind {name} lies between {low:.3f} and {high:.3f} (95 %; one seed).")
+    if (found := result.interval) is not None and found["refused"]:
+        said.append(f"How {name} would be on other rows cannot be said: {found['refused']}.")
+    elif found is not None:
+        ends = f"{found['low']:.3f} and {found['high']:.3f}"
+        said.append(f"On other rows of this kind {name} lies between {ends} (95 %; one seed).")
     if name in result.majority:
         said.append(f"One answer for all rows has {result.majority[name]:.3f}.")
     if calibration := result.calibration:
@@ -155,6 +174,7 @@ def _limits(result: RunResult) -> list[str]:
         said.append("Its training diverged: weights are NaN or infinite, and its answers say nothing.")
     if result.is_constant:
         said.append("It gives the same answer to all rows: nothing was learnt.")
+    said += [f"Warning: {each}." for each in result.warnings if not (result.is_constant and "one answer" in each)]
     said.append("Other texts than those of the rows it learnt from, other languages and other times were not tried.")
     return said
 

@@ -13,12 +13,15 @@ import torch
 
 from tlnlp.data.rows import Rows
 from tlnlp.evaluation.calibration import describe_calibration
+from tlnlp.evaluation.collapse import is_constant
 from tlnlp.evaluation.conformal import describe_sets, keep_scores
 from tlnlp.evaluation.error_analysis import find_mistakes
+from tlnlp.evaluation.intervals import describe_interval, scale_of
+from tlnlp.evaluation.label_scores import score_labels
 from tlnlp.evaluation.metrics.squad import score_answer_or_none
 from tlnlp.evaluation.predictions import lines_of
-from tlnlp.evaluation.scoring import measure
-from tlnlp.evaluation.uncertainty import noise_of, row_variance
+from tlnlp.evaluation.scoring import load_metric, measure, primary_inputs
+from tlnlp.evaluation.uncertainty import estimate_over, noise_of, row_variance
 from tlnlp.heads.span import tune_threshold
 from tlnlp.models import saving
 from tlnlp.models.task_file import load_network, write_conformal, write_task
@@ -28,7 +31,8 @@ from tlnlp.runs.model_card import write_card
 from tlnlp.runs.result import RunResult
 from tlnlp.runs.setup import PreparedRun, sample_batch
 from tlnlp.runs.summary import usage
-from tlnlp.runs.trainer import TrainingLog
+from tlnlp.runs.training_log import TrainingLog
+from tlnlp.runs.tuned_labels import describe_thresholds
 from tlnlp.runs.versions import versions_of
 from tlnlp.task import Prediction, Task
 from tlnlp.training import files
@@ -54,6 +58,7 @@ def describe(
     training, task, settings, run = work.training, work.training.task, work.training.settings, work.run
     rows, published, folder = work.eval_rows, run.request.recipe.published, run.request.folder
     metrics = measure(task, predictions, rows)
+    variance = _variance(task, next(iter(metrics.values())), predictions, rows)
     adapter = None if work.adapted is None or settings.merge else work.adapted.installed.adapter.kind
     return RunResult(
         task=task.name,
@@ -63,17 +68,21 @@ def describe(
         adapter=adapter,
         seed=settings.seed,
         metrics=metrics,
-        row_variance=_variance(task, next(iter(metrics.values())), predictions, rows),
+        row_variance=variance,
+        interval=_interval(task, metrics, variance, predictions, rows),
+        label_scores=score_labels(task, predictions, rows),
         extra_splits={
             name: {"metrics": measure(task, each, work.extra_splits[name][1]), "rows": len(work.extra_splits[name][1])}
             for name, each in extra_splits.items()
         },
         null_threshold=_tune_threshold(task, predictions, rows),
+        thresholds=describe_thresholds(work),
         calibration=_calibrate(task, predictions, rows),
         conformal=describe_sets(predictions, rows, task),
         majority=measure(task, task.head.majority_baseline(work.train_rows, rows, task), rows),
         published=None if published is None else {**vars(published), "settings": dict(published.settings)},
-        is_constant=_is_constant(predictions),
+        is_constant=is_constant(predictions),
+        warnings=log.warnings,
         diverged=log.diverged,
         rows={"train": len(work.train_rows), "dev": len(rows)},
         groups=[
@@ -120,12 +129,15 @@ def learning_weights(groups: Sequence[Group], phases: Sequence[Phase]) -> int:
     return sum(g.size if g.name in whole else g.bias_size if g.name in biases else 0 for g in groups)
 
 
-def _is_constant(predictions: list[Prediction]) -> bool:
-    """Returns whether all predictions are the same; for tags and sets of labels, whether only one tag or label is
-    predicted."""
-    said = [each.prediction for each in predictions]
-    each = [part for whole in said for part in whole] if isinstance(said[0], list) else said
-    return len(set(each)) <= 1
+def _interval(
+    task: Task, metrics: Mapping[str, float], variance: float | None, predictions: list[Prediction], rows: Rows
+) -> dict[str, Any] | None:
+    """Returns the interval of the first metric; None for plain text."""
+    if variance is None:
+        return None
+    name, score = next(iter(metrics.items()))
+    scale = scale_of(load_metric(task.metrics[0], task, rows), name, **primary_inputs(task, predictions, rows))
+    return describe_interval(estimate_over([score], len(rows), variance), scale)
 
 
 def _peak_mib() -> float:
@@ -154,7 +166,7 @@ def _variance(task: Task, score: float, predictions: list[Prediction], rows: Row
     """Returns the variance of the first metric over rows; None for plain text, whose sequences are not rows."""
     if len(predictions) != len(rows):
         return None
-    return row_variance(task, score, noise_of(task, task.head.metric_inputs(predictions, rows, task), rows), rows)
+    return row_variance(task, score, noise_of(task, primary_inputs(task, predictions, rows), rows), rows)
 
 
 def _calibrate(task: Task, predictions: list[Prediction], rows: Rows) -> dict[str, Any] | None:

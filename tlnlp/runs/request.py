@@ -58,6 +58,10 @@ class Request:
         """
         return self.splits or load_splits(self.recipe.task, self.settings, self.tables)
 
+    def with_labels(self, splits: Splits) -> Request:
+        """Returns the same request, with the several labels that were found in the rows."""
+        return replace(self, recipe=replace(self.recipe, task=self.recipe.task.with_several(splits.several)))
+
     def with_micro_batches(self, processes: int) -> Request:
         """Returns the same request with a number of `--micro-batches`: the one asked for, or that of the run in the
         folder, or the number of processes. A run that goes on with fewer or more of these keeps its number, and thereby
@@ -66,6 +70,10 @@ class Request:
             return self
         stored = None if self.settings.overwrite else stored_micro_batches(self.folder)
         return replace(self, settings=replace(self.settings, micro_batches=stored or processes))
+
+    def with_positive(self, label: str | None) -> Request:
+        """Returns the same request with a positive label."""
+        return replace(self, settings=replace(self.settings, positive=label))
 
     def of_seed(self, seed: int) -> Request:
         """Returns the request for one of `--seeds`, in a subfolder; cached activations are shared by all seeds."""

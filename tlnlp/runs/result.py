@@ -11,6 +11,8 @@ from typing import Any
 
 from tlnlp.display.json_numbers import restore_numbers
 from tlnlp.errors import InputError
+from tlnlp.evaluation.intervals import describe_interval, scale_from
+from tlnlp.evaluation.label_scores import join_label_scores
 from tlnlp.evaluation.statistics import Estimate
 from tlnlp.evaluation.uncertainty import estimate_over
 from tlnlp.runs import folder as folders
@@ -20,14 +22,15 @@ from tlnlp.settings import NOT_OF_THE_RUN
 
 # The fields that the result of several seeds contains for each seed.
 OF_EACH_SEED = (
-    "seed", "metrics", "extra_splits", "languages", "seconds", "rows_per_second", "is_constant", "diverged", "output",
+    "seed", "metrics", "label_scores", "interval", "extra_splits", "languages", "seconds", "rows_per_second",
+    "is_constant", "diverged", "output",
 )  # fmt: skip
 
 
 # The fields with scores. Those of a diverged run may be infinite or NaN, which is a text in `result.json`.
 MAYBE_INFINITE = (
-    "metrics", "row_variance", "extra_splits", "calibration", "majority", "history", "curve", "best", "languages",
-    "runs", "spread",
+    "metrics", "row_variance", "interval", "extra_splits", "calibration", "majority", "history", "curve", "best",
+    "languages", "runs", "spread",
 )  # fmt: skip
 
 
@@ -46,13 +49,17 @@ class RunResult:
     seed: int | list[int]
     metrics: dict[str, float]
     row_variance: float | None
+    interval: dict[str, Any] | None = None
+    label_scores: dict[str, Any] | None = None
     extra_splits: dict[str, dict[str, Any]]
     null_threshold: dict[str, float] | None
+    thresholds: dict[str, Any] | None = None
     calibration: dict[str, Any] | None = None
     conformal: dict[str, Any] | None = None
     majority: dict[str, float]
     published: dict[str, Any] | None
     is_constant: bool
+    warnings: list[str] = field(default_factory=list)
     diverged: int | None = None
     rows: dict[str, int]
     groups: list[dict[str, Any]]
@@ -173,7 +180,7 @@ def join_seeds(runs: Sequence[RunResult], folder: Path) -> RunResult:
     scores = {name: [run.metrics[name] for run in runs] for name in first.metrics}
     variances = [run.row_variance for run in runs if run.row_variance is not None]
     languages = [run.languages for run in runs if run.languages is not None]
-    return replace(
+    joined = replace(
         first,
         metrics={name: statistics.fmean(values) for name, values in scores.items()},
         spread={
@@ -190,13 +197,17 @@ def join_seeds(runs: Sequence[RunResult], folder: Path) -> RunResult:
             }
             for name, split in first.extra_splits.items()
         },
+        label_scores=join_label_scores([run.label_scores for run in runs]),
         row_variance=statistics.fmean(variances) if len(variances) == len(runs) else None,
         languages=join_languages(languages) if languages else None,
         rows_per_second=statistics.median(run.rows_per_second for run in runs),
         seconds={name: sum(run.seconds[name] for run in runs) for name in first.seconds},
+        warnings=list(dict.fromkeys(f"seed {run.seed}: {each}" for run in runs for each in run.warnings)),
         degenerate=[run.seed for run in runs if run.is_constant and isinstance(run.seed, int)],
         diverged=next((run.diverged for run in runs if run.diverged is not None), None),
         output=str(folder),
         seed=[run.seed for run in runs if isinstance(run.seed, int)],
         runs=[{key: getattr(run, key) for key in OF_EACH_SEED} for run in runs],
     )
+    estimate, scale = joined.estimate(), scale_from(first.interval)
+    return joined if estimate is None else replace(joined, interval=describe_interval(estimate, scale))

@@ -27,6 +27,7 @@ from tlnlp.models.base_weights import QUANTISED, keep_in_fp32
 from tlnlp.models.checkpoint import Checkpoint, vocabulary_size
 from tlnlp.models.feature_classifier import with_feature_classifier
 from tlnlp.models.gradient_checkpointing import enable_gradient_checkpointing
+from tlnlp.models.score_output import start_at_scores
 from tlnlp.models.vocabulary import train_vocabulary
 from tlnlp.recipe import NEW, Recipe
 from tlnlp.runs.checks import CheckedRun
@@ -42,8 +43,9 @@ from tlnlp.runs.network_trials import (
     run_in_precision,
     try_strategy,
 )
+from tlnlp.runs.request import Request
 from tlnlp.settings import Settings
-from tlnlp.task import Task
+from tlnlp.task import Regression, Task
 from tlnlp.training.broadcast import main_files
 from tlnlp.training.distributed import run_on_main
 from tlnlp.training.files import room_wanted, written_whole
@@ -107,10 +109,7 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
     encoded = EncodedSplits.of(splits, task, tokenizer, settings)
     special = [*tokenizer.all_special_ids, *([tokenizer.pad_token_id] if tokenizer.pad_token_id is not None else [])]
     pieces = vocabulary_size(source.config)
-    network = loading.load_model(
-        source, task, tokenizer, seed=settings.seed, new_head=settings.new_head, new_weights=strategy.is_from_scratch,
-        load_in=settings.load_in, device=accelerator.device,
-    )  # fmt: skip
+    network = _load_network(source, task, tokenizer, request, splits.train, accelerator)
     initialized = {parameter for name, parameter in network.named_parameters() if name in source.initialized}
     run_once = run_as_trained(logits_on(encoded.train, np.arange(1), task, tokenizer), settings, accelerator)
     if not ignores_padding(network, encoded.train, task, tokenizer, settings, accelerator):
@@ -199,6 +198,21 @@ def prepare(run: CheckedRun, accelerator: Accelerator) -> PreparedRun:
         facts=facts,
     )
     return work
+
+
+def _load_network(
+    source: Checkpoint, task: Task, tokenizer: Any, request: Request, train: Rows, accelerator: Accelerator
+) -> Any:
+    """Loads the network, and brings a new output of scores into their unit, if these have no range (as STS-B's have,
+    which are small numbers)."""
+    settings = request.settings
+    network = loading.load_model(
+        source, task, tokenizer, seed=settings.seed, new_head=settings.new_head,
+        new_weights=request.strategy.is_from_scratch, load_in=settings.load_in, device=accelerator.device,
+    )  # fmt: skip
+    if isinstance(task.labels, Regression) and not task.labels.has_range:
+        start_at_scores(network, train.columns["label"], source.initialized)
+    return network
 
 
 def _groups_with_adapter(network: Any, adapted: AdapterFiles, run_once: Callable[[Any], Any]) -> list[Group]:

@@ -5,89 +5,33 @@ from __future__ import annotations
 import math
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate.utils import gather_object
 
 from tlnlp.data.rows import Rows
 from tlnlp.display.console import ProgressBar, RunConsole
 from tlnlp.errors import InputError, Interrupted
+from tlnlp.evaluation.collapse import describe_constant, describe_rise
 from tlnlp.evaluation.predict import predict, with_all_classes
 from tlnlp.evaluation.scoring import is_better, measure
 from tlnlp.heads.encoded import EncodedDataset
 from tlnlp.models.finite import not_finite
 from tlnlp.runs.folder import BEST, CHECKPOINTS
 from tlnlp.runs.setup import PreparedRun
+from tlnlp.runs.training_log import TrainingLog
+from tlnlp.runs.tuned_labels import score_as_reported, tune_on_dev
 from tlnlp.task import Prediction
 from tlnlp.training import checkpoint, sharded_checkpoint
 from tlnlp.training.distributed import run_on_main
 from tlnlp.training.loop import Step, train
-from tlnlp.training.plan import Update
 from tlnlp.training.signals import UPDATES_BETWEEN, stop_requests
 
 # Time between checkpoints if --save-every is unset: the most training that a crash can lose.
 SAVE_SECONDS = 120.0
 CURVE_POINTS = 100
-
-
-@dataclass
-class TrainingLog:
-    """The log of a training run; all of it is saved in every checkpoint.
-
-    Args:
-        updates_done: position in the planned updates; those skipped by early stopping count as done.
-        updates_taken: number of updates made.
-        rows_seen: number of rows trained on, over all processes.
-        tokens, places: number of tokens in the micro-batches, and number of positions including padding.
-        loss_sum: sum of the losses in the current epoch.
-        curve: [updates made, mean loss since the previous point], at most `CURVE_POINTS` points.
-        curve_sum: sum of the losses since the last point.
-        history: for each epoch the mean loss and, if evaluated, the dev scores.
-        best: updates done and score of the best epoch so far.
-        stale_epochs: epochs of the current phase since its best one.
-        phase_best: dev score of the best epoch of the current phase.
-        frozen_bytes: size of the cached outputs of frozen layers on disk.
-        resumed: how often the run was resumed.
-        diverged: number of updates after which weights were found to be NaN or infinite; None if they are not.
-    """
-
-    updates_done: int = 0
-    updates_taken: int = 0
-    rows_seen: int = 0
-    tokens: int = 0
-    places: int = 0
-    train_seconds: float = 0.0
-    evaluate_seconds: float = 0.0
-    startup_seconds: float = 0.0
-    loss_sum: float = 0.0
-    curve: list[list[float]] = field(default_factory=list)
-    curve_sum: float = 0.0
-    history: list[dict[str, Any]] = field(default_factory=list)
-    best: dict[str, Any] | None = None
-    stale_epochs: int = 0
-    phase_best: float | None = None
-    frozen_bytes: int = 0
-    resumed: int = 0
-    diverged: int | None = None
-
-    def count(self, update: Update, encoded: EncodedDataset, slots: Callable[[np.ndarray], int]) -> int:
-        """Counts an update that was made. Returns its number of rows."""
-        lengths = [encoded.sequence_lengths(items) for items in update.micro_batches]
-        rows = sum(map(len, update.micro_batches))
-        self.updates_taken += 1
-        self.rows_seen += rows
-        self.tokens += sum(int(each.sum()) for each in lengths)
-        self.places += sum(slots(each) for each in lengths)
-        return rows
-
-    @property
-    def padding_fraction(self) -> float:
-        """Fraction of the positions in the micro-batches that are padding."""
-        return 1 - self.tokens / max(1, self.places)
 
 
 class Trainer:
@@ -104,7 +48,7 @@ class Trainer:
         self.accelerator = self.training.accelerator
         self.record = TrainingLog()
         self._saved_at, self._saved_updates = time.monotonic(), -1
-        self._idle_said = False
+        self._idle_said, self._said = False, set[str]()
         # Summed on the device, in order, so that a resumed run reports the same loss.
         self._loss_sum = torch.zeros((), dtype=torch.float32, device=self.accelerator.device)
         self._curve_sum = torch.zeros_like(self._loss_sum)
@@ -158,10 +102,12 @@ class Trainer:
                 self._run_all_layers()  # the best weights may be from an earlier phase: the cache is invalid
             bar.say("answering")
             answers = self._predict(work.encoded_eval, work.eval_rows, bar, all_classes=True)
+            answers = tune_on_dev(work, answers, lambda: self._predict(work.encoded_dev, work.dev_rows, bar))
             extra_splits = {
                 name: self._predict(encoded, rows, bar) for name, (encoded, rows) in work.extra_splits.items()
             }
             self._run_all_layers()
+            self._warn_of_collapse(answers)
             return record, answers, extra_splits
 
     def _note_idle(self, step: Step) -> None:
@@ -188,6 +134,24 @@ class Trainer:
                 "the scores say nothing (a lower --learning-rate, or --precision fp32)"
             )
         return record.diverged is not None
+
+    def _warn_of_collapse(self, answers: list[Prediction], epoch: int | None = None) -> None:
+        """Says that all rows have the same answer, or that the loss has risen far above that at the beginning. During
+        training it is only said; what is so at the end is kept."""
+        record, said = self.record, list[str]()
+        place = "" if epoch is None else f"after epoch {epoch}: "
+        if (constant := describe_constant(answers, "rows")) is not None:
+            said.append(f"{constant}: nothing was learnt" if epoch is None else constant)
+        last, first = record.history[-1:], record.curve[:1]
+        if last and first and (risen := describe_rise(last[0]["loss"], first[0][1])) is not None:
+            said.append(risen)
+        if epoch is None:
+            record.warnings = said
+        for each in said:
+            kind = each.partition(",")[0].partition(" from")[0]
+            if epoch is None or kind not in self._said:  # not after every epoch
+                self.screen.note(f"warning: {place}{each}")
+            self._said.add(kind)
 
     def _evaluations(self, epochs: int) -> int:
         """Returns how often dev has been evaluated after `epochs` epochs: if there are more dev rows than train rows,
@@ -244,13 +208,18 @@ class Trainer:
         if due and (step.updates_done < step.updates or best_wanted):
             bar.say("scoring dev")
             answers = self._predict(self.work.encoded_dev, self.work.dev_rows, bar)
+            answers = score_as_reported(self.training.task, self.settings, answers, self.work.dev_rows)
             entry["metrics"] = measure(self.training.task, answers, self.work.dev_rows)
+        else:
+            answers = []
         if best_wanted:
             self._keep_best(entry)
         if self.settings.show_oracle:
             # Logged only: model selection does not use it.
             entry["languages"] = {name: self._score_language(name, bar) for name in self.work.target_languages}
         self.record.history.append(entry)
+        if step.updates_done < step.updates:  # the end has its own
+            self._warn_of_collapse(answers, step.epoch + 1)
         self._check_patience(step, entry, bar)
 
     def _score_language(self, language: str, bar: ProgressBar) -> float:

@@ -58,6 +58,7 @@ def fit_classifier(
     outputs: int,
     fit: FeatureClassifierConfig,
     seed: int,
+    label_weights: np.ndarray | None = None,
 ) -> Classifier:
     """Fits the classifier in `fit`. Features are standardised to mean 0 and deviation 1 first, so that `strength` means
     the same for every network and layer: without it, the first token's vectors of all-MiniLM-L6-v2 are so similar that
@@ -69,6 +70,7 @@ def fit_classifier(
         targets: [rows] label indices; [rows, outputs] 0 or 1 for several labels; [rows] scores.
         weights: [rows] sample weights; a row of weight 2 counts as two rows.
         outputs: number of labels; 1 for a score.
+        label_weights: [outputs] of several labels: the weight of rows that have a label, beside their own.
         seed: of the linear SVM's solver; nothing else is random.
     """
     counts = weights > 0
@@ -80,7 +82,7 @@ def fit_classifier(
         matrix, bias, shares = _fit_mix(standard, targets, weights, kind, outputs, fit.strength)
         weight = shares[None, :, None] * matrix[:, None, :]
     else:
-        matrix, bias = _fit_layer(standard[:, 0], targets, weights, kind, outputs, fit, seed)
+        matrix, bias = _fit_layer(standard[:, 0], targets, weights, kind, outputs, fit, seed, label_weights)
         weight = matrix[:, None, :]
     weight = weight / deviation
     bias = bias - np.einsum("olw,lw->o", weight, middle)
@@ -104,13 +106,18 @@ def _fit_layer(
     outputs: int,
     fit: FeatureClassifierConfig,
     seed: int,
+    label_weights: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """[rows, width] -> [outputs, width] and [outputs]"""
     if kind == "score":
         ridge = linear_model.Ridge(alpha=1 / fit.strength).fit(features, targets, weights)
         return ridge.coef_.reshape(1, -1), np.atleast_1d(ridge.intercept_)
     if kind == "several":
-        found = [_fit_labels(features, held, weights, 2, fit, seed) for held in targets.T.astype(np.int64)]
+        more = np.ones(outputs) if label_weights is None else label_weights
+        found = [
+            _fit_labels(features, held, weights * np.where(held > 0, each, 1.0), 2, fit, seed)
+            for held, each in zip(targets.T.astype(np.int64), more, strict=True)
+        ]
         # The logit of a label is the difference between the logits of "present" and "absent".
         return np.stack([m[1] - m[0] for m, _ in found]), np.stack([b[1] - b[0] for _, b in found])
     return _fit_labels(features, targets, weights, outputs, fit, seed)

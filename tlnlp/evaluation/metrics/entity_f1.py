@@ -1,5 +1,6 @@
 """Entity F1: precision and recall over entities, which must match in type and both ends."""
 
+from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -87,6 +88,16 @@ def entity_scores(
         ours, theirs = ({entity for entity in side if entity[1] == kind} for side in (found, true))
         scores[kind] = {**_score(ours, theirs), "support": len(theirs)}
     return scores
+
+
+def entity_counts(
+    predictions: Sequence[Sequence[str]], references: Sequence[Sequence[str]], scheme: str = "conlleval"
+) -> dict[str, tuple[int, int, int]]:
+    """Returns {type: (correctly predicted, predicted, in the references)} over all rows, types in alphabetical
+    order."""
+    found, true = _entities_of_rows(predictions, references, scheme)
+    right, ours, theirs = (Counter(entity[1] for entity in side) for side in (found & true, found, true))
+    return {kind: (right[kind], ours[kind], theirs[kind]) for kind in sorted(ours | theirs)}
 
 
 def _read_tag(tag: str, scheme: str) -> tuple[str, str]:

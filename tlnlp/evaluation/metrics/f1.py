@@ -1,4 +1,4 @@
-"""F1: the harmonic mean of precision and recall, for one positive label or averaged over labels."""
+"""F1: the harmonic mean of precision and recall, of one positive label and averaged over labels."""
 
 from typing import Any
 
@@ -7,25 +7,29 @@ import evaluate
 import numpy as np
 
 DESCRIPTION = (
-    "F1 of label 1 of two labels; for more labels, the mean over labels (macro); for multilabel, micro and macro."
+    "F1 of the positive label, and its mean over labels: macro, weighted by support, and micro for multilabel."
 )
 
 
 class F1(evaluate.Metric):
-    """`compute(predictions=[labels], references=[labels])["f1"]`, 0 to 1.
+    """`compute(predictions=[labels], references=[labels])`, 0 to 1.
 
     Configurations:
-        default: F1 of the positive label, index 1, as in GLUE for MRPC and QQP (Wang et al. 2018, section 3.2); same as
-            "multiclass" if an index above 1 occurs.
-        "multiclass": macro F1, the mean over all labels that occur in predictions or references. It has its own name,
-            since a few rows of a task with three labels may contain only the first two.
-        "multilabel": each row has 0 or 1 for each label; `f1` is micro F1 over all pairs (row, label), and `f1_macro`
-            the mean over labels.
+        default: `f1` of the positive label (index `positive`), as in GLUE for MRPC and QQP (Wang et al. 2018, section
+            3.2), under the name `f1 of NAME` if it has a name; and the means over labels, as in "multiclass". If no
+            positive label was named and an index above 1 occurs, the same as "multiclass".
+        "multiclass": `f1_macro`, the mean over all labels that occur in predictions or references, and `f1_weighted`,
+            the mean weighted by the labels' frequency in the references.
+        "multilabel": each row has 0 or 1 for each label; `f1_micro` is F1 over all pairs (row, label), `f1_macro` and
+            `f1_weighted` are means over labels.
 
     A label that occurs in neither predictions nor references has an F1 of 0; so has an empty input.
     """
 
     configs = ("multiclass", "multilabel")
+    # Index and name of the positive label.
+    positive = 1
+    positive_name: str | None = None
 
     def _info(self) -> evaluate.MetricInfo:
         value = datasets.Value("int32")
@@ -39,13 +43,23 @@ class F1(evaluate.Metric):
     def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
         if self.config_name == "multilabel":
             told, held = np.asarray(predictions, dtype=bool), np.asarray(references, dtype=bool)  # [rows, labels]
-            return {"f1": float(_f1(told.ravel(), held.ravel())), "f1_macro": float(np.mean(_f1(told, held)))}
+            return {"f1_micro": float(_f1(told.ravel(), held.ravel())), **_means(_f1(told, held), held.sum(axis=0))}
         told, held = np.asarray(predictions, dtype=int), np.asarray(references, dtype=int)
-        labels = np.union1d(told, held)
-        if self.config_name == "multiclass" or labels.max(initial=0) > 1:
-            each = _f1(told[:, None] == labels, held[:, None] == labels)
-            return {"f1": float(each.mean()) if len(labels) else 0.0}
-        return {"f1": float(_f1(told == 1, held == 1))}
+        labels, indices = np.unique(np.concatenate([told, held]), return_inverse=True)
+        ours, theirs = indices[: len(told)], indices[len(told) :]
+        right, found, true = (np.bincount(each, minlength=len(labels)) for each in (ours[ours == theirs], ours, theirs))
+        means = _means(2 * right / np.maximum(found + true, 1), true)
+        if self.config_name == "multiclass" or (self.positive_name is None and labels.max(initial=0) > 1):
+            return means
+        name = "f1" if self.positive_name is None else f"f1 of {self.positive_name}"
+        return {name: float(_f1(told == self.positive, held == self.positive)), **means}
+
+
+def _means(each: np.ndarray, support: np.ndarray) -> dict[str, float]:
+    """Returns the means of the labels' F1 [labels]."""
+    each, support = np.atleast_1d(each), np.atleast_1d(support)
+    macro = float(each.mean()) if len(each) else 0.0
+    return {"f1_macro": macro, "f1_weighted": float(support @ each / max(support.sum(), 1))}
 
 
 def _f1(told: np.ndarray, held: np.ndarray) -> Any:

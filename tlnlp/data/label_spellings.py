@@ -1,0 +1,99 @@
+"""Spellings of labels and numbers that mean the same: "Positive" and "positive ", 0 and 0.0, ["a"] and "a", 0,5 and
+0.5."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tlnlp.data.table import SHOWN_ROWS, Table, show
+from tlnlp.data.written_values import looks_written, parse_written
+
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+_COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
+
+
+class FoundNames(tuple[str, ...]):
+    """Label names that were found in the data. Nobody has said in which order they are: a number is a name among them,
+    never a position."""
+
+
+def fold(name: str) -> str:
+    """Returns what is the same in all spellings of a name: without case, blanks, underscores, and .0 of a number."""
+    return re.sub(r"^([+-]?\d+)\.0+$", r"\1", re.sub(r"[\s_]+", "", name).casefold())
+
+
+def merge_spellings(counts: Mapping[str, int]) -> dict[str, list[str]]:
+    """Returns {name: its spellings}, the most frequent first: it is the name.
+
+    Args:
+        counts: rows of each spelling.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in sorted(counts, key=lambda name: (-counts[name], name)):
+        groups.setdefault(fold(name), []).append(name)
+    return {spellings[0]: spellings for spellings in groups.values()}
+
+
+def describe_merged(merged: Mapping[str, Sequence[str]], counts: Mapping[str, int]) -> list[str]:
+    """Returns a note on names of several spellings, if there are any."""
+    several = [spellings for spellings in merged.values() if len(spellings) > 1]
+    if not several:
+        return []
+    shown = [" = ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in several[:SHOWN_ROWS]]
+    more = f" and {len(several) - SHOWN_ROWS} more" if len(several) > SHOWN_ROWS else ""
+    return [
+        f"labels that differ only in case, blanks or .0 are one: {'; '.join(shown)}{more}"
+        " (a recipe that names its labels keeps them apart)"
+    ]
+
+
+def note_on_numbers(names: Sequence[str]) -> list[str]:
+    """Returns a note on names that are numbers between whole ones: more likely a score than a class."""
+    if not all(map(_NUMBER.fullmatch, names)) or all(fold(name).lstrip("+-").isdecimal() for name in names):
+        return []
+    return [f"labels are classes here, not numbers: {names[0]} is no nearer to {names[1]} than to {names[-1]}"]
+
+
+def with_single_labels(table: Table, column: str) -> Table:
+    """Returns the table with the one label of each row in place of a list of it (doccano, prodigy), also of a list
+    written as text; unchanged if some row has none or several, or no list."""
+    values = table.columns[column]
+    first = next((value for value in _first_of(values) if value is not None), None)
+    if not (isinstance(first, list | tuple) or (isinstance(first, str) and looks_written(first))):
+        return table
+    alone = [_only(value) for value in table.values(column)]
+    if any(value is None for value in alone):
+        return table
+    note = f"{table.origin}: {column} is a list of one label in every row, {show(first)}: read as that label"
+    return replace(table, columns=table.columns | {column: alone}, notes=(*table.notes, note))
+
+
+def _first_of(values: Any) -> list[Any]:
+    return values[:10] if isinstance(values, list) else values.slice(0, 10).to_pylist()
+
+
+def _only(value: Any) -> Any:
+    """Returns the only element of a list; None if it is no list, or one of another length."""
+    if isinstance(value, str) and looks_written(value):
+        try:
+            value = parse_written(value)
+        except ValueError:
+            return None
+    return value[0] if isinstance(value, list | tuple) and len(value) == 1 else None
+
+
+def has_commas(values: Sequence[Any]) -> bool:
+    """Returns whether numbers are written with decimal commas: in some value, and a point in none."""
+    texts = [value for value in values if isinstance(value, str)]
+    return any(map(_COMMA.fullmatch, texts)) and not any("." in text for text in texts)
+
+
+def with_points(values: Sequence[Any]) -> Sequence[Any]:
+    """Returns the values with decimal points in place of decimal commas, if these are used throughout."""
+    if not has_commas(values):
+        return values
+    commas = [isinstance(value, str) and _COMMA.fullmatch(value) is not None for value in values]
+    return [value.replace(",", ".") if comma else value for value, comma in zip(values, commas, strict=True)]

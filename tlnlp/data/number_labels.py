@@ -1,0 +1,32 @@
+"""Labels that are numbers: names of classes, or scores?"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from tlnlp.errors import InputError
+
+# With more different numbers than this, a label for each is rarely what is meant.
+MOST_NUMBERS = 20
+SCORES = "recipes/own_score.py learns numbers as such"
+
+
+def note_numbers(names: Sequence[str], origin: str, column: str) -> list[str]:
+    """Returns a note if labels are numbers that may be scores, each of which is taken as a name.
+
+    Raises:
+        InputError: there are many, with decimals: no label would have enough rows.
+    """
+    if not all(re.fullmatch(r"[+-]?\d+([.,]\d+)?", name) for name in names):
+        return []
+    has_decimals = not all(re.fullmatch(r"[+-]?\d+", name) for name in names)
+    if has_decimals and len(names) > MOST_NUMBERS:
+        raise InputError(
+            expected="labels to choose from, a name each",
+            found=f"{origin}: {column!r} has {len(names):,} different numbers, e.g. {', '.join(names[:3])}",
+            change=f"the recipe: {SCORES}; or the column: --columns label=COLUMN",
+        )
+    if has_decimals or len(names) > MOST_NUMBERS:
+        return [f"labels: each of {len(names):,} different numbers is taken as a name ({SCORES})"]
+    return []
