@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tlnlp.data.rows import Rows
+from tlnlp.evaluation import conformal
 from tlnlp.evaluation.calibration import abstention, describe_calibration
 from tlnlp.evaluation.conformal import Calibration, describe_sets, keep_scores
 from tlnlp.heads import sentence
@@ -67,3 +68,24 @@ def test_a_diverged_run_keeps_no_scores() -> None:
     assert keep_scores(nan, rows, task_with(("a", "b"))) is None
     kept = keep_scores(predictions, rows, task_with(("a", "b")))
     assert kept is not None and Calibration.from_json(kept).rows == 50
+
+
+def test_of_many_labels_the_best_are_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of which alone a prediction has scores: a row whose right label is not among them needs a set of all."""
+    labels = tuple(f"label{i}" for i in range(300))
+    draws = np.random.default_rng(0)
+    chances = draws.dirichlet(np.full(300, 0.02), 400)
+    right = [int(draws.choice(300, p=line)) for line in chances]
+    predictions = []
+    for line in chances:
+        best = np.argsort(-line)[:100]
+        scores = {labels[i]: float(line[i]) for i in best}
+        predictions.append(Prediction(labels[best[0]], float(line[best[0]]), scores))
+    rows = Rows({"text": ["x"] * 400, "label": right}, "tests", np.arange(400), labels)
+    sets = describe_sets(predictions, rows, task_with(labels))
+    assert sets is not None and sets["rows"] == 400
+    assert sets["measured"]["lac"][1]["coverage"] == pytest.approx(0.9, abs=0.05)
+    assert sets["measured"]["lac"][1]["mean_size"] < 20
+    monkeypatch.setattr(conformal, "MOST_CHANCES", 300 * 250)
+    kept = keep_scores(predictions, rows, task_with(labels))
+    assert kept is not None and kept["rows"] == 250

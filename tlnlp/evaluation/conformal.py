@@ -26,6 +26,8 @@ SetMethod = Literal["lac", "aps"]
 METHODS: tuple[SetMethod, ...] = ("lac", "aps")
 # Points of a kept distribution of scores: exact for as many rows, above that the next larger score.
 POINTS = 2_000
+# Probabilities that are held at once for this: 160 MB.
+MOST_CHANCES = 20_000_000
 # The error rates whose coverage is measured at the end of a run.
 RATES = (0.05, 0.1, 0.2)
 # Sums of probabilities differ in the last digits by the order of the labels.
@@ -78,13 +80,19 @@ def chances_of(predictions: Sequence[Prediction], rows: Rows, task: Task) -> Cla
             np.repeat(np.arange(len(rows)), counts),
             None if right is None else np.asarray(right),
         )
-    found = [list(s.values()) if isinstance(s := each.scores, Mapping) else s for each in predictions]
-    classes = len(rows.labels or ())
-    if any(each is None or ("endings" not in rows.columns and len(each) != classes) for each in found):
+    if any(each.scores is None for each in predictions):
         return None
-    chances = np.full((len(found), max(map(len, found))), np.nan)
-    for place, line in zip(chances, found, strict=True):
-        place[: len(line)] = line
+    if "endings" in rows.columns:
+        lines = [each.scores for each in predictions]
+        chances = np.full((len(lines), max(map(len, lines))), np.nan)
+        for place, line in zip(chances, lines, strict=True):
+            place[: len(line)] = line
+    else:
+        # Of thousands of labels only the best have a score. The others count as 0, for calibration and for new rows.
+        index = {name: place for place, name in enumerate(rows.labels or ())}
+        chances = np.zeros((len(rows), len(index)))
+        for place, each in zip(chances, predictions, strict=True):
+            place[[index[name] for name in each.scores]] = list(each.scores.values())
     labels = rows.columns.get("label")
     return ClassChances(chances, np.arange(len(rows)), None if labels is None else np.asarray(labels))
 
@@ -169,17 +177,27 @@ class Calibration:
 
 def keep_scores(predictions: Sequence[Prediction], rows: Rows, task: Task) -> dict[str, Any] | None:
     """Returns what is kept with a model so that it can give prediction sets; None if it cannot."""
-    found = chances_of(predictions, rows, task)
+    found = chances_of(*_some(predictions, rows), task)
     return None if not _is_usable(found) else Calibration.of(found).as_json()
 
 
 def describe_sets(predictions: Sequence[Prediction], rows: Rows, task: Task) -> dict[str, Any] | None:
     """Returns what prediction sets of this model are like: `rows` and `measured`, see `measure_sets`; None if there are
     none."""
+    predictions, rows = _some(predictions, rows)
     found = chances_of(predictions, rows, task)
     if not _is_usable(found):
         return None
     return {"rows": len(rows), "unit": "word" if "words" in rows.columns else "row", "measured": measure_sets(found)}
+
+
+def _some(predictions: Sequence[Prediction], rows: Rows) -> tuple[Sequence[Prediction], Rows]:
+    """Returns as many of the rows, drawn at random, as have room in memory with the probabilities of all labels."""
+    most = MOST_CHANCES // max(1, len(rows.labels or ()))
+    if "words" in rows.columns or len(predictions) != len(rows) or len(rows) <= most:
+        return predictions, rows
+    drawn = np.sort(np.random.default_rng(0).permutation(len(rows))[:most])
+    return [predictions[place] for place in drawn.tolist()], rows.select(drawn)
 
 
 def _is_usable(found: ClassChances | None) -> TypeGuard[ClassChances]:
