@@ -75,7 +75,7 @@ def _run_seeds(request: Request, accelerator: PreciseAccelerator, screen: RunCon
         seeds = [request.of_seed(seed) for seed in range(request.settings.seeds)]
         results = [run_once(seeds[0], accelerator, screen)]
         # The rarer of two labels that are nearly balanced could be another one in another seed's train rows.
-        positive = results[0].settings["positive"]
+        positive = results[0].settings.get("positive")
         results += [run_once(each.with_positive(positive), accelerator, screen) for each in seeds[1:]]
         result = join_seeds(results, request.folder)
         run_on_main(accelerator, lambda: files.write_json(request.folder / folders.RESULT, result.as_json()))
