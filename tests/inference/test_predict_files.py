@@ -99,6 +99,38 @@ def test_every_form_of_input_gives_every_form_of_output(
             assert not list(tmp_path.glob(".writing-*"))
 
 
+def test_files_of_european_excel_and_files_without_a_header_are_predicted(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = ["Ein Café – sehr gut.", "Dull, and loud."]
+    expected = [each.prediction for each in Predictor(model).predict(texts)]
+    rows = "".join(f"{i};{text}\n" for i, text in enumerate(texts))
+    (tmp_path / "a.csv").write_bytes(f"id;text\n{rows}".encode("cp1252"))
+    (tmp_path / "b.csv").write_text(rows)
+    _, refused = ask(capsys, model, tmp_path / "a.csv", status=2)
+    assert "--encoding cp1252" in refused
+    found, said = ask(capsys, model, tmp_path / "a.csv", "--encoding", "cp1252")
+    assert "separator ;" in said
+    assert [json.loads(line)["prediction"] for line in found.splitlines()] == expected
+    found, _ = ask(capsys, model, tmp_path / "b.csv", "--no-header", "--separator", ";", "--columns", "text=2")
+    assert [json.loads(line)["prediction"] for line in found.splitlines()] == expected
+
+
+def test_words_in_rows_of_their_own_and_texts_beside_no_words_are_tagged(
+    tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = [each.prediction for each in Predictor(tagger).predict([["Anna", "sees", "Rome", "."], ["Bob", "came"]])]
+    (tmp_path / "a.csv").write_text("Sentence #,words\nSentence: 1,Anna\n,sees\n,Rome\n,.\nSentence: 2,Bob\n,came\n")
+    found, _ = ask(capsys, tagger, tmp_path / "a.csv")
+    assert [json.loads(line)["prediction"] for line in found.splitlines()] == expected
+    (tmp_path / "b.jsonl").write_text('{"text": "Anna sees Rome."}\n{"text": "Bob came"}\n')
+    found, _ = ask(capsys, tagger, tmp_path / "b.jsonl")
+    lines = [json.loads(line) for line in found.splitlines()]
+    assert [line["prediction"] for line in lines] == expected
+    for line, text in zip(lines, ("Anna sees Rome.", "Bob came"), strict=True):
+        assert all(text[each["start"] : each["end"]] == each["text"] for each in line["entities"])
+
+
 def test_the_types_of_parquets_columns_stay(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = write_input(tmp_path / "in.parquet")
     ask(capsys, model, given, "--output", tmp_path / "out.parquet")

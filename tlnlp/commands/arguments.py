@@ -51,6 +51,13 @@ class PredictArguments:
         Literal["jsonl", "json", "csv", "tsv", "parquet", "txt", "conll"] | None,
         tyro.conf.arg(metavar="FORMAT", help="Of standard input, and of files with another ending."),
     ] = None
+    separator: Annotated[
+        str | None, tyro.conf.arg(metavar="CHARACTER", help="What separates a table's fields; found if unset.")
+    ] = None
+    encoding: Annotated[str | None, tyro.conf.arg(metavar="NAME", help="Encoding of text files; UTF-8 if unset.")] = (
+        None
+    )
+    no_header: Annotated[bool, tyro.conf.arg(help="Columns have numbers: --columns text=2.")] = False
     carry: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="COLUMN ...", help="Columns to carry along; all or none.")
     ] = ("all",)

@@ -14,6 +14,7 @@ from rich.progress import Progress
 
 from tlnlp.commands.arguments import PredictArguments
 from tlnlp.commands.predict_inputs import is_about_texts, tables_of_files, tables_of_stdin, tables_of_texts
+from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.table import Table
 from tlnlp.display.quiet import quiet_libraries
 from tlnlp.errors import InputError
@@ -31,12 +32,13 @@ def main(arguments: list[str]) -> int:
     """The command line of `tlnlp predict`."""
     asked = tyro.cli(PredictArguments, args=arguments, prog="tlnlp predict", config=(tyro.conf.FlagCreatePairsOff,))
     quiet_libraries()
-    chosen = Settings(columns=asked.columns).columns_by_role()
-    saved = read_task(asked.model)
+    read_as = {name: getattr(asked, name) for name in ("columns", "separator", "encoding", "no_header")}
+    settings = Settings(**read_as)
+    chosen, saved = settings.columns_by_role(), read_task(asked.model)
     options = AnswerOptions(asked.top, asked.error_rate, asked.set_method, asked.abstain_below)
     options.check(saved.task, conformal_of(asked.model))
     form = format_of(asked.output, asked.format, saved.task)
-    tables = _tables(asked, saved.task, chosen)
+    tables = _tables(asked, saved.task, chosen, FileFormat.of(settings, saved.task))
     # Only now: what cannot be read has been refused.
     predictor = Predictor(asked.model, max_tokens=asked.max_tokens, precision=asked.precision)
     columns = answer_columns(saved.task, options, calibrated=saved.temperature is not None)
@@ -53,10 +55,12 @@ def _progress() -> Progress:
     return Progress(console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True)
 
 
-def _tables(asked: PredictArguments, task: Task, chosen: Mapping[str, str]) -> Callable[[], Iterator[Table]]:
+def _tables(
+    asked: PredictArguments, task: Task, chosen: Mapping[str, str], kind: FileFormat
+) -> Callable[[], Iterator[Table]]:
     """Returns a function that yields the tables to predict. Those of files have been checked."""
     if not asked.files:
-        return partial(tables_of_stdin, asked.input_format, task)
+        return partial(tables_of_stdin, asked.input_format, kind, task.columns.text or "text")
     if is_about_texts(asked.files):
         given = tables_of_texts(asked.files, task)
         check(given, task, chosen, asked)
@@ -65,13 +69,13 @@ def _tables(asked: PredictArguments, task: Task, chosen: Mapping[str, str]) -> C
     if asked.output is not None and any(path.resolve() == asked.output.resolve() for path in paths):
         raise InputError(expected="--output: another file than is read", found=str(asked.output), change="--output")
     checked: list[Table] = []
-    for table in tables_of_files(paths, asked.input_format, task):
+    for table in tables_of_files(paths, asked.input_format, kind):
         checked = [table]
         for note in table.notes:
             _say(note)
         check(table, task, chosen, asked)
     # One file stays open; of several each is read again, so that only one is in memory.
-    return lambda: iter(checked) if len(paths) == 1 else tables_of_files(paths, asked.input_format, task)
+    return lambda: iter(checked) if len(paths) == 1 else tables_of_files(paths, asked.input_format, kind)
 
 
 def check(table: Table, task: Task, chosen: Mapping[str, str], asked: PredictArguments) -> None:

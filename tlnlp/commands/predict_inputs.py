@@ -69,13 +69,13 @@ def tables_of_texts(texts: Sequence[str], task: Task) -> Table:
     return Table(columns, "the command line", np.arange(1, len(texts) // len(roles) + 1))
 
 
-def tables_of_files(paths: Sequence[Path], form: str | None, task: Task) -> Iterator[Table]:
+def tables_of_files(paths: Sequence[Path], form: str | None, kind: FileFormat) -> Iterator[Table]:
     """Yields the tables of files, each read when it is asked for.
 
     Args:
         form: the format of files whose ending is none that is known.
+        kind: what is declared about the files.
     """
-    kind = FileFormat(words=task.columns.words is not None)
     for path in paths:
         suffix, compression = split_suffixes(path)
         if form is None or suffix in FORMATS:
@@ -99,10 +99,15 @@ def _with_blank_lines(table: Table) -> Table:
     return replace(table, columns=columns, numbers=np.arange(1, last + 1))
 
 
-def tables_of_stdin(form: str | None, task: Task) -> Iterator[Table]:
+def tables_of_stdin(form: str | None, kind: FileFormat, text: str) -> Iterator[Table]:
     """Yields standard input: JSON lines and plain texts some lines at a time, each answered before the next is read;
-    other formats at once."""
-    kind = FileFormat(words=task.columns.words is not None)
+    other formats at once.
+
+    Args:
+        form: JSON lines if unset.
+        kind: what is declared about the rows.
+        text: the column of plain texts.
+    """
     if form not in (None, "jsonl", "txt") or (form == "txt" and kind.words):
         data = sys.stdin.buffer.read()
         if not data.strip():
@@ -113,7 +118,7 @@ def tables_of_stdin(form: str | None, task: Task) -> Iterator[Table]:
     for lines in _lines_of(sys.stdin):
         if form == "txt":
             texts = [line.rstrip("\r\n") for line in lines]
-            yield Table({task.columns.text or "text": texts}, STANDARD_INPUT, np.arange(first, first + len(lines)))
+            yield Table({text: texts}, STANDARD_INPUT, np.arange(first, first + len(lines)))
         elif any(line.strip() for line in lines):
             yield table_of_lines("".join(lines), STANDARD_INPUT, first)
         first += len(lines)
