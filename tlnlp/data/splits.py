@@ -7,15 +7,16 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.columns import choose_columns, choose_roles, describe_columns
 from tlnlp.data.hub import read_hub
+from tlnlp.data.label_notes import describe_labels
 from tlnlp.data.label_spellings import FoundNames, describe_merged, merge_spellings, note_on_numbers, with_single_labels
-from tlnlp.data.labels import compare_names, count_names, count_spellings, describe, find_names, is_missing
+from tlnlp.data.labels import compare_names, count_spellings, find_names, is_missing
 from tlnlp.data.languages import Languages, choose_languages, data_of, place_of, read_languages, settle
 from tlnlp.data.named_files import add_named, named_files, refuse_named
 from tlnlp.data.number_labels import note_numbers
@@ -27,7 +28,7 @@ from tlnlp.data.shapes import name_numbers, shape_rows
 from tlnlp.data.sources import with_notes
 from tlnlp.data.split_files import DEV_NAMES, read_path
 from tlnlp.data.table import Table
-from tlnlp.data.tags import describe_tags, find_scheme, find_tags
+from tlnlp.data.tags import find_tags
 from tlnlp.errors import InputError
 from tlnlp.task import MultiLabel, Regression
 
@@ -83,7 +84,7 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
             notes.extend(order if key == TRAIN else [])
         rows[key], said = read_rows(table, columns[key], reading, train=key.is_trained_on)
         notes.extend(said)
-    notes.extend(_describe_labels(task, rows, labels))
+    notes.extend(describe_labels(task, rows, labels))
     if isinstance(labels, FoundNames) and not tables[TRAIN].class_names.get(column := columns[TRAIN]["label"]):
         counts = count_spellings(tables[TRAIN], column)
         notes.extend([*describe_merged(merge_spellings(counts), counts), *note_on_numbers(labels)])
@@ -235,57 +236,6 @@ def _find_labels(
     if "label" not in roles or "endings" in roles:
         return None
     return task.labels if task.labels is not None else find_names(tables[TRAIN], columns[TRAIN]["label"])
-
-
-def _describe_labels(task: Task, rows: Mapping[SplitKey, Rows], labels: Labels) -> list[str]:
-    """Returns notes on the labels or tags of all splits.
-
-    Raises:
-        InputError: all train rows have the same label, or all words the same tag.
-    """
-    train = rows[TRAIN]
-    if not isinstance(labels, tuple):
-        return []
-    if "tags" in train.columns:
-        return _describe_tags(task, rows, labels)
-    _check_two_labels(set(train.columns["label"]), train, labels)
-    if task.labels is not None:
-        return []
-    found = train.columns["label"]
-    flat = [each for row in found for each in row] if isinstance(labels, MultiLabel) else found
-    return [f"labels found in {train.origin}: {count_names(flat, labels)}"]
-
-
-def _describe_tags(task: Task, rows: Mapping[SplitKey, Rows], labels: tuple[str, ...]) -> list[str]:
-    train = rows[TRAIN]
-    there = {tag for tags in train.columns["tags"] for tag in tags}
-    _check_two_labels(there, train, labels)
-    notes = []
-    if task.labels is None:
-        notes.append(f"tags found: {', '.join(labels)}")
-        if unknown := [name for index, name in enumerate(labels) if index not in there]:
-            notes.append(f"tags that no row of {train.origin} has, so that they cannot be learnt: {', '.join(unknown)}")
-    known = find_scheme([labels[tag] for tag in tags] for tags in train.columns["tags"])
-    notes += describe_tags(train)
-    for each in [each for key, each in rows.items() if key != TRAIN]:
-        notes += describe_tags(each, only_faults=True, known=known)
-    return notes
-
-
-def _check_two_labels(distinct: set[Any], train: Rows, labels: tuple[str, ...]) -> None:
-    if len(distinct) < 2:
-        only = _label_names(next(iter(distinct)), labels)
-        raise InputError(
-            expected=f"at least two different labels to learn from: {describe(labels)}",
-            found=f"{train.origin}: {len(train):,} rows, all of them {only}",
-            change="add rows with other labels; is the file sorted by label and cut short?",
-        )
-
-
-def _label_names(answer: Any, names: tuple[str, ...]) -> str:
-    """Returns the names for an index or a tuple of indices."""
-    indices = answer if isinstance(answer, tuple) else (answer,)
-    return ", ".join(names[index] for index in indices) or "without any label"
 
 
 def _make_missing_splits(
