@@ -12,7 +12,9 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+import tlnlp
 from tests.recipe_runs import Ended, run_recipe
+from tlnlp.reporting.page import save_page
 
 PRAISE = ["A film to see twice.", "It soars.", "Warm and wise.", "I laughed and cried.", "Every scene sings."]
 BLAME = ["Dull.", "Two hours of a man at a typewriter.", "It condescends.", "Grey and slow.", "Nobody laughed."]
@@ -44,6 +46,25 @@ def test_a_csv_with_odd_column_names(run: Run, tmp_path: Path) -> None:
     assert "labels found in reviews.csv: 1 12, 2 8, 4 8, 5 12" in ended.output
     assert "not used: date" in ended.output
     assert "dev: 4 rows cut from reviews.csv" in ended.output
+
+
+def test_a_column_of_0_and_1_for_each_label(run: Run, tmp_path: Path) -> None:
+    """To the end: the report, the thresholds kept with the model, and the model's answers."""
+    with (tmp_path / "reviews.csv").open("w", newline="") as file:
+        rows = [[text, int(stars > "3"), int(len(text) > 20)] for text, stars in zip(TEXTS, STARS, strict=True)]
+        csv.writer(file).writerows([["text", "praise", "long"], *rows])
+    ended = run("own_classification", tmp_path / "reviews.csv", "--columns", "label=praise,long", "--dev-fraction", 0.4)
+    assert ended.status == 0, ended.output
+    assert "labels: any number in a row, a column of 0 and 1 for each" in ended.output
+    assert {"f1_micro", "f1_macro"} <= set(ended.result["metrics"])
+    save_page([ended.folder], tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "praise" in page and "--abstain-below" not in page
+    kept = json.loads((ended.folder / "model" / "tlnlp.json").read_text())["labels"]["thresholds"]
+    model = tlnlp.load(ended.folder / "model")
+    for answer in model.predict(TEXTS[:8]):
+        chances = zip(("praise", "long"), answer.score, strict=True)
+        assert answer.prediction == [name for name, chance in chances if chance > kept[name]]
 
 
 def test_a_tsv_with_quotes_inside_its_texts(run: Run, tmp_path: Path) -> None:

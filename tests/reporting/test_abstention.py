@@ -42,6 +42,10 @@ def test_the_tables_say_what_was_measured() -> None:
 
 def test_without_sets_and_confidences_there_is_no_section() -> None:
     assert describe_abstention(None, None) == {}
+    confidences = sentence.confidences(*predict_some(200), task_with(("a", "b")))
+    assert confidences is not None
+    without_sets = describe_abstention(None, describe_calibration(confidences))
+    assert without_sets["sets"] == [] and without_sets["abstention"]
     few, rows = predict_some(6)
     assert describe_abstention(describe_sets(few, rows, task_with(("a", "b"))), None) == {}
 

@@ -12,7 +12,7 @@ METHODS = {"lac": "LAC", "aps": "APS"}
 
 def describe_abstention(conformal: Mapping[str, Any] | None, calibration: Mapping[str, Any] | None) -> dict[str, Any]:
     """Returns the template's variables: `words` and tables, without those there is nothing to say in."""
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {"words": "", "sets": [], "abstention": []}
     if conformal and any(conformal["measured"].values()):
         of = "words" if conformal["unit"] == "word" else "rows"
         found["words"] = (
@@ -23,7 +23,7 @@ def describe_abstention(conformal: Mapping[str, Any] | None, calibration: Mappin
         found["sets"] = table_of_sets(conformal)
     if calibration and calibration.get("abstention"):
         found["abstention"] = table_of_abstention(calibration)
-    return found
+    return found if found["sets"] or found["abstention"] else {}
 
 
 def table_of_sets(conformal: Mapping[str, Any]) -> list[list[str]]:
