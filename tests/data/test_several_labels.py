@@ -175,3 +175,16 @@ def test_what_is_one_label_stays_as_it_is(labels: Labels) -> None:
     task = Task("plain", Data(), Columns(text="text", label="label"), RECIPE.task.head, labels)
     splits = read(["a", "b", "a"], task)
     assert splits.several is None and splits.train.columns["label"] == [0, 1, 0]
+
+
+def test_a_label_that_is_not_known_is_not_one_that_a_row_lacks(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,toxic,threat\na,1,0\nb,0,-1\nc,0,1\nd,1,-1.0\n")
+    with pytest.raises(InputError, match="row 2: -1 for threat; row 4: -1 for threat"):
+        load_splits(RECIPE.task, Settings(data=str(tmp_path), columns=("label=toxic,threat",)))
+
+
+@pytest.mark.parametrize("odd", [0.7, -1, "maybe"])
+def test_a_mapping_with_other_values_than_yes_and_no_is_refused(odd: Any) -> None:
+    with pytest.raises(InputError, match="0 or 1 for each label") as refused:
+        read([{"a": 1, "b": 0}, {"a": 0, "b": 1}, {"a": odd, "b": 1}] * 4)
+    assert f"{odd!r} for a" in str(refused.value)
