@@ -204,9 +204,8 @@ class _Placed:
         """Returns notes on the starts that were searched for and corrected."""
         said = []
         if self.found:
-            more = [f"{self.found_several_times:,} of them several times, of which the first is used, as whole words if it is there"] * bool(
-                self.found_several_times
-            )
+            first = "of which the first is used, or the first as whole words"
+            more = [f"{self.found_several_times:,} of them several times, {first}"] * bool(self.found_several_times)
             more += [f"{self.found_otherwise_written:,} with different case or whitespace"] * bool(
                 self.found_otherwise_written
             )
