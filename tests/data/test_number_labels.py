@@ -38,7 +38,7 @@ def test_few_or_whole_numbers_are_names_and_that_is_said() -> None:
     assert not any("own_score" in note for note in read(["1 star", *map(str, range(30))]).notes)
 
 
-@pytest.mark.parametrize("label", ["inf", math.inf, "high", ""])
+@pytest.mark.parametrize("label", ["inf", math.inf, "high", "", "2_0"])
 def test_own_score_takes_any_number_and_nothing_else(label: Any) -> None:
     assert load_recipe("own_score").task.labels == Regression()
     assert read([-1, 1e6, 3.5], "own_score").train.columns["label"] == [-1.0, 1e6, 3.5]
