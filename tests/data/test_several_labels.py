@@ -188,3 +188,13 @@ def test_a_mapping_with_other_values_than_yes_and_no_is_refused(odd: Any) -> Non
     with pytest.raises(InputError, match="0 or 1 for each label") as refused:
         read([{"a": 1, "b": 0}, {"a": 0, "b": 1}, {"a": odd, "b": 1}] * 4)
     assert f"{odd!r} for a" in str(refused.value)
+
+
+@pytest.mark.parametrize("separator", [" ", "/", "+"])
+def test_names_that_join_other_names_by_a_rare_separator_are_pointed_at(separator: str) -> None:
+    labels = ["toxic", "mild", f"toxic{separator}mild", "mild", "toxic", "very fine"] * 3
+    splits = read(labels)
+    assert splits.several is None
+    assert any("though 'toxic' and 'mild' are labels, too" in note for note in splits.notes)
+    assert {"mild", "toxic"} < set(read(labels, label_separator=separator).several or ())
+    assert not any("are labels, too" in note for note in read(["toxic", "very toxic"] * 5).notes)

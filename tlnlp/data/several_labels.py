@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Tried in this order; another one is named by --label-separator.
 SEPARATORS = (";", "|", ",")
+# Names have these in them, too, so they are only pointed at.
+RARE_SEPARATORS = ("/", "+", "&", " ")
 # Of the names between separators, so many must occur in other cells, too: then they are labels that rows combine. A
 # single label with a comma in its name ("Home, Garden") has parts that occur nowhere else.
 COMBINED_SHARE = {";": 0.8, "|": 0.8, ",": 0.95}
@@ -335,6 +337,14 @@ def _note_one_label(table: Table, column: str, settings: Settings) -> list[str]:
         joined = sorted(text for text in texts if len(parts(text, separator)) > 1)
         if joined:
             return [f"labels: {joined[0]!r} is taken as one name (--several-labels yes splits at {separator!r})"]
+    names = {text.strip() for text in texts}
+    for separator in RARE_SEPARATORS:
+        joined = sorted(text for text in names if len(parts(text, separator)) > 1)
+        joined = [text for text in joined if names.issuperset(parts(text, separator))]
+        if joined:
+            said = " and ".join(map(repr, parts(joined[0], separator)))
+            how = f"(--label-separator {separator!r} reads several)"
+            return [f"labels: {joined[0]!r} is taken as one name, though {said} are labels, too {how}"]
     return []
 
 
