@@ -231,3 +231,25 @@ def test_any_answers_survive_the_way_through_a_csv_file(
     rows = [{"question": "q", "context": context, "answers": str(write(each))} for each in expected]
     loaded = load_file(write_csv(tmp_path_factory.mktemp("csv") / "a.csv", rows))
     assert loaded.train.columns["answers"] == expected
+
+
+def test_an_answer_without_a_start_is_found_as_a_word_before_it_is_found_within_one(tmp_path: Path) -> None:
+    contexts = ["In 1987 they were 7.", "Annabel met Anna.", "\u5317\u4eac\u662f\u9996\u90fd", "Unanswerable"]
+    texts = ["7", "Anna", "\u4eac", "answer"]
+    rows = [{"question": "?", "context": c, "answers": t} for c, t in zip(contexts, texts, strict=True)]
+    splits = load_file(write_csv(tmp_path / "faq.csv", rows))
+    starts = [each["answer_start"] for each in splits.train.columns["answers"]]
+    assert starts == [[18], [12], [1], [2]]
+
+
+def test_yes_declares_a_question_impossible_and_what_is_neither_is_refused(tmp_path: Path) -> None:
+    rows = [
+        {"question": "?", "context": context, "answer": "1951", "answer_start": 17, "is_impossible": word}
+        for context, word in (("Mill a opened in 1951.", "Yes"), ("Mill b opened in 1951.", "no"))
+    ]
+    loaded = load_file(write_csv(tmp_path / "a.csv", rows))
+    assert [len(each["text"]) for each in loaded.train.columns["answers"]] == [0, 1]
+    (tmp_path / "two").mkdir()
+    rows[1]["is_impossible"] = "maybe"
+    with pytest.raises(InputError, match="row 2: 'maybe'"):
+        load_file(write_csv(tmp_path / "two" / "a.csv", rows))

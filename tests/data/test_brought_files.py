@@ -236,6 +236,10 @@ KINDS = {
         {"a.csv": table().encode() + b"\x81\x8d,pos\n"},
         refused=("UTF-8", "while 1 other characters beyond ASCII are in UTF-8", "this line"),
     ),
+    "Japanese in Shift JIS without a word about it": Kind(
+        {"a.csv": table(texts=[f"とても美味しい{i}" for i in range(6)]).encode("shift_jis")},
+        refused=("UTF-8", "line 2: byte 0x82", "--encoding"),
+    ),
     "Chinese in GBK": Kind(
         {"a.csv": table(texts=["好", "坏", *TEXTS[:4]]).encode("gbk")}, {"encoding": "gbk"},
         texts=["好", "坏", *TEXTS[:4]], said=("encoding gbk",),

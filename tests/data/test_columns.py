@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.data.conftest import DEV, GOOD
+from tests.data.conftest import DEV, GOOD, said
 from tlnlp.errors import InputError
 
 # --- columns
@@ -89,3 +89,9 @@ def test_of_many_wrong_rows_three_are_shown_and_all_are_counted(load: Any) -> No
     assert refusal.value.found.count(shown) == 3
     assert "row 41" in refusal.value.found and "row 43" in refusal.value.found and "row 44" not in refusal.value.found
     assert "(5 such rows in all)" in refusal.value.found
+
+
+def test_of_very_many_columns_some_are_named_and_all_are_counted(load: Any) -> None:
+    many = {f"feature {i}": i for i in range(2000)}
+    loaded = load([row | many for row in GOOD], [row | many for row in DEV])
+    assert said(loaded.notes, "not used: feature 0, feature 1,", "feature 29 and 1,970 more")

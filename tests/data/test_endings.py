@@ -47,12 +47,27 @@ def test_the_right_ending_goes_by_number_letter_or_its_own_text(labels: list[Any
     assert loaded.train.labels is None
 
 
-def test_numbers_that_are_places_in_every_row_are_places_even_beside_endings_of_digits(load: Any) -> None:
+def test_numbers_or_letters_that_are_also_other_endings_texts_are_refused(load: Any) -> None:
+    for labels, endings in ((["0", "1"], [["1", "0"], ["0", "1"]]), (["A", "B"], [["B", "A"], ["A", "B"]])):
+        with pytest.raises(InputError, match=f"row 1: label '{labels[0]}' is the text of one ending and the place of"):
+            load(rows_of(labels, endings), rows_of(labels, endings), task=TASK)
+    # An integer is a place: an ending is a text.
     endings = [["1", "0"], ["0", "1"]]
-    assert load(rows_of(["0", "1"], endings), rows_of(["0", "1"], endings), task=TASK).train.columns["label"] == [0, 1]
+    assert load(rows_of([0, 1], endings), rows_of([0, 1], endings), task=TASK).train.columns["label"] == [0, 1]
+    # Both say the same.
+    same = [["0", "1"], ["0", "1"]]
+    assert load(rows_of(["0", "1"], same), rows_of(["0", "1"], same), task=TASK).train.columns["label"] == [0, 1]
     # No place in the second row: so both are the endings' own texts.
     endings = [["1", "0"], ["7", "8"]]
     assert load(rows_of(["0", "8"], endings), rows_of(["0", "8"], endings), task=TASK).train.columns["label"] == [1, 1]
+
+
+@pytest.mark.parametrize("names", ["B,A", "2,1"])
+def test_the_name_of_a_column_goes_before_the_letter_or_the_number_of_a_place(names: str, tmp_path: Path) -> None:
+    second = names[-1]
+    text = f"text,{names},label\na,one,two,{second}\nb,three,four,{second}\n"
+    splits = read(tmp_path, text, columns=(f"endings={names}",))
+    assert splits.train.columns["label"] == [1, 1]
 
 
 @pytest.mark.parametrize("how", ["default", "--columns"])

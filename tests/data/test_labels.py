@@ -120,3 +120,18 @@ def test_a_parquet_file_of_the_datasets_library_brings_its_own_label_names(tmp_p
     assert said(loaded.notes, "mapped by name")
     with pytest.raises(InputError, match="positive, negative"):
         load_splits(make_task(("neg", "pos")), Settings(data=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("caf\u00e9", "cafe\u0301"), ("pos", "pos\u200b"), ("pos", "\ufeffpos"), ("a b", "A_b")]
+)
+def test_labels_that_look_the_same_are_one_and_that_is_said(one: str, other: str, load: Any) -> None:
+    rows = sentences([one, other, "rest"] * 4)
+    loaded = load(rows, sentences([other, "rest"], "dev"), task=make_task(None))
+    assert len(loaded.train.labels) == 2 and loaded.train.columns["label"][0] == loaded.train.columns["label"][1]
+    assert said(loaded.notes, "are one", ascii(other) if "u0" in ascii(other) else repr(other))
+
+
+def test_digits_with_something_between_them_are_another_number(load: Any) -> None:
+    loaded = load(sentences(["1_1", "11", "1 1"] * 4), sentences(["1_1", "11"], "dev"), task=make_task(None))
+    assert loaded.train.columns["label"][:3] == [1, 0, 1] or loaded.train.columns["label"][:3] == [0, 1, 0]

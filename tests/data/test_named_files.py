@@ -181,3 +181,9 @@ def test_an_excel_file_is_read_with_its_types(tmp_path: Path) -> None:
     (tmp_path / "cut.xlsx").write_bytes((tmp_path / "rows.xlsx").read_bytes()[:900])
     with pytest.raises(InputError, match=r"an Excel file \(\.xlsx\)"):
         load_splits(TASK, Settings(data=str(tmp_path / "cut.xlsx")))
+
+
+@pytest.mark.parametrize("flag", ["dev_file", "test_file"])
+def test_a_folder_of_several_splits_is_not_one_of_them(flag: str, files: Path) -> None:
+    with pytest.raises(InputError, match=r"dev\.jsonl, test\.jsonl, train\.jsonl"):
+        first(files, train_file=ONE, **{flag: "my"})

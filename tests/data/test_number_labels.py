@@ -38,10 +38,21 @@ def test_few_or_whole_numbers_are_names_and_that_is_said() -> None:
     assert not any("own_score" in note for note in read(["1 star", *map(str, range(30))]).notes)
 
 
-@pytest.mark.parametrize("label", ["inf", math.inf, "high", ""])
+@pytest.mark.parametrize("label", ["inf", math.inf, "high", "", "2_0"])
 def test_own_score_takes_any_number_and_nothing_else(label: Any) -> None:
     assert load_recipe("own_score").task.labels == Regression()
     assert read([-1, 1e6, 3.5], "own_score").train.columns["label"] == [-1.0, 1e6, 3.5]
     with pytest.raises(InputError, match="row 1") as refused:
         read([1, label, 2], "own_score")
     assert "a number" in refused.value.expected
+
+
+def test_one_number_alone_cannot_be_learnt_and_none_to_report_on_is_said() -> None:
+    with pytest.raises(InputError, match=r"3 rows, all of them 4\.5"):
+        read([4.5, "4.5", 4.5], "own_score")
+    rows = {
+        name: [{"text": f"essay {i}", "label": label} for i, label in enumerate(labels)]
+        for name, labels in (("train", [1, 2, 3]), ("validation", [2, 2]))
+    }
+    splits = load_splits(load_recipe("own_score").task, Settings(), tables_of(rows, FileFormat()))
+    assert any("have the number 2: a correlation" in note for note in splits.notes)

@@ -175,3 +175,26 @@ def test_what_is_one_label_stays_as_it_is(labels: Labels) -> None:
     task = Task("plain", Data(), Columns(text="text", label="label"), RECIPE.task.head, labels)
     splits = read(["a", "b", "a"], task)
     assert splits.several is None and splits.train.columns["label"] == [0, 1, 0]
+
+
+def test_a_label_that_is_not_known_is_not_one_that_a_row_lacks(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,toxic,threat\na,1,0\nb,0,-1\nc,0,1\nd,1,-1.0\n")
+    with pytest.raises(InputError, match="row 2: -1 for threat; row 4: -1 for threat"):
+        load_splits(RECIPE.task, Settings(data=str(tmp_path), columns=("label=toxic,threat",)))
+
+
+@pytest.mark.parametrize("odd", [0.7, -1, "maybe"])
+def test_a_mapping_with_other_values_than_yes_and_no_is_refused(odd: Any) -> None:
+    with pytest.raises(InputError, match="0 or 1 for each label") as refused:
+        read([{"a": 1, "b": 0}, {"a": 0, "b": 1}, {"a": odd, "b": 1}] * 4)
+    assert f"{odd!r} for a" in str(refused.value)
+
+
+@pytest.mark.parametrize("separator", [" ", "/", "+"])
+def test_names_that_join_other_names_by_a_rare_separator_are_pointed_at(separator: str) -> None:
+    labels = ["toxic", "mild", f"toxic{separator}mild", "mild", "toxic", "very fine"] * 3
+    splits = read(labels)
+    assert splits.several is None
+    assert any("though 'toxic' and 'mild' are labels, too" in note for note in splits.notes)
+    assert {"mild", "toxic"} < set(read(labels, label_separator=separator).several or ())
+    assert not any("are labels, too" in note for note in read(["toxic", "very toxic"] * 5).notes)

@@ -399,3 +399,13 @@ def test_any_entities_survive_being_written_as_offsets(
         loaded = load_file(folder / "a.json")
     assert loaded.train.columns["words"] == words
     assert tags_of(loaded) == tags
+
+
+def test_one_of_several_texts_of_label_studio_is_named(tmp_path: Path) -> None:
+    tasks = [{**labelled(*row), "data": {"body": row[0], "url": "https://a.example"}} for row in ROWS]
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(tasks))
+    with pytest.raises(InputError, match="'data' has body, url") as refused:
+        load_file(path)
+    assert refused.value.change == "name it: --columns words=body"
+    assert load_file(path, columns=("words=body",)).train.columns["words"] == WORDS

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.data.conftest import make_task, said, to_jsonl
@@ -341,6 +341,13 @@ def test_sentences_that_happen_to_have_one_word_are_sentences(tmp_path: Path) ->
     assert load_file(write_csv(tmp_path / "a.csv", ["words", "tags"], rows)).train.columns["words"][0] == ["Hello"]
 
 
+def test_quotes_that_are_words_do_not_swallow_the_rows_between_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("sentence_id,words,tags\n" + "".join(f'{i},Anna,B-PER\n{i},",O\n{i},so,O\n{i},",O\n' for i in "12"))
+    refused = refusal(path)
+    assert "row 2: words ',O\\n1,so,O\\n1,' goes over several lines" in refused.found
+
+
 ROLES = {"words": "tokens", "tags": "tags"}
 
 
@@ -369,6 +376,8 @@ def test_rows_to_predict_that_are_sentences_already_stay_as_they_are(words: list
 def test_any_words_survive_being_written_one_in_each_row(
     tmp_path_factory: Any, drawn: list[list[tuple[str, str]]], how: str
 ) -> None:
+    # Lines of fields within a word are refused: rows that a quote has swallowed.
+    assume(all("\n" not in word or sum(map(word.count, ",;\t|")) < 2 for each in drawn for word, _ in each))
     drawn = [[("a", "B-PER"), ("b", "O")], *([(word, tag) for word, tag in each] for each in drawn)]
     rows: list[list[Any]] = []
     for number, sentence in enumerate(drawn):

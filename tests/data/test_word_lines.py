@@ -221,3 +221,10 @@ def test_any_words_and_tags_survive_in_each_of_these_forms(
     table = read(tmp_path_factory.mktemp("lines") / "a.conll", text)
     assert table.columns["words"] == [[word for word, _ in row] for row in rows]
     assert table.columns["tags"] == [[tag for _, tag in row] for row in rows]
+
+
+def test_tags_in_the_first_column_are_not_words(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="line 1: 'B-PER Anna', with the tag first"):
+        read(tmp_path / "a.conll", "B-PER Anna\nO came\n\nB-PER Bob\nO left\n")
+    both = read(tmp_path / "a.conll", "B-PER B-PER\nO O\n\nB-PER B-PER\nO O\n")
+    assert both.columns["words"] == [["B-PER", "O"]] * 2

@@ -36,6 +36,8 @@ ODD = {
     "numbers as words": (rows_of(["O", "B-X"], words=[["1", "2"]] * 40, tags=TAGS), "words are numbers"),
     "list as text": (rows_of(text=[f"['a', 'b{i}']" for i in range(40)]), "a list as text"),
     "numbers as text": (rows_of(text=[str(i) for i in range(40)]), "only a number"),
+    "damaged": (rows_of(text=[f"caf\ufffd {i}" for i in range(40)]), "damaged character"),
+    "read twice": (rows_of(text=[*TEXTS[:-1], "trÃ¨s bon"]), "1 of 40 rows have UTF-8 that was read as Windows'"),
     "label as text": (rows_of(text=["good", "bad"] * 20), "only 2 different values"),
 }
 

@@ -227,3 +227,13 @@ def test_a_record_of_an_earlier_version_that_lacks_a_part_has_its_page(
 def test_a_folder_without_a_result_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["report", str(tmp_path / "nowhere")]) == 2
     assert "no such folder" in capsys.readouterr().err
+
+
+def test_a_run_with_too_few_rows_for_prediction_sets_has_a_report(tmp_path: Path) -> None:
+    rows = [f"text number {i},{'good' if i % 2 else 'bad'}\n" for i in range(40)]
+    (tmp_path / "few.csv").write_text("text,label\n" + "".join(rows))
+    data = ("--data", tmp_path / "few.csv", "--model", "mini", "--epochs", 1, "--max-length", 16)
+    ended = run_recipe("own_classification", *data, folder=tmp_path / "run", report=True)
+    assert ended.status == 0, ended.output
+    text = Page((ended.folder / "report.html").read_text(encoding="utf-8")).text
+    assert "Predictions whose confidence is below a threshold" in text and "calibrated on these" not in text

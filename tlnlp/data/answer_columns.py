@@ -8,13 +8,15 @@ from dataclasses import replace
 from typing import Any
 
 from tlnlp.data.labels import is_missing
-from tlnlp.data.table import Table
+from tlnlp.data.table import Table, point_at, show
 from tlnlp.data.written_values import looks_written, parse_written
+from tlnlp.errors import InputError
 
 # Usual names of the columns. `Dataset.flatten` of SQuAD gives the ones with a dot.
 TEXTS = ("answers.text", "answer_text", "answers_text", "answer")
 STARTS = ("answers.answer_start", "answer_start", "answers_start", "answer_starts")
 IMPOSSIBLE = "is_impossible"
+_IMPOSSIBLE = dict.fromkeys(("true", "1", "1.0", "yes"), True) | dict.fromkeys(("false", "0", "0.0", "no"), False)
 
 
 def join_answers(table: Table, roles: Mapping[str, str], chosen: Mapping[str, str]) -> Table:
@@ -38,7 +40,7 @@ def join_answers(table: Table, roles: Mapping[str, str], chosen: Mapping[str, st
         answers = [_join(each, place) for each, place in zip(texts, starts, strict=True)]
         said = [f"answers from {text!r}, with their starts in {start!r}"]
     if IMPOSSIBLE in table.columns:
-        impossible = [str(value).strip().casefold() in ("true", "1", "1.0") for value in table.values(IMPOSSIBLE)]
+        impossible = _read_impossible(table)
         if dropped := sum(bool(each) for each, none in zip(answers, impossible, strict=True) if none):
             said.append(f"{dropped:,} answers of questions that {IMPOSSIBLE!r} declares to have none are not used")
         answers = [[] if none else each for each, none in zip(answers, impossible, strict=True)]
@@ -46,6 +48,26 @@ def join_answers(table: Table, roles: Mapping[str, str], chosen: Mapping[str, st
         return table
     columns = {**table.columns, chosen.get("answers", roles["answers"]): answers}
     return replace(table, columns=columns, notes=(*table.notes, *(f"{table.origin}: {each}" for each in said)))
+
+
+def _read_impossible(table: Table) -> list[bool]:
+    """Returns for each row whether its question is declared to have no answer.
+
+    Raises:
+        InputError: a value is neither yes nor no.
+    """
+    values = table.values(IMPOSSIBLE)
+    missing = [is_missing(value, None) for value in values]
+    said = [
+        False if none else _IMPOSSIBLE.get(str(v).strip().casefold()) for v, none in zip(values, missing, strict=True)
+    ]
+    if odd := [row for row, yes in enumerate(said) if yes is None]:
+        raise InputError(
+            expected=f"true or false in the column {IMPOSSIBLE!r}",
+            found=point_at(table, odd, lambda row: show(values[row])),
+            change="these values, or the name of the column, if it means something else",
+        )
+    return [yes is True for yes in said]
 
 
 def _read(value: Any, kinds: Any) -> Any:

@@ -131,6 +131,14 @@ def _checked(pairs: list[tuple[Any, Any]]) -> list[Said] | None:
     return None if any(not text or text.isspace() for text, _ in read) else read
 
 
+def find_first(context: str, text: str) -> tuple[str, int] | None:
+    """Returns the first occurrence of `text` as whole words, so that the answer 7 is not found in 1987; the first of
+    any kind if there is none (scripts without spaces); and so on as `find_nearest` if none is written so."""
+    pattern = rf"(?<!\w){re.escape(text)}(?!\w)"
+    whole = re.search(pattern, context) if text in context else None
+    return (text, whole.start()) if whole else find_nearest(context, text, 0)
+
+
 def find_nearest(context: str, text: str, start: int) -> tuple[str, int] | None:
     """Returns the occurrence of `text` in the context nearest to `start`, and its start; of two equally near ones, the
     earlier. If there is none, matches may differ in case and whitespace. None if there is no match at all."""
@@ -180,7 +188,7 @@ class _Placed:
     def _place(self, row: int, context: str, text: str, start: int | None) -> tuple[str, int]:
         if start is not None and start >= 0 and context.startswith(text, start):
             return text, start
-        nearest = find_nearest(context, text, start or 0)
+        nearest = find_first(context, text) if start is None else find_nearest(context, text, start)
         if start is not None and nearest is not None and _is_beside(context, text, start, nearest):
             self.beside += 1
             return nearest
@@ -196,9 +204,8 @@ class _Placed:
         """Returns notes on the starts that were searched for and corrected."""
         said = []
         if self.found:
-            more = [f"{self.found_several_times:,} of them several times, of which the first is used"] * bool(
-                self.found_several_times
-            )
+            first = "of which the first is used, or the first as whole words"
+            more = [f"{self.found_several_times:,} of them several times, {first}"] * bool(self.found_several_times)
             more += [f"{self.found_otherwise_written:,} with different case or whitespace"] * bool(
                 self.found_otherwise_written
             )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # Predictions in SQuAD's format are keyed by it; it is used if there is one.
 ID = "id"
 # Names of columns have fewer words than sentences.
-_WORDS_OF_NAMES, _LOOKED_AT, _SHOWN = 4, 1000, 60
+_WORDS_OF_NAMES, _LOOKED_AT, _SHOWN, _MOST_SHOWN = 4, 1000, 60, 30
 
 
 def choose_roles(task: Task, chosen: Mapping[str, str]) -> dict[str, str]:
@@ -135,7 +135,9 @@ def _no_header(table: Table) -> bool:
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..." for name in names)
+    shown = [name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..." for name in names]
+    more = f" and {len(shown) - _MOST_SHOWN:,} more" if len(shown) > _MOST_SHOWN else ""
+    return ", ".join(shown[:_MOST_SHOWN]) + more
 
 
 def describe_columns(table: Table, columns: Mapping[str, str]) -> str:

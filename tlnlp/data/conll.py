@@ -22,6 +22,8 @@ CONLLU_COLUMNS = {"words": 1, "tags": 3, "xpos": 4}
 _OF_DOCUMENTS = (("#begin", "document"), ("#end", "document"))
 # Word ranges (1-2) and empty nodes (1.1) of CoNLL-U: lines of no word of their own.
 _NO_WORD = re.compile(r"\d+[-.]\d+")
+# A tag of an entity; a lone O may be a word.
+_ENTITY_TAG = re.compile(r"O|[BIESLUM]-\S+")
 # What a first line holds that names the columns.
 _HEADER = re.compile(
     r"(word|token|form|text|lemma|u?pos|xpos|chunk|ner|named_entity|entity|tag|label|feat|id|idx|index|#)s?"
@@ -57,6 +59,7 @@ def read_conll(data: bytes, origin: str, form: FileFormat) -> Table:
     sentences = _without_header(_without_blank_last(sentences), notes)
     width = _usual_width(sentences)
     _refuse_other_widths(sentences, width, origin)
+    _refuse_tags_first(sentences, origin)
     first = 0
     if _counts_words(sentences):
         sentences, first = _without_ranges(sentences, notes), 1
@@ -124,6 +127,21 @@ def _comments(sentences: Sequence[list[Line]], *, tabs: bool) -> list[Line]:
                 comments.append((number, fields))
             begins = is_other or begins
     return comments
+
+
+def _refuse_tags_first(sentences: Sequence[list[Line]], origin: str) -> None:
+    """Raises an error if the first fields are tags of entities and the last ones are not: words would be learnt as
+    tags."""
+    lines = [line for lines in sentences for line in lines]
+    if not all(_ENTITY_TAG.fullmatch(fields[0]) for _, fields in lines):
+        return
+    if any("-" in fields[0] for _, fields in lines) and not all(_ENTITY_TAG.fullmatch(f[-1]) for _, f in lines):
+        number, fields = lines[0]
+        raise InputError(
+            expected="words in columns, the word first and its tag last",
+            found=f"{origin}, line {number}: {show(' '.join(fields))}, with the tag first, as in all lines",
+            change="the order of the columns",
+        )
 
 
 def _usual_width(sentences: Sequence[list[Line]]) -> int:

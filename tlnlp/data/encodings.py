@@ -114,8 +114,12 @@ def no_utf8(data: bytes, origin: str, error: UnicodeDecodeError) -> InputError:
     """Returns the refusal of a file that is not in UTF-8. It shows how the place reads in Windows' encoding, so that
     nobody has to believe it, and names no other: latin1 would read every byte, and some of them wrongly."""
     found = f"{origin}, line {_line_of(data, error.start)}: byte 0x{data[error.start]:02x}"
-    # Characters of several bytes do not occur by chance.
-    if good := len(re.findall(r"[^\x00-\x7f\ufffd]", data.decode("utf-8", errors="replace"))):
+    # Characters of several bytes occur by chance where an encoding has two bytes for one (Shift JIS, GBK), but then in
+    # lines with others that are none.
+    lines = [line for line in data.decode("utf-8", errors="replace").split("\n") if not line.isascii()]
+    damaged = sum("\ufffd" in line for line in lines)
+    good = sum(len(re.findall(r"[^\x00-\x7f\ufffd]", line)) for line in lines)
+    if good and len(lines) >= 2 * damaged:
         return InputError(
             expected="text in UTF-8",
             found=f"{found}, while {good:,} other characters beyond ASCII are in UTF-8",

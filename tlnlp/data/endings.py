@@ -50,15 +50,17 @@ def _are_endings(endings: Any) -> bool:
 
 
 def read_places(table: Table, column: str, endings: Sequence[list[str]], names: Sequence[str]) -> list[int]:
-    """Reads the index of the right ending in each row, from 0. A label may be a number, a letter, a column name or the
-    text of the ending; the first of these formats that fits all rows is used.
+    """Reads the index of the right ending in each row, from 0. A label may be a column name, a number, a letter or the
+    text of the ending; a format must fit all rows. Column names go before the others: whoever gave columns the names
+    B and A, or 1 and 2, means these.
 
     Args:
         endings: the endings of each row.
         names: the columns of the endings, in order.
 
     Raises:
-        InputError: a row has no label, or a label that matches none of its endings.
+        InputError: a row has no label, or a label that matches none of its endings; or two formats fit all rows, and
+            say different endings.
     """
     values = table.values(column)
     if missing := [i for i, value in enumerate(values) if is_missing(value, None)]:
@@ -71,24 +73,40 @@ def read_places(table: Table, column: str, endings: Sequence[list[str]], names: 
             change="-1 or an empty value marks hidden labels of a test split: use rows with labels, or remove these",
         )
     ways: list[Callable[[Any, list[str]], int | None]] = [
+        lambda value, _: names.index(value) if len(names) > 1 and value in names else None,
         _by_number,
         _by_letter,
-        lambda value, _: names.index(value) if len(names) > 1 and value in names else None,
         _by_text,
     ]
     fewest: list[int] | None = None
+    fitting: dict[Callable[[Any, list[str]], int | None], list[int]] = {}
     for way in ways:
         places = [way(_bare(value), of_row) for value, of_row in zip(values, endings, strict=True)]
         wrong = [i for i, place in enumerate(places) if place is None]
         if not wrong:
-            return [place for place in places if place is not None]
+            fitting[way] = [place for place in places if place is not None]
         fewest = wrong if fewest is None or len(wrong) < len(fewest) else fewest
+    if fitting:
+        chosen = next(iter(fitting.values()))
+        by_text = fitting.get(_by_text, chosen)
+        if ways[0] not in fitting and (torn := [i for i, place in enumerate(chosen) if place != by_text[i]]):
+            raise InputError(
+                expected="labels that say one ending each",
+                found=point_at(table, torn, lambda row: _describe_torn(values[row], endings[row], chosen[row])),
+                change="the labels: the place of the right ending as a letter (A for the first), or its text if no"
+                " ending is a single digit or letter",
+            )
+        return chosen
     assert fewest is not None
     raise InputError(
         expected="the index of the right ending, from 0 (or A, B, ..., or its text), in the same format in every row",
         found=point_at(table, fewest, lambda row: f"label {show(values[row])} for {len(endings[row])} endings"),
         change=f"the label, or the column: it was read from {column!r} (--columns label=COLUMN)",
     )
+
+
+def _describe_torn(value: Any, endings: Sequence[str], place: int) -> str:
+    return f"label {show(value)} is the text of one ending and the place of {show(endings[place])}"
 
 
 def _bare(value: Any) -> Any:

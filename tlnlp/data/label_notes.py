@@ -9,7 +9,7 @@ from tlnlp.data.labels import count_names, describe
 from tlnlp.data.rows import TRAIN, Rows, SplitKey
 from tlnlp.data.tags import describe_tags, find_scheme
 from tlnlp.errors import InputError
-from tlnlp.task import MultiLabel
+from tlnlp.task import MultiLabel, Regression
 
 if TYPE_CHECKING:
     from tlnlp.task import Labels, Task
@@ -22,6 +22,8 @@ def describe_labels(task: Task, rows: Mapping[SplitKey, Rows], labels: Labels) -
         InputError: all train rows have the same label, or all words the same tag.
     """
     train = rows[TRAIN]
+    if isinstance(labels, Regression):
+        return _describe_numbers(rows)
     if not isinstance(labels, tuple):
         return []
     if "tags" in train.columns:
@@ -32,6 +34,24 @@ def describe_labels(task: Task, rows: Mapping[SplitKey, Rows], labels: Labels) -
     found = train.columns["label"]
     flat = [each for row in found for each in row] if isinstance(labels, MultiLabel) else found
     return [f"labels found in {train.origin}: {count_names(flat, labels)}"]
+
+
+def _describe_numbers(rows: Mapping[SplitKey, Rows]) -> list[str]:
+    """Returns a note on other splits than train in which all rows have the same number: a correlation says nothing."""
+    same = {key: len(set(each.columns.get("label", ()))) == 1 for key, each in rows.items() if len(each) > 1}
+    if same.get(TRAIN):
+        train = rows[TRAIN]
+        raise InputError(
+            expected="at least two different numbers to learn from",
+            found=f"{train.origin}: {len(train):,} rows, all of them {train.columns['label'][0]:g}",
+            change="add rows with other numbers, or choose the column: --columns label=COLUMN",
+        )
+    return [
+        f"all {len(rows[key]):,} rows of {rows[key].origin} have the number {rows[key].columns['label'][0]:g}: a"
+        " correlation with it is not defined, and given as 0"
+        for key, is_same in same.items()
+        if is_same
+    ]
 
 
 def _describe_tags(task: Task, rows: Mapping[SplitKey, Rows], labels: tuple[str, ...]) -> list[str]:

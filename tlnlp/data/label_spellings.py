@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,8 @@ from tlnlp.data.written_values import looks_written, parse_written
 
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 _THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2},\d{3}\s*")
+# Marks of byte order and direction, spaces without width, hyphens that only show at the end of a line.
+_INVISIBLE = re.compile("[\ufeff\u200b\u200e\u200f\u2060\u00ad]")
 _COMMA = re.compile(r"\s*[+-]?\d+,\d+\s*")
 
 
@@ -22,8 +25,11 @@ class FoundNames(tuple[str, ...]):
 
 
 def fold(name: str) -> str:
-    """Returns what is the same in all spellings of a name: without case, blanks, underscores, and .0 of a number."""
-    return re.sub(r"^([+-]?\d+)\.0+$", r"\1", re.sub(r"[\s_]+", "", name).casefold())
+    """Returns what is the same in all spellings of a name: without case, blanks, underscores, characters that nobody
+    sees, and .0 of a number; é is one character. 1_1 is not 11: something between two digits stays."""
+    seen = unicodedata.normalize("NFC", _INVISIBLE.sub("", name))
+    bare = re.sub(r"[\s_]+", "", re.sub(r"(?<=\d)[\s_]+(?=\d)", "-", seen.strip()))
+    return re.sub(r"^([+-]?\d+)\.0+$", r"\1", bare.casefold())
 
 
 def merge_spellings(counts: Mapping[str, int]) -> dict[str, list[str]]:
@@ -43,12 +49,17 @@ def describe_merged(merged: Mapping[str, Sequence[str]], counts: Mapping[str, in
     several = [spellings for spellings in merged.values() if len(spellings) > 1]
     if not several:
         return []
-    shown = [" = ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in several[:SHOWN_ROWS]]
+    shown = [" = ".join(f"{_visible(name)} ({counts[name]:,})" for name in names) for names in several[:SHOWN_ROWS]]
     more = f" and {len(several) - SHOWN_ROWS} more" if len(several) > SHOWN_ROWS else ""
     return [
-        f"labels that differ only in case, blanks or .0 are one: {'; '.join(shown)}{more}"
-        " (a recipe that names its labels keeps them apart)"
+        "labels that differ only in case, blanks, _, .0 or characters that nobody sees are one: "
+        f"{'; '.join(shown)}{more} (a recipe that names its labels keeps them apart)"
     ]
+
+
+def _visible(name: str) -> str:
+    """Returns a name in quotes; with \\u0301 and so on where it looks as another one does."""
+    return repr(name) if unicodedata.is_normalized("NFC", name) else ascii(name)
 
 
 def note_on_numbers(names: Sequence[str]) -> list[str]:

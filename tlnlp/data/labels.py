@@ -262,6 +262,8 @@ def _read_several(value: Any, lookup: dict[str, int]) -> tuple[int, ...] | None:
 
 
 def _read_score(value: Any, low: float, high: float) -> float | None:
+    if isinstance(value, str) and "_" in value:  # which Python reads as nothing: 2_0 is 20
+        return None
     try:
         number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
     except ValueError:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.rows import DEV, TEST, TRAIN, SplitKey
-from tlnlp.data.sources import read_place, with_notes
-from tlnlp.data.split_files import nothing_there
+from tlnlp.data.sources import listed, read_place, split_name, visible, with_notes
+from tlnlp.data.split_files import DEV_NAMES, nothing_there
 from tlnlp.data.table import Table
 from tlnlp.errors import InputError
 
@@ -41,6 +41,18 @@ def refuse_named(settings: Settings, where: str, change: str) -> None:
         raise InputError(expected=f"{where} without files for its splits", found=names, change=change)
 
 
+def _refuse_several_splits(path: Path, form: FileFormat) -> None:
+    """Raises an error if a folder has files of several splits: all of them would be read as one."""
+    splits = {"train", "test", *DEV_NAMES}
+    there = [each for each in visible(path) if split_name(each, form) in splits] if path.is_dir() else []
+    if len({split_name(each, form) for each in there}) > 1:
+        raise InputError(
+            expected="a file, or a folder with the rows of one split",
+            found=f"{path}: {listed([each.name for each in there])}",
+            change=f"name the file, such as {there[0]}",
+        )
+
+
 def add_named(
     tables: dict[SplitKey, Table], named: dict[SplitKey, str], settings: Settings, form: FileFormat
 ) -> dict[SplitKey, Table]:
@@ -54,6 +66,7 @@ def add_named(
     for path in paths.values():
         if not path.exists():
             raise nothing_there(path)
+        _refuse_several_splits(path, form)
     replaced = [tables[key].origin for key in named if key in tables]
     both = tables | {key: read_place(path, form, keep=not settings.no_cache) for key, path in paths.items()}
     if replaced:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Tried in this order; another one is named by --label-separator.
 SEPARATORS = (";", "|", ",")
+# Names have these in them, too, so they are only pointed at.
+RARE_SEPARATORS = ("/", "+", "&", " ")
 # Of the names between separators, so many must occur in other cells, too: then they are labels that rows combine. A
 # single label with a comma in its name ("Home, Garden") has parts that occur nowhere else.
 COMBINED_SHARE = {";": 0.8, "|": 0.8, ",": 0.95}
@@ -112,6 +114,7 @@ def _join_columns(
             joined[key] = table
             continue
         marks = {name: _marks(table, name) for name in names}
+        _refuse_hidden_in_part(table, marks)
         lists: list[Any] = []
         for line in zip(*marks.values(), strict=True):
             hidden = all(mark == -1 for mark in line)  # Kaggle's test rows
@@ -119,6 +122,21 @@ def _join_columns(
         rest = {name: values for name, values in table.columns.items() if name not in names}
         joined[key] = replace(table, columns={**rest, column: lists})
     return joined
+
+
+def _refuse_hidden_in_part(table: Table, marks: Mapping[str, Sequence[bool | int]]) -> None:
+    """Raises an error if -1 stands beside 0 or 1: whether the row has that label is not known, which is not a no."""
+    torn = {
+        row: [name for name, mark in zip(marks, line, strict=True) if mark == -1]
+        for row, line in enumerate(zip(*marks.values(), strict=True))
+        if -1 in line and any(mark != -1 for mark in line)
+    }
+    if torn:
+        raise InputError(
+            expected="0 or 1 for each label of a row, or -1 for all of them where its labels are hidden",
+            found=point_at(table, list(torn), lambda row: f"-1 for {', '.join(torn[row])}"),
+            change="these values (-1 is taken for not known, which is neither yes nor no), or leave the column out",
+        )
 
 
 def _marks(table: Table, column: str) -> list[bool | int]:
@@ -319,6 +337,14 @@ def _note_one_label(table: Table, column: str, settings: Settings) -> list[str]:
         joined = sorted(text for text in texts if len(parts(text, separator)) > 1)
         if joined:
             return [f"labels: {joined[0]!r} is taken as one name (--several-labels yes splits at {separator!r})"]
+    names = {text.strip() for text in texts}
+    for separator in RARE_SEPARATORS:
+        joined = sorted(text for text in names if len(parts(text, separator)) > 1)
+        joined = [text for text in joined if names.issuperset(parts(text, separator))]
+        if joined:
+            said = " and ".join(map(repr, parts(joined[0], separator)))
+            how = f"(--label-separator {separator!r} reads several)"
+            return [f"labels: {joined[0]!r} is taken as one name, though {said} are labels, too {how}"]
     return []
 
 
@@ -330,13 +356,26 @@ def _as_lists(table: Table, column: str | None, form: _Form, task: Task) -> Tabl
     names = task.labels if form.is_multi_hot and isinstance(task.labels, MultiLabel) else None
     known: dict[str, Any] = {}
     values: list[Any] = []
-    for value in table.values(column):
+    for row, value in enumerate(table.values(column)):
         if isinstance(value, str):
             if value not in known:
                 known[value] = _from_text(table, column, value, form, lookup)
             value = known[value]
+        if isinstance(value, dict):
+            _refuse_odd_marks(table, row, value)
         values.append(_from_list(value, names) if isinstance(value, list | tuple | dict) else _alone(value))
     return replace(table, columns={**table.columns, column: values})
+
+
+def _refuse_odd_marks(table: Table, row: int, value: Mapping[str, Any]) -> None:
+    """Raises an error if a mapping has anything but yes and no for a label, such as a probability: that is no no."""
+    odd = {name: mark for name, mark in value.items() if mark is not None and _mark(mark) not in (True, False)}
+    if odd and set(value) != {CHOICES}:
+        raise InputError(
+            expected="0 or 1 for each label in a mapping of labels",
+            found=point_at(table, [row], lambda _: f"{show(next(iter(odd.values())))} for {next(iter(odd))}"),
+            change="the values; where they are probabilities, decide from which one on a row has the label",
+        )
 
 
 def _alone(value: Any) -> Any:

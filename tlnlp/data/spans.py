@@ -33,8 +33,12 @@ def find_spans(table: Table, roles: Mapping[str, str], chosen: Mapping[str, str]
     """
     texts = [chosen["words"]] if "words" in chosen else [roles["words"], "words", *TEXTS]
     spans = [chosen["tags"]] if "tags" in chosen else [roles["tags"], "tags", *SPANS]
-    text = next((name for name in texts if name in table.columns and _are_texts(table.columns[name])), None)
+    key = chosen.get("words")
+    if key is not None and key not in table.columns:  # one of the texts in label-studio's data
+        texts = [name for name in table.columns if _text_in(_first_object(table.columns[name]), key) is not None]
+    text = next((name for name in texts if name in table.columns and _are_texts(table.columns[name], key)), None)
     if text is None:
+        _refuse_several_texts(table)
         return None
     span = next((name for name in spans if name in table.columns and _are_spans(table.columns[name])), None)
     return None if span is None else (text, span)
@@ -57,9 +61,27 @@ def split_texts(table: Table, text: str, column: str) -> Table:
     return replace(table, columns={**table.columns, column: words}, notes=(*table.notes, note), word_numbers=None)
 
 
-def _are_texts(values: Any) -> bool:
+def _refuse_several_texts(table: Table) -> None:
+    """Raises an error if label-studio's tasks have several texts, and nothing says which one the spans are of."""
+    if not {"data", "annotations"} <= set(table.columns):
+        return
+    texts = [name for name, value in _first_object(table.columns["data"]).items() if isinstance(value, str)]
+    if len(texts) > 1:
+        raise InputError(
+            expected="the text that the spans are of",
+            found=f"{table.origin}: 'data' has {', '.join(texts)}",
+            change=f"name it: --columns words={texts[0]}",
+        )
+
+
+def _first_object(values: Any) -> Mapping[str, Any]:
     first = next((value for value in _python(values) if value is not None), None)
-    return isinstance(first, str) or (isinstance(first, dict) and _text_in(first) is not None)
+    return first if isinstance(first, dict) else {}
+
+
+def _are_texts(values: Any, key: str | None) -> bool:
+    first = next((value for value in _python(values) if value is not None), None)
+    return isinstance(first, str) or (isinstance(first, dict) and _text_in(first, key) is not None)
 
 
 def _are_spans(values: Any) -> bool:
@@ -79,8 +101,10 @@ def _python(values: Any) -> Any:
     return values if isinstance(values, list) else (value.as_py() for value in values)
 
 
-def _text_in(task: Mapping[str, Any]) -> str | None:
-    """Returns the text in label-studio's `data`: the one named text, or the only one."""
+def _text_in(task: Mapping[str, Any], key: str | None) -> str | None:
+    """Returns the text in label-studio's `data`: the one named `key`, else the one named text, or the only one."""
+    if key is not None and isinstance(task.get(key), str):
+        return str(task[key])
     texts = [value for value in task.values() if isinstance(value, str)]
     return task["text"] if isinstance(task.get("text"), str) else texts[0] if len(texts) == 1 else None
 
@@ -140,7 +164,7 @@ def words_of_spans(table: Table, found: tuple[str, str], roles: Mapping[str, str
     files = table.values("file") if "file" in table.columns else None  # brat's
     by_annotator = any(map(_is_by_annotator, values))
     for row, (text, value) in enumerate(zip(texts, values, strict=True)):
-        text = _text_in(text) if isinstance(text, dict) else text
+        text = _text_in(text, chosen.get("words")) if isinstance(text, dict) else text
         inside, others = (None, 0) if value == [] and by_annotator else _annotated(value)
         if answers[row] not in (ACCEPT, None) or inside is None:
             said.not_accepted += inside is not None

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from tlnlp.data.table import Table, show
+from tlnlp.data.table import Table, point_at, show
 from tlnlp.data.written_values import looks_written
 from tlnlp.errors import InputError
 
+# Of the fields of a table.
+SEPARATORS = ",;\t|"
 # The role of the column that tells sentences apart; only tables with a word in each row have it.
 SENTENCE = "sentence"
 _SENTENCE_NAME = re.compile(r"(sentence|sent)s?[ _-]?(#|id|idx|index|no|nr|num|number)?", re.IGNORECASE)
@@ -45,6 +47,7 @@ def group_words(table: Table, roles: Mapping[str, str], chosen: Mapping[str, str
     else:
         sentences, note = _sentences_between_gaps(values, names)
     if 1 < len(sentences) < sum(map(len, sentences)):
+        _refuse_swallowed_rows(table, words, values)
         return _grouped(table, sentences, column, note)
     if len(values) > 1 and all(value and not re.search(r"[ \t\r\n]", value.strip()) for value in values):
         by = f"; the column {column!r} is another one in each row" if column is not None and len(sentences) > 1 else ""
@@ -66,6 +69,26 @@ def group_inputs(table: Table, words: str, chosen: Mapping[str, str]) -> Table:
         return table
     sentences, note = _sentences_of_column(table, column)
     return _grouped(table, sentences, column, note) if 1 < len(sentences) < len(values) else table
+
+
+def _refuse_swallowed_rows(table: Table, column: str, values: Sequence[Any]) -> None:
+    """Raises an error if a word goes over several lines: two quotes that are words were read as the ends of a field,
+    and the rows between them as its content."""
+    long = [row for row, value in enumerate(values) if isinstance(value, str) and _holds_rows(value)]
+    if long:
+        raise InputError(
+            expected=f"one word in each row of {column!r}",
+            found=point_at(table, long, lambda row: f"{column} {show(values[row])} goes over several lines"),
+            change='a quote that is a word is written as """" in a csv file; or save the table with tabs as separators',
+        )
+
+
+def _holds_rows(word: str) -> bool:
+    """Returns whether a word has line ends, and the same separator in each of its lines, at least two in all."""
+    lines = word.split("\n")
+    return len(lines) > 1 and any(
+        all(separator in line for line in lines) and word.count(separator) > 1 for separator in SEPARATORS
+    )
 
 
 def _sentence_column(table: Table, others: Sequence[str], chosen: Mapping[str, str]) -> str | None:

@@ -16,6 +16,10 @@ SOME_ROWS = 5_000
 SHOWN = 3
 LEAST_ROWS = 20  # fewer have few different values anyway
 MOST = 0.8  # of the rows
+DAMAGED = {
+    "U+FFFD, which stands for a damaged character,": re.compile("\ufffd"),
+    "UTF-8 that was read as Windows' encoding": re.compile("[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac"),
+}
 NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
 
@@ -60,6 +64,12 @@ def _in_texts(rows: Rows) -> list[str]:
         ):
             if count > MOST * len(some):
                 findings.append(f"{role} is {what} in {percent(count / len(some))} of the rows, e.g. {some[0][:40]!r}")
+        for what, sign in DAMAGED.items():
+            if damaged := [text for text in some if sign.search(text)]:
+                findings.append(
+                    f"{len(damaged):,} of {len(some):,} rows have {what} in {role}, e.g. {damaged[0][:40]!r}: which"
+                    " encoding does the file have, and in which one was it read before?"
+                )
         different = len(set(some))
         if different <= max(2, len(some) / 50) and role in ("text", "question"):
             findings.append(f"{role} has only {different:,} different values in {len(some):,} rows: is it the column?")
