@@ -34,7 +34,7 @@ from tlnlp.runs.summary import usage
 from tlnlp.runs.training_log import TrainingLog
 from tlnlp.runs.tuned_labels import describe_thresholds
 from tlnlp.runs.versions import versions_of
-from tlnlp.task import Prediction, Task
+from tlnlp.task import MultiLabel, Prediction, Task
 from tlnlp.training import files
 from tlnlp.transfer.groups import Group
 from tlnlp.transfer.phases import CLASSIFIER, Phase
@@ -171,7 +171,12 @@ def _variance(task: Task, score: float, predictions: list[Prediction], rows: Row
 
 def _calibrate(task: Task, predictions: list[Prediction], rows: Rows) -> dict[str, Any] | None:
     found = task.head.confidences(predictions, rows, task)
-    return None if found is None or not len(found.correct) else describe_calibration(found)
+    if found is None or not len(found.correct):
+        return None
+    described = describe_calibration(found)
+    if isinstance(task.labels, MultiLabel):  # `tlnlp predict` does not abstain from them
+        del described["abstention"]
+    return described
 
 
 def write(
