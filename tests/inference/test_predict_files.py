@@ -19,6 +19,7 @@ import pytest
 
 from tests.recipe_runs import Ended
 from tlnlp import cli
+from tlnlp.errors import InputError
 from tlnlp.inference import predictor
 from tlnlp.inference.answer_options import add_entities, keep_best, places_of
 from tlnlp.inference.predictor import Predictor
@@ -149,6 +150,15 @@ def test_lines_of_a_text_file_have_their_answers_beside_them(
     assert [bool(line) for line in lines] == [True, False, True, False, True, False]
 
 
+def test_sentences_of_a_text_file_have_their_tags_beside_them(
+    tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.txt").write_text("Anna flew.\n\nHello there\n")
+    _, said = ask(capsys, tagger, tmp_path / "in.txt", "--output", tmp_path / "out.txt")
+    assert [len(line.split()) for line in (tmp_path / "out.txt").read_text().split("\n")] == [3, 0, 2, 0]
+    assert "1 row (2) lacks a text" in said
+
+
 def test_texts_can_be_arguments(model: Path, tagger: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told, _ = ask(capsys, model, "A film to see twice.", "Dull and long.")
     assert [json.loads(line)["sentence"] for line in told.splitlines()] == ["A film to see twice.", "Dull and long."]
@@ -192,6 +202,8 @@ def refusals(model: Path, given: Path, folder: Path) -> Iterator[tuple[list[obje
     yield [given, "--top", 0], "--top of 1 or more"
     yield [given, "--error-rate", 0.0001], "dev rows are needed"
     yield [given, "--abstain-below", 7], "between 0 and 1"
+    yield [given, "--output", folder / "nowhere" / "out.csv"], "nowhere: no such folder"
+    yield [given, "--format", "csv", "--output", folder], "a folder"
     yield [given, "--columns", "text=txt"], "txt"
 
 
@@ -252,6 +264,8 @@ def test_sets_abstention_and_the_best_scores_are_the_same_from_python(
         assert each.scores == {whole.prediction: max(whole.scores.values())}
         assert whole.prediction == each.prediction_set[0] and each.prediction_set == line["prediction_set"]
     assert {each.abstained for each in found} == {True, False}
+    with pytest.raises(InputError, match="lac or aps"):
+        asked.predict(texts, error_rate=0.2, set_method="raps")
 
 
 def test_tags_have_sets_and_entities(tagger: Path) -> None:
@@ -289,5 +303,7 @@ def test_of_thousands_of_labels_the_best_are_given() -> None:
     several = Prediction([labels[i] for i in order[:2]], chances.tolist())
     (found,) = keep_best([several], 3, MultiLabel(labels))
     assert list(found.scores) == [labels[i] for i in order[:3]] and found.score == chances[order[:2]].tolist()
+    (found,) = keep_best([replace(several, calibrated=chances.tolist())], 3, MultiLabel(labels))
+    assert found.calibrated == found.score, "both are of the predicted labels"
     few = replace(one, scores={"a": 0.9, "b": 0.1})
     assert keep_best([few], None, ("a", "b")) == [few]
