@@ -170,7 +170,9 @@ def test_the_terminal_is_calm(plain: tuple[Path, Offline]) -> None:
     usage = [f'  from transformers import pipeline; ask = pipeline("text-classification", "{folder / "model"}")']
     lines = ended.out.splitlines()
     assert [line for line in lines if "pipeline(" in line] == usage, "whole, so that it can be copied"
-    others = "\n".join(line for line in lines if line not in usage).lower()
+    # So small a network may learn nothing, and that is said.
+    own = [line for line in lines if line.startswith("warning") and "one answer" in line]
+    others = "\n".join(line for line in lines if line not in [*usage, *own]).lower()
     for word in ("warn", "shard", "loading", "transformers", "torch", "accelerate", "datasets", "deprecat", "it/s"):
         assert word not in others, ended.out
     assert len(lines) < 40
@@ -229,4 +231,7 @@ def test_quiet_prints_one_line_with_score_and_folder(tmp_path: Path, bert: Path,
     ended = run_recipe("sst2", *_flags(bert, reviews), "--epochs", 1, "--quiet", folder=tmp_path / "out")
     assert ended.status == 0, ended.output
     score = ended.result["metrics"]["accuracy"]
-    assert ended.output.splitlines() == [f"accuracy {score:.4f}  {tmp_path / 'out'}"]
+    (line,) = ended.output.splitlines()
+    plain, _, warning = line.partition("; warning: ")
+    assert plain == f"accuracy {score:.4f}  {tmp_path / 'out'}"
+    assert warning.startswith("one answer") == ended.result["is_constant"]

@@ -285,7 +285,7 @@ def test_data_that_a_task_does_not_have_are_refused(
         ("sst2", ["--truncate", "txt=start"], "did you mean text?"),
         ("sst2", ["--truncate", "text_pair=start"], "--truncate of text"),
         ("conll2003", ["--data", "sample", "--truncate", "words=start"], "omit --truncate"),
-        ("conll2003", ["--data", "sample", "--class-weights", "balanced"], "omit --class-weights"),
+        ("squad", ["--data", "sample", "--class-weights", "balanced"], "omit --class-weights"),
         ("copa", ["--data", "sample", "--class-weights", "balanced"], "omit --class-weights"),
         ("copa", ["--data", "sample", "--windows", "mean"], "--windows mean for copa"),
         ("gpt_copa", ["--data", "sample", "--windows", "mean"], "heads sentence and gpt"),

@@ -113,6 +113,13 @@ def test_certain_and_wrong_rows_do_not_break_the_temperature() -> None:
     assert described["error"] == pytest.approx(5 / 30)
 
 
+def test_without_a_wrong_prediction_the_confidences_stay() -> None:
+    """A lower temperature would always be likelier: a confidence of 0.6 would become 1."""
+    described = describe_calibration(Confidences.of_all([[0.9, 0.1], [0.4, 0.6]] * 15, [0, 1] * 15))
+    assert described["temperature"] == 1 and described["error_after"] == pytest.approx(described["error"])
+    assert calibrate(Prediction("a", 0.6, {"a": 0.6, "b": 0.4}), described["temperature"]) == pytest.approx(0.6)
+
+
 @pytest.mark.parametrize("confidence", [0.0, 1.0])
 def test_the_ends_of_the_scale_have_a_bin(confidence: float) -> None:
     (only,) = reliability(np.full(4, confidence), np.array([True, True, False, False]))

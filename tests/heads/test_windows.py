@@ -51,7 +51,7 @@ def test_logits_are_the_mean_over_the_windows_that_the_tokenizer_cuts(folder: Pa
     assert reading.batch["windows"].tolist() == [len(each) for each in windows]
     expected = np.stack([mean_of_windows(reading, each) for each in windows])
     np.testing.assert_allclose(reading.forward(reading.batch), expected, atol=1e-5)
-    losses = row_losses(torch.from_numpy(expected), reading.batch["labels"], reading.task)
+    losses = row_losses(torch.from_numpy(expected), reading.batch, reading.task)
     assert reading.loss(reading.batch) == pytest.approx(losses.sum().item(), rel=1e-5)
     assert reading.encoded.counts.tolist() == [1.0] * len(TEXTS), "a row weighs the same however long"
     assert len(reading.answers()) == len(TEXTS)

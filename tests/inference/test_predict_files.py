@@ -6,7 +6,9 @@ import csv
 import gzip
 import io
 import json
+import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,7 @@ import pytest
 
 from tests.recipe_runs import Ended
 from tlnlp import cli
+from tlnlp.errors import InputError
 from tlnlp.inference import predictor
 from tlnlp.inference.answer_options import add_entities, keep_best, places_of
 from tlnlp.inference.predictor import Predictor
@@ -131,6 +134,23 @@ def test_words_in_rows_of_their_own_and_texts_beside_no_words_are_tagged(
         assert all(text[each["start"] : each["end"]] == each["text"] for each in line["entities"])
 
 
+def test_a_link_stays_a_link_and_a_pipe_is_written_to_not_replaced(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "A film to see twice."
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "target.jsonl")
+    ask(capsys, model, text, "--output", tmp_path / "link.jsonl")
+    assert (tmp_path / "link.jsonl").is_symlink()
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    held: list[str] = []
+    reader = threading.Thread(target=lambda: held.append((tmp_path / "pipe.jsonl").read_text()))
+    reader.start()
+    ask(capsys, model, text, "--output", tmp_path / "pipe.jsonl")
+    reader.join()
+    assert (tmp_path / "pipe.jsonl").is_fifo()
+    assert held == [(tmp_path / "target.jsonl").read_text()]
+
+
 def test_the_types_of_parquets_columns_stay(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     given = write_input(tmp_path / "in.parquet")
     ask(capsys, model, given, "--output", tmp_path / "out.parquet")
@@ -147,6 +167,15 @@ def test_lines_of_a_text_file_have_their_answers_beside_them(
     ask(capsys, model, given, "--output", tmp_path / "out.txt")
     lines = (tmp_path / "out.txt").read_text().split("\n")
     assert [bool(line) for line in lines] == [True, False, True, False, True, False]
+
+
+def test_sentences_of_a_text_file_have_their_tags_beside_them(
+    tagger: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in.txt").write_text("Anna flew.\n\nHello there\n")
+    _, said = ask(capsys, tagger, tmp_path / "in.txt", "--output", tmp_path / "out.txt")
+    assert [len(line.split()) for line in (tmp_path / "out.txt").read_text().split("\n")] == [3, 0, 2, 0]
+    assert "1 row (2) lacks a text" in said
 
 
 def test_texts_can_be_arguments(model: Path, tagger: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,6 +221,8 @@ def refusals(model: Path, given: Path, folder: Path) -> Iterator[tuple[list[obje
     yield [given, "--top", 0], "--top of 1 or more"
     yield [given, "--error-rate", 0.0001], "dev rows are needed"
     yield [given, "--abstain-below", 7], "between 0 and 1"
+    yield [given, "--output", folder / "nowhere" / "out.csv"], "nowhere: no such folder"
+    yield [given, "--format", "csv", "--output", folder], "a folder"
     yield [given, "--columns", "text=txt"], "txt"
 
 
@@ -252,6 +283,8 @@ def test_sets_abstention_and_the_best_scores_are_the_same_from_python(
         assert each.scores == {whole.prediction: max(whole.scores.values())}
         assert whole.prediction == each.prediction_set[0] and each.prediction_set == line["prediction_set"]
     assert {each.abstained for each in found} == {True, False}
+    with pytest.raises(InputError, match="lac or aps"):
+        asked.predict(texts, error_rate=0.2, set_method="raps")
 
 
 def test_tags_have_sets_and_entities(tagger: Path) -> None:
@@ -289,5 +322,7 @@ def test_of_thousands_of_labels_the_best_are_given() -> None:
     several = Prediction([labels[i] for i in order[:2]], chances.tolist())
     (found,) = keep_best([several], 3, MultiLabel(labels))
     assert list(found.scores) == [labels[i] for i in order[:3]] and found.score == chances[order[:2]].tolist()
+    (found,) = keep_best([replace(several, calibrated=chances.tolist())], 3, MultiLabel(labels))
+    assert found.calibrated == found.score, "both are of the predicted labels"
     few = replace(one, scores={"a": 0.9, "b": 0.1})
     assert keep_best([few], None, ("a", "b")) == [few]

@@ -36,7 +36,7 @@ def flip(file: Path, place: int, bit: int = 0) -> None:
 def ways_to_load(model: Path) -> dict[str, Callable[[], Any]]:
     return {
         "tlnlp.load": lambda: tlnlp.load(model),
-        "tlnlp predict": lambda: predict.main([str(model), str(model / "no_rows.jsonl")]),
+        "tlnlp predict": lambda: predict.main([str(model), "A film to see twice."]),
         "--model": lambda: find_checkpoint(str(model)),
     }
 

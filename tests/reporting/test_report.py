@@ -196,6 +196,22 @@ def test_what_the_data_holds_is_text_on_the_page(tmp_path: Path) -> None:
     assert HOSTILE in page.text and "<b>good</b>" in page.text
 
 
+@pytest.mark.parametrize("several", [True, False])
+def test_runs_without_prediction_sets_have_their_page(several: bool, tmp_path: Path) -> None:
+    """Of several labels, and of too few dev rows for any error rate."""
+    columns = {"text": "text {}", "label": "a;b" if several else "a"}
+    for name, rows in (("train", 40), ("validation", 12 if several else 5)):
+        with (tmp_path / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(columns)
+            writer.writerows([f"text {i}", ("b", columns["label"], "a")[i % 3]] for i in range(rows))
+    ended = run_recipe("own_classification", "--data", tmp_path, "--epochs", 1, folder=tmp_path / "run", report=True)
+    assert ended.status == 0, ended.output
+    text = Page((tmp_path / "run" / "report.html").read_text(encoding="utf-8")).text
+    assert "Calibration" in text and "Sets of labels" not in text
+    assert ("--abstain-below" in text) != several, "which tlnlp predict refuses for several labels"
+
+
 def test_several_runs_stand_side_by_side_and_seeds_have_a_column_each(
     bert: Path, reviews: Path, tmp_path: Path
 ) -> None:

@@ -80,7 +80,8 @@ def tables_of_files(paths: Sequence[Path], form: str | None, kind: FileFormat) -
         suffix, compression = split_suffixes(path)
         if form is None or suffix in FORMATS:
             table = read_file(path, form=kind)
-            yield _with_blank_lines(table) if suffix == ".txt" and not kind.words else table
+            # A blank line between lines of words ends a sentence; between sentences it is a row without a text.
+            yield _with_blank_lines(table) if suffix == ".txt" and "text" in table.columns else table
         else:
             yield FORMATS[f".{form}"](read_bytes(path, compression, path.name), path.name, kind)
 

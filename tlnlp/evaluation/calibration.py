@@ -84,11 +84,16 @@ def calibration_error(bins: Sequence[dict[str, Any]]) -> float:
 def fit_temperature(confidences: np.ndarray, right: np.ndarray) -> float:
     """Returns the temperature, by which logits are divided, that maximises the likelihood (Guo et al. 2017, eq. 9).
 
+    It is 1 where no prediction is wrong: the lower the temperature, the likelier would the labels be, without end, and
+    every confidence would become 1.
+
     Args:
         confidences: probabilities [rows, classes].
         right: index of the correct class [rows].
     """
     rows = np.arange(len(right))
+    if (confidences.argmax(1) == right).all():
+        return 1.0
 
     def loss(log_temperature: float) -> float:
         of_right = apply_temperature(confidences, float(np.exp(log_temperature)))[rows, right]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tlnlp.errors import InputError
-from tlnlp.evaluation.conformal import Calibration, SetMethod, chances_of, check_rate, sets_of, why_no_sets
+from tlnlp.evaluation.conformal import METHODS, Calibration, SetMethod, chances_of, check_rate, sets_of, why_no_sets
 from tlnlp.evaluation.metrics.entity_f1 import find_entities
 from tlnlp.task import MultiLabel, Prediction, Regression, Task
 
@@ -50,6 +50,10 @@ class AnswerOptions:
             raise InputError(expected="--top of 1 or more", found=str(self.top), change="--top")
         if self.error_rate is not None:
             check_rate(self.error_rate)
+            if self.set_method not in METHODS:
+                raise InputError(
+                    expected=f"--set-method {' or '.join(METHODS)}", found=str(self.set_method), change="--set-method"
+                )
             if why := why_no_sets(task):
                 raise InputError(
                     expected="a task with one label for each row, word or set of endings, for --error-rate",
@@ -129,10 +133,11 @@ def _keep_best(each: Prediction, top: int, labels: Sequence[str] | None) -> Pred
     if isinstance(each.score, list) and labels is not None and len(each.score) == len(labels):  # several labels
         chances = np.asarray(each.score)
         best_places = np.argsort(-chances, kind="stable")[:top].tolist()
-        of_label = dict(zip(labels, each.score, strict=True))
+        places = [labels.index(name) for name in each.prediction]
         return replace(
             each,
-            score=[of_label[name] for name in each.prediction],
+            score=[each.score[place] for place in places],
+            calibrated=[each.calibrated[place] for place in places] if each.calibrated is not None else None,
             scores={labels[i]: float(f"{chances[i]:.6g}") for i in best_places},
         )
     if "n_best" in each.more:

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import os
+import stat
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -47,8 +48,13 @@ def format_of(output: Path | None, asked: Format | None, task: Task) -> Format:
     """Returns the format of the output: the one asked for, or that of the file's ending; jsonl on standard output.
 
     Raises:
-        InputError: the ending is unknown, or the format is not for this task.
+        InputError: the ending is unknown, the format is not for this task, or the file's folder is not there.
     """
+    if output is not None and (output.is_dir() or not output.parent.is_dir()):
+        found_there = f"{output}: a folder" if output.is_dir() else f"{output.parent}: no such folder"
+        raise InputError(
+            expected="--output: a file in a folder that is there", found=found_there, change="--output, or mkdir"
+        )
     found: str = asked or "jsonl"
     if output is not None and asked is None:
         suffixes = [suffix.lower() for suffix in output.suffixes if suffix.lower() != ".gz"]
@@ -91,7 +97,8 @@ def open_writer(output: Path | None, form: Format, task: Task, columns: Sequence
             text.flush()
             text.detach()
             raw.flush()
-            os.fsync(plain.fileno())
+            if stat.S_ISREG(os.fstat(plain.fileno()).st_mode):  # a pipe cannot be synced
+                os.fsync(plain.fileno())
 
 
 def _compressed(file: Any, output: Path) -> Any:

@@ -125,7 +125,12 @@ def written_whole(folder: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def file_written_whole(path: Path) -> Iterator[Path]:
-    """Same as `written_whole`, for a file: what is there stays until the new one is complete."""
+    """Same as `written_whole`, for a file: what is there stays until the new one is complete. A link stays a link; what
+    is no file (a device, a named pipe) is written to as it comes, and never replaced."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        yield path
+        return
     aside = path.with_name(f"{ASIDE}{path.name}")
     try:
         yield aside
