@@ -113,6 +113,19 @@ def test_certain_and_wrong_rows_do_not_break_the_temperature() -> None:
     assert described["error"] == pytest.approx(5 / 30)
 
 
+def test_a_temperature_that_does_not_help_is_not_used() -> None:
+    draw = np.random.default_rng(0)
+    used = set()
+    for _ in range(40):  # few rows, honestly told: a temperature fits their noise
+        confidences = draw.uniform(0.5, 0.99, 30)
+        right = (draw.random(30) > confidences).astype(int)
+        of_each = np.column_stack([confidences, 1 - confidences])
+        found = describe_calibration(Confidences.of_all(of_each.tolist(), right.tolist()))
+        used.add(found["temperature"] != 1)
+        assert (found["temperature"] != 1) == (found["error_after"] < found["error"])
+    assert used == {True, False}
+
+
 def test_without_a_wrong_prediction_the_confidences_stay() -> None:
     """A lower temperature would always be likelier: a confidence of 0.6 would become 1."""
     described = describe_calibration(Confidences.of_all([[0.9, 0.1], [0.4, 0.6]] * 15, [0, 1] * 15))

@@ -147,8 +147,8 @@ def test_a_temperature_that_makes_it_worse_is_not_praised() -> None:
     bins = [{"from": 0.5, "to": 0.6, "rows": 10, "confidence": 0.55, "accuracy": 0.7}]
     found = {"error": 0.15, "answers": 10, "bins": bins, "temperature": 1.4}
     worse, better = (_calibration(found | {"error_after": after})["words"] for after in (0.2, 0.1))
-    assert "does not help: 0.200" in worse and "reduces" not in worse
-    assert "reduces it to 0.100" in better and "does not help" not in better
+    assert "No temperature is used: with one it would be 0.200" in worse and "reduces" not in worse
+    assert "reduces it to 0.100" in better and "No temperature" not in better
 
 
 @pytest.mark.parametrize(("told", "score", "shown"), [(3.25, 3.25, ""), ("good", 0.875, "0.88"), ("a", None, "")])

@@ -29,20 +29,23 @@ def describe_calibration(found: Confidences) -> dict[str, Any]:
         bins: [{from, to, rows, confidence, accuracy}], without empty ones; error: expected calibration error;
         temperature and error_after, if the probabilities of all classes are known. The temperature is fitted on all
         rows; its error is cross-validated: each fifth of the rows is scaled by a temperature fitted on the others.
+        Where that error is no smaller than without one, the temperature is 1.
         abstention: [{below, answered, accuracy}], the share of predictions whose confidence, scaled in the same way, is
         not below a threshold, and how many of these are correct (None: there are none).
     """
     bins = reliability(found.confidence, found.correct)
     described: dict[str, Any] = {"answers": len(found.correct), "bins": bins, "error": calibration_error(bins)}
     if found.of_each is not None and (lines := len(found.right)) >= 2 * FOLDS:
-        described["temperature"] = fit_temperature(found.of_each, found.right)
         after = np.empty(lines)
         for held in np.array_split(np.random.default_rng(0).permutation(lines), FOLDS):
             others = np.setdiff1d(np.arange(lines), held)
             temperature = fit_temperature(found.of_each[others], found.right[others])
             after[held] = apply_temperature(found.of_each[held], temperature).max(1)
         described["error_after"] = calibration_error(reliability(after, found.correct))
-        return described | {"abstention": abstention(after, found.correct)}
+        if described["error_after"] < described["error"]:
+            described["temperature"] = fit_temperature(found.of_each, found.right)
+            return described | {"abstention": abstention(after, found.correct)}
+        described["temperature"] = 1.0
     return described | {"abstention": abstention(found.confidence, found.correct)}
 
 

@@ -197,10 +197,11 @@ def _calibration(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
         "predictions). On the diagonal, confidence equals accuracy; below it, the model is overconfident."
     )
     if "temperature" in found:
-        brings = "reduces it to" if found["error_after"] < found["error"] else "does not help:"
         words += (
-            f" A temperature of {found['temperature']:.2f}, fitted on these rows and saved with the model, {brings} "
-            f"{found['error_after']:.3f} (cross-validated)."
+            f" A temperature of {found['temperature']:.2f}, fitted on these rows and saved with the model, reduces it "
+            f"to {found['error_after']:.3f} (cross-validated)."
+            if found["error_after"] < found["error"]
+            else f" No temperature is used: with one it would be {found['error_after']:.3f} (cross-validated)."
         )
     return {"words": words, "picture": draw_reliability(found)}
 

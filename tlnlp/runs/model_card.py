@@ -159,7 +159,7 @@ def _limits(result: RunResult) -> list[str]:
         said.append(f"Its confidence is off by {calibration['error']:.3f} (expected calibration error)")
         said[-1] += (
             f", {calibration['error_after']:.3f} with the temperature {calibration['temperature']:.2f} that "
-            "`tlnlp predict` applies." if "temperature" in calibration else "."
+            "`tlnlp predict` applies." if calibration.get("temperature", 1.0) != 1.0 else "."
         )  # fmt: skip
     measured = (result.conformal or {}).get("measured", {}).get("lac", ())
     for each in (line for line in measured if line["error_rate"] == 0.1):
