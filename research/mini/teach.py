@@ -33,7 +33,7 @@ LOGGED, SAVED, LOOKED = 100, 200, 1000
 def directions(teacher, updates: Updates) -> torch.Tensor:
     """[FOLLOWED, width]: principal directions of the teacher's vectors of tokens, the first ones."""
     with torch.no_grad():
-        batches = [updates[number] for number in range(2, 26)]
+        batches = [batch for number in range(2, 26) for batch in updates[number]]
         found = torch.cat([
             teacher(input_ids=each["teacher_ids"], attention_mask=each["teacher_attention"])
             .last_hidden_state[each["teacher_attention"].bool()] for each in batches
@@ -57,7 +57,7 @@ def row_means(hidden: torch.Tensor, attention: torch.Tensor) -> torch.Tensor:
 
 
 def losses(student, teacher, followed: torch.Tensor, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Each term's mean over its items."""
+    """Each term's sum over its items."""
     with torch.no_grad():
         taught = teacher(
             input_ids=batch["teacher_ids"], attention_mask=batch["teacher_attention"], output_hidden_states=True
@@ -70,7 +70,7 @@ def losses(student, teacher, followed: torch.Tensor, batch: dict[str, torch.Tens
     own, other = batch["pairs"].T
 
     def apart(one: torch.Tensor, two: torch.Tensor) -> torch.Tensor:
-        return (1 - cosine_similarity(one, two, dim=-1)).mean()
+        return (1 - cosine_similarity(one, two, dim=-1)).sum()
 
     hidden = batch["labels"] != -100
     return dict(
@@ -82,8 +82,16 @@ def losses(student, teacher, followed: torch.Tensor, batch: dict[str, torch.Tens
             row_means(last, batch["attention"]) @ followed.T,
             row_means(targets[1], batch["teacher_attention"]) @ followed.T,
         ),
-        guesses=cross_entropy(student.cls(read.last_hidden_state[hidden]).float(), batch["labels"][hidden]),
+        guesses=cross_entropy(
+            student.cls(read.last_hidden_state[hidden]).float(), batch["labels"][hidden], reduction="sum"
+        ),
     )
+
+
+def counts(batch: dict[str, torch.Tensor]) -> dict[str, int]:
+    """How many items each term has."""
+    words = len(batch["pairs"])
+    return dict(words=words, middle=words, rows=len(batch["ids"]), guesses=int((batch["labels"] != -100).sum()))
 
 
 def rate(update: int, updates: int) -> float:
@@ -119,7 +127,9 @@ class Lesson:
             asked.start, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
         )
         self.taught = Updates(asked.corpora, self.tokenizer, teacher_tokenizer, times=asked.rows_times)
-        self.held_out = Updates(asked.corpora, self.tokenizer, teacher_tokenizer, held_out=True)
+        self.held_out = Updates(
+            asked.corpora, self.tokenizer, teacher_tokenizer, held_out=True, translator=self.taught.translator
+        )
         self.followed = directions(teacher, self.taught).to(self.device)
         self.teacher, self.student = teacher.to(self.device), student.to(self.device).train()
         self.optimizer = torch.optim.AdamW(
@@ -145,28 +155,36 @@ class Lesson:
         torch.save(state | dict(update=self.update, tokens=self.tokens), aside)
         os.replace(aside, self.place)
 
-    def compute(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            return losses(self.student, self.teacher, self.followed, batch)
+    def compute(self, batches: list[dict[str, torch.Tensor]], learn: bool) -> dict[str, torch.Tensor]:
+        """Each term's mean over the items of all batches; with `learn`, its gradients."""
+        sizes = {name: max(1, sum(counts(each)[name] for each in batches)) for name in WEIGHTS}
+        means = {name: torch.zeros((), device=self.device) for name in WEIGHTS}
+        for batch in batches:
+            batch = {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+            with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
+                terms = losses(self.student, self.teacher, self.followed, batch)
+            terms = {name: term / sizes[name] for name, term in terms.items()}
+            if learn:
+                torch.stack([WEIGHTS[name] * term for name, term in terms.items()]).sum().backward()
+            means = {name: means[name] + term.detach() for name, term in terms.items()}
+        return means
 
-    def learn(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def learn(self, batches: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
         """One update; each term's loss."""
-        terms = self.compute(batch)
-        torch.stack([WEIGHTS[name] * term for name, term in terms.items()]).sum().backward()
+        terms = self.compute(batches, learn=True)
         torch.nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = self.asked.learning_rate * rate(self.update, self.asked.updates)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        self.tokens += int(batch["attention"].sum())
+        self.tokens += sum(int(each["attention"].sum()) for each in batches)
         self.update += 1
-        return {name: term.detach() for name, term in terms.items()}
+        return terms
 
     def look(self) -> dict[str, float]:
         """Each term on 16 updates' rows that are never learnt from."""
         with torch.no_grad():
-            looks = [self.compute(self.held_out[number]) for number in range(16)]
+            looks = [self.compute(self.held_out[number], learn=False) for number in range(16)]
         return {name: round(float(sum(each[name] for each in looks)) / 16, 4) for name in looks[0]}
 
     def run(self) -> None:

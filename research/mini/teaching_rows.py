@@ -10,8 +10,10 @@ Four kinds of rows (what the student reads -> what the teacher reads):
 
 from __future__ import annotations
 
+import collections
 import gzip
 import json
+import math
 import random
 import re
 from collections.abc import Iterator
@@ -21,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from mini_text import LANGUAGES, read_corpus
-from word_pairs import SOURCE, TARGETS, WORD, find_pairs, invert
+from word_pairs import SOURCE, TARGETS, WORD, find_pairs, invert, words_of
 
 SENTENCE_END = re.compile(r"(?<=[.!?؟…])\s+")
 LATIN = re.compile(r"[a-zà-öø-ÿß]+")
@@ -95,10 +97,18 @@ class Text:
 class Translator:
     """Switches English lines, and glosses lines of the other languages, word by word."""
 
-    def __init__(self, corpora: Path) -> None:
+    def __init__(self, corpora: Path, english: list[str]) -> None:
         parallel = corpora / "ntrex" / "parallel.jsonl.gz"
         self.to = {each: find_pairs(parallel, each) for each in TARGETS}
-        self.back = {each: invert(pairs) for each, pairs in self.to.items()}
+        often = collections.Counter(word for line in english for word in words_of(line))
+        # Of two translations the more frequent is meant more often ("que" is "that" before it is "which").
+        self.back = {
+            each: {
+                word: [(meaning, weight * math.sqrt(often[meaning] + 1)) for meaning, weight in meanings]
+                for word, meanings in invert(pairs).items()
+            }
+            for each, pairs in self.to.items()
+        }
         with gzip.open(parallel, "rt", encoding="utf-8") as file:
             self.parallel = [json.loads(line) for line in file]
 
@@ -131,7 +141,6 @@ class Translator:
             row.words.append(match.span())
             word = match.group().lower()
             if known := self.back[language].get(word):
-                # "de" is "of" before it is anything rarer: the first form in the English list is the usual one.
                 word = _choose(known, draw)
             elif not LATIN.fullmatch(word):
                 continue  # nothing that the teacher could read
@@ -152,10 +161,20 @@ def _choose(known: list[tuple[str, float]], draw: random.Random) -> str:
 
 
 class Updates(torch.utils.data.Dataset):
-    """What update number `i` reads: tensors for the student and for the teacher."""
+    """What update number `i` reads: a list of batches of like lengths, with tensors for the student and the teacher.
 
-    def __init__(self, corpora: Path, tokenizer, teacher_tokenizer, held_out: bool = False, times: int = 1) -> None:
-        self.text, self.translator = Text(corpora, held_out), Translator(corpora)
+    Args:
+        held_out: the lines that are never learnt from.
+        translator: that of other updates; made anew if unset.
+        times: so many times the usual rows.
+    """
+
+    def __init__(
+        self, corpora: Path, tokenizer, teacher_tokenizer, *, held_out: bool = False,
+        translator: Translator | None = None, times: int = 1,
+    ) -> None:  # fmt: skip
+        self.text = Text(corpora, held_out)
+        self.translator = translator or Translator(corpora, self.text.rows[SOURCE, 1])
         self.tokenizer, self.teacher_tokenizer, self.times = tokenizer, teacher_tokenizer, times
         self.salt = "held out" if held_out else "taught"
 
@@ -184,8 +203,11 @@ class Updates(torch.utils.data.Dataset):
                 rows.append(self.translator.glossed(line, language, draw))
         return rows
 
-    def __getitem__(self, update: int) -> dict[str, torch.Tensor]:
-        return self.encode(self.rows(update), np.random.default_rng([len(self.salt), update]))
+    def __getitem__(self, update: int) -> list[dict[str, torch.Tensor]]:
+        draw = np.random.default_rng([len(self.salt), update])
+        rows = sorted(self.rows(update), key=lambda row: len(self.tokenizer.tokenize(row.student)))
+        third = -(-len(rows) // 3)
+        return [self.encode(rows[first : first + third], draw) for first in range(0, len(rows), third)]
 
     def encode(self, rows: list[Row], draw: np.random.Generator) -> dict[str, torch.Tensor]:
         settings = dict(padding=True, truncation=True, max_length=256, return_offsets_mapping=True, return_tensors="np")
