@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 import time
@@ -75,6 +76,30 @@ def test_a_file_alone_gives_a_stratified_dev_split_and_says_so(tmp_path: Path) -
     together = sorted(loaded.train.numbers.tolist() + loaded.dev.numbers.tolist())
     assert together == list(range(1, 201))
     assert loaded.dev.columns["text"] == [f"row {number}" for number in loaded.dev.numbers]
+
+
+def test_rows_with_the_same_inputs_are_not_on_both_sides_of_a_cut(tmp_path: Path) -> None:
+    """Else the dev rows' labels could be known by heart; among them those whose copies have another label."""
+    texts = [f"text {number}" for number in range(60)] * 3 + ["text 0"] * 20
+    rows = [{"sentence": text, "label": int(text[5:]) % 2} for text in texts]
+    rows[70]["label"] = 1 - rows[70]["label"]
+    (tmp_path / "all.jsonl").write_text(to_jsonl(rows))
+    loaded = load_splits(make_task(), Settings(data=str(tmp_path / "all.jsonl"), dev_fraction=0.2))
+    train, dev = (list(part.columns["text"]) for part in (loaded.train, loaded.dev))
+    assert len(train) + len(dev) == len(rows)
+    assert len(set(dev)) == 12 and not set(train) & set(dev)
+    assert said(loaded.notes, "140 rows that repeat the inputs of another stay on its side")
+    again = [
+        sys.executable,
+        "-c",
+        f"""
+from tests.data.test_load_splits import *
+print(load_splits(make_task(), Settings(data={str(tmp_path / "all.jsonl")!r}, dev_fraction=0.2)).fingerprint)""",
+    ]
+    for salt in ("1", "2"):  # of Python's hashes, which are other ones in each process
+        asked = {**os.environ, "PYTHONHASHSEED": salt}
+        found = subprocess.run(again, capture_output=True, text=True, check=True, env=asked).stdout
+        assert found.strip() == loaded.fingerprint
 
 
 def test_a_folder_without_a_dev_split_has_one_cut_from_train(load: Any) -> None:

@@ -77,6 +77,27 @@ def strata_of(rows: Rows) -> np.ndarray:
     return np.array(values)
 
 
+# The roles from which a row is answered.
+INPUTS = ("text", "text_pair", "words", "question", "context", "prompt", "endings")
+
+
+def number_inputs(rows: Rows) -> np.ndarray:
+    """Returns a number for each row [rows], the same for rows with the same inputs; they rise in the order in which
+    inputs occur first."""
+    # By hash, so that the inputs of millions of rows need not be in memory at once. Python's differ between processes,
+    # but which rows have the same does not.
+    columns = [rows.columns[role] for role in INPUTS if role in rows.columns]
+    hashes = np.fromiter((hash(_frozen(row)) for row in zip(*columns, strict=True)), np.int64, len(rows))
+    _, firsts, numbers = np.unique(hashes, return_index=True, return_inverse=True)
+    ranks = np.empty(len(firsts), dtype=np.int64)
+    ranks[np.argsort(firsts)] = np.arange(len(firsts))
+    return ranks[numbers]
+
+
+def _frozen(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(tuple(value) if isinstance(value, list) else value for value in row)
+
+
 @dataclass(frozen=True, order=True)
 class SplitKey:
     """The key of a split: its purpose and, if there can be several with the same purpose, its name.

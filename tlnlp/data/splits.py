@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.columns import choose_columns, choose_roles, describe_columns
 from tlnlp.data.hub import read_hub
@@ -22,11 +20,12 @@ from tlnlp.data.named_files import add_named, named_files, refuse_named
 from tlnlp.data.number_labels import note_numbers
 from tlnlp.data.roles import ASKED, PROMPT, WEIGHT, ReadOptions, is_hidden, read_rows
 from tlnlp.data.rows import DEV, TEST, TRAIN, Rows, SplitKey, Splits, strata_of
-from tlnlp.data.sampling import FOR_CHOICE, FOR_DEV, FOR_TRAIN, cut_groups, cut_rows, draw_rows
+from tlnlp.data.sampling import FOR_CHOICE, FOR_DEV, FOR_TRAIN, draw_rows
 from tlnlp.data.several_labels import unite_labels
 from tlnlp.data.shapes import name_numbers, shape_rows
 from tlnlp.data.sources import with_notes
 from tlnlp.data.split_files import DEV_NAMES, read_path
+from tlnlp.data.splitting_off import split_off
 from tlnlp.data.table import Table
 from tlnlp.data.tags import find_tags
 from tlnlp.errors import InputError
@@ -244,11 +243,13 @@ def _make_missing_splits(
     """Adds missing splits: dev, and rows for model selection if weights are selected on dev."""
     if DEV not in rows:
         whole = rows[TRAIN]
-        rows = rows | dict(zip((TRAIN, DEV), _split_off(whole, settings, FOR_DEV, fraction), strict=True))
-        notes.append(f"dev: {len(rows[DEV]):,} rows cut from {whole.origin}, seed {settings.seed}{_say_rare(rows)}")
+        train, dev, said = split_off(whole, settings, FOR_DEV, fraction)
+        rows = {**rows, TRAIN: train, DEV: dev}
+        said += _say_rare(rows)
+        notes.append(f"dev: {len(rows[DEV]):,} rows cut from {whole.origin}, seed {settings.seed}{said}")
     if settings.chooses_on_dev:
         if TEST not in rows:
-            train, chosen_on = _split_off(rows[TRAIN], settings, FOR_CHOICE, DEV_FRACTION)
+            train, chosen_on, _ = split_off(rows[TRAIN], settings, FOR_CHOICE, DEV_FRACTION)
             notes.append(
                 f"no labelled test split: weights are chosen on {len(chosen_on):,} rows cut from {train.origin}"
                 f" (seed {settings.seed}) and reported on the {len(rows[DEV]):,} dev rows"
@@ -267,36 +268,6 @@ def _say_rare(rows: Mapping[SplitKey, Rows]) -> str:
         return ""
     shown = ", ".join(names[index] for index in missing[:SHOWN_RARE]) + ", ..." * (len(missing) > SHOWN_RARE)
     return f"; without {len(missing):,} of {len(there):,} labels, which have too few rows for both sides: {shown}"
-
-
-def _split_off(rows: Rows, settings: Settings, purpose: int, fraction: float) -> tuple[Rows, Rows]:
-    """Splits rows in two: those that remain, and those that are split off. Rows with the same context are not
-    separated."""
-    groups = _contexts(rows)
-    strata = strata_of(rows)
-    least = len(set(groups.tolist())) - 1 if groups is not None else len(strata) - len(set(strata.tolist()))
-    if least < 1:
-        what = "a label with two rows" if groups is None else "two contexts"
-        raise InputError(
-            expected=f"enough rows to cut some off: {what} at least",
-            found=f"{rows.origin}: {len(rows)} rows",
-            change="give more rows, or a folder with train.* and validation.*",
-        )
-    one_of, drawn = (cut_rows, strata) if groups is None else (cut_groups, groups)
-    most = {} if settings.dev_fraction is None else {"most_rows": len(rows)}
-    cut = one_of(drawn, settings.seed, purpose, settings.dev_fraction or fraction, **most)
-    return rows.select(np.setdiff1d(np.arange(len(rows)), cut)), rows.select(cut)
-
-
-def _contexts(rows: Rows) -> np.ndarray | None:
-    """Returns the index of each row's context [rows], or of its first text if most of these occur in several rows, as
-    premises do; None if rows share no text."""
-    shared = rows.columns.get("context", rows.columns.get("text") if "text_pair" in rows.columns else None)
-    if shared is None:
-        return None
-    numbers: dict[str, int] = {}
-    groups = np.array([numbers.setdefault(each, len(numbers)) for each in shared])
-    return groups if "context" in rows.columns or len(numbers) <= len(rows) / 2 else None
 
 
 def _draw_train(train: Rows, settings: Settings, notes: list[str]) -> Rows:
