@@ -12,12 +12,13 @@ quickstart: .venv/installed
 
 # Few minutes of one core. Of products (strategies, heads, networks) some cases that stand for all; every head, every
 # strategy and every one of the nine invariants is there (CONTRIBUTING.md).
-# In one process: each further one would load torch and its own server of processes, a minute of a slow core, and make
-# again the runs that tests share. The tests' networks are too small for more than a thread each; torch would start one
-# for every core in every process.
+# In two processes where there are cores for them: each loads torch and its own server of processes, a minute of a slow
+# core, and makes the runs that tests share; more would gain little. The tests' networks are too small for more than a
+# thread each; torch would start one for every core in every process.
+WORKERS := $(shell [ "$$(nproc 2>/dev/null || echo 1)" -gt 1 ] && echo 2 || echo 0)
 test: export OMP_NUM_THREADS = 1
 test: .venv/installed-dev
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n $(WORKERS)
 
 # All of it: whole products, a stop after every update, properties tried on a hundred examples, every command of the
 # pages, an installation into an empty environment. The page's tests want a browser; without one they are
@@ -30,7 +31,7 @@ test-all: .venv/installed-all
 # constraints.txt: older ones bring gigabytes of CUDA.
 test-oldest: export OMP_NUM_THREADS = 1
 test-oldest: .venv-oldest/installed
-	.venv-oldest/bin/python -m pytest -q
+	.venv-oldest/bin/python -m pytest -q -n $(WORKERS)
 
 .venv-oldest/installed: pyproject.toml constraints.txt scripts/lower_bounds.py
 	@$(PYTHON) -m venv .venv-oldest

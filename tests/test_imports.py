@@ -40,7 +40,7 @@ BLIND = {
     "tlnlp.inference": ("tlnlp.experiments", "tlnlp.reporting"),
 }  # fmt: skip
 SCRIPTS = (*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "research" / "mini").glob("*.py"))
-OWN = {"tlnlp", "recipes", "research", "docs", "tests"} | {path.stem for path in SCRIPTS}
+OWN = {"tlnlp", "recipes", "research", "docs", "tests", "benchmarks"} | {path.stem for path in SCRIPTS}
 HEAVY = ("torch", "transformers", "datasets", "accelerate", "evaluate", "peft", "numpy", "pyarrow")
 
 
