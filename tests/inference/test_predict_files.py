@@ -181,6 +181,8 @@ def test_sentences_of_a_text_file_have_their_tags_beside_them(
 def test_texts_can_be_arguments(model: Path, tagger: Path, capsys: pytest.CaptureFixture[str]) -> None:
     told, _ = ask(capsys, model, "A film to see twice.", "Dull and long.")
     assert [json.loads(line)["sentence"] for line in told.splitlines()] == ["A film to see twice.", "Dull and long."]
+    told, _ = ask(capsys, model, "A film to see twice.", "Dull and long.", "--format", "csv")
+    assert told.splitlines()[0].split(",")[:3] == ["row", "sentence", "prediction"], "they are of no file"
     told, _ = ask(capsys, tagger, "Anna Keller flew to Oslo", "--format", "conll")
     assert [line.split("\t")[0] for line in told.splitlines()] == ["Anna", "Keller", "flew", "to", "Oslo", ""]
 

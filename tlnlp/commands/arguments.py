@@ -11,6 +11,13 @@ import tyro
 
 from tlnlp.settings import Precision
 
+# Flags of several commands that say how tables are read.
+Separator = Annotated[
+    str | None, tyro.conf.arg(metavar="CHARACTER", help="What separates a table's fields; found if unset.")
+]
+Encoding = Annotated[str | None, tyro.conf.arg(metavar="NAME", help="Encoding of text files; UTF-8 if unset.")]
+NoHeader = Annotated[bool, tyro.conf.arg(help="Columns have numbers: --columns text=2.")]
+
 
 @dataclass(frozen=True)
 class RecipesArguments:
@@ -51,13 +58,9 @@ class PredictArguments:
         Literal["jsonl", "json", "csv", "tsv", "parquet", "txt", "conll"] | None,
         tyro.conf.arg(metavar="FORMAT", help="Of standard input, and of files with another ending."),
     ] = None
-    separator: Annotated[
-        str | None, tyro.conf.arg(metavar="CHARACTER", help="What separates a table's fields; found if unset.")
-    ] = None
-    encoding: Annotated[str | None, tyro.conf.arg(metavar="NAME", help="Encoding of text files; UTF-8 if unset.")] = (
-        None
-    )
-    no_header: Annotated[bool, tyro.conf.arg(help="Columns have numbers: --columns text=2.")] = False
+    separator: Separator = None
+    encoding: Encoding = None
+    no_header: NoHeader = False
     carry: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="COLUMN ...", help="Columns to carry along; all or none.")
     ] = ("all",)
@@ -211,13 +214,9 @@ class CheckArguments:
         Path | None, tyro.conf.arg(metavar="FILE", help="Recipe of the task, for its columns and labels.")
     ] = None
     columns: Annotated[tuple[str, ...], tyro.conf.arg(metavar="ROLE=COLUMN", help="Column of each role.")] = ()
-    separator: Annotated[
-        str | None, tyro.conf.arg(metavar="CHARACTER", help="What separates a table's fields; found if unset.")
-    ] = None
-    encoding: Annotated[str | None, tyro.conf.arg(metavar="NAME", help="Encoding of text files; UTF-8 if unset.")] = (
-        None
-    )
-    no_header: Annotated[bool, tyro.conf.arg(help="Columns have numbers: --columns text=2 label=1.")] = False
+    separator: Separator = None
+    encoding: Encoding = None
+    no_header: NoHeader = False
     label_names: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME ...", help="Names of labels or tags that are numbers, from 0.")
     ] = ()

@@ -42,12 +42,14 @@ def main(arguments: list[str]) -> int:
     # Only now: what cannot be read has been refused.
     predictor = Predictor(asked.model, max_tokens=asked.max_tokens, precision=asked.precision)
     columns = answer_columns(saved.task, options, calibrated=saved.temperature is not None)
-    if len(asked.files) > 1:
+    names_files = len(asked.files) > 1 and not is_about_texts(asked.files)
+    if names_files:
         columns.insert(0, "file")
     with open_writer(asked.output, form, saved.task, columns) as writer, _progress() as progress:
         for table in tables():
             bar = progress.add_task(table.origin, total=len(table))
-            _predict(predictor, table, chosen, asked, options, writer, partial(progress.advance, bar))
+            more = {"file": table.origin} if names_files else {}
+            _predict(predictor, table, chosen, asked, options, writer, more, partial(progress.advance, bar))
     return 0
 
 
@@ -110,6 +112,7 @@ def _predict(
     asked: PredictArguments,
     options: AnswerOptions,
     writer: Writer,
+    more: dict[str, str],
     advance: Callable[[int], None],
 ) -> None:
     names = columns_carried(table, asked.carry, table.origin)
@@ -127,9 +130,7 @@ def _predict(
         answers: list[Prediction | None] = [None] * len(part.table)
         for place, each in zip(part.places.tolist(), predictor.predict_part(part, advance, options), strict=True):
             answers[place] = each
-        told = [answer_of(int(n), each) for n, each in zip(part.table.numbers, answers, strict=True)]
-        if len(asked.files) > 1 and not is_about_texts(asked.files):
-            told = [{"file": table.origin} | each for each in told]
+        told = [more | answer_of(int(n), each) for n, each in zip(part.table.numbers, answers, strict=True)]
         carried = replace(part.table, columns={new: part.table.columns[name] for name, new in names.items()})
         writer.write(AnswerLines(carried, told, _words_of(part)))
 

@@ -24,6 +24,7 @@ from tlnlp.data.limits import (
     limits_hold,
 )
 from tlnlp.data.separators import check_separator
+from tlnlp.display.formatting import name_some
 from tlnlp.errors import InputError
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def read_zipped(path: Path, origin: str, is_table: Callable[[str], bool]) -> tup
                 names = [each.filename for each in tables or inside]
                 raise InputError(
                     expected="a zip archive with one file of rows in it",
-                    found=f"{origin}: {', '.join(names[:10]) or 'nothing'}{' ...' * (len(names) > 10)}",
+                    found=f"{origin}: {name_some(names, 10) or 'nothing'}",
                     change="unpack it: --data FOLDER, or --train-file FILE --dev-file FILE",
                 )
             with archive.open(tables[0]) as file:

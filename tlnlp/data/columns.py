@@ -6,8 +6,10 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from tlnlp.data.label_spellings import is_number
 from tlnlp.data.table import Table
 from tlnlp.data.word_rows import SENTENCE
+from tlnlp.display.formatting import name_some
 from tlnlp.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -127,17 +129,14 @@ def _no_header(table: Table) -> bool:
     if not re.search(r"\.(csv|tsv|txt|xlsx)\b", table.origin):
         return False
     return any(
-        re.fullmatch(r"[+-]?\d+([.,]\d+)?", name)
-        or len(name.split()) > _WORDS_OF_NAMES
-        or name in table.values(name)[:_LOOKED_AT]
+        is_number(name) or len(name.split()) > _WORDS_OF_NAMES or name in table.values(name)[:_LOOKED_AT]
         for name in table.columns
     )
 
 
 def _listed(names: Iterable[str]) -> str:
     shown = [name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..." for name in names]
-    more = f" and {len(shown) - _MOST_SHOWN:,} more" if len(shown) > _MOST_SHOWN else ""
-    return ", ".join(shown[:_MOST_SHOWN]) + more
+    return name_some(shown, _MOST_SHOWN)
 
 
 def describe_columns(table: Table, columns: Mapping[str, str]) -> str:

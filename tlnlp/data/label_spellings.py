@@ -62,16 +62,21 @@ def _visible(name: str) -> str:
     return repr(name) if unicodedata.is_normalized("NFC", name) else ascii(name)
 
 
-def note_on_numbers(names: Sequence[str]) -> list[str]:
-    """Returns a note on names that are numbers between whole ones: more likely a score than a class."""
-    if not all(map(_NUMBER.fullmatch, names)) or all(fold(name).lstrip("+-").isdecimal() for name in names):
-        return []
-    return [f"labels are classes here, not numbers: {names[0]} is no nearer to {names[1]} than to {names[-1]}"]
+def is_number(name: str) -> bool:
+    """Returns whether a name is a number, with a decimal point or a decimal comma."""
+    return _NUMBER.fullmatch(name) is not None
 
 
-def with_single_labels(table: Table, column: str) -> Table:
+def has_decimal_comma(text: str) -> bool:
+    """Returns whether a text is a number with a comma in it, blanks around it aside."""
+    return _COMMA.fullmatch(text) is not None
+
+
+def with_single_labels(table: Table, column: str | None) -> Table:
     """Returns the table with the one label of each row in place of a list of it (doccano, prodigy), also of a list
-    written as text; unchanged if some row has none or several, or no list."""
+    written as text; unchanged if some row has none or several, or no list; or if there is no such column."""
+    if column is None or column not in table.columns:
+        return table
     values = table.columns[column]
     first = next((value for value in _first_of(values) if value is not None), None)
     if not (isinstance(first, list | tuple) or (isinstance(first, str) and looks_written(first))):
@@ -101,7 +106,7 @@ def has_commas(values: Sequence[Any]) -> bool:
     """Returns whether numbers are written with decimal commas: in some value, and a point in none. If three digits are
     behind each comma, as in 1,250, it may as well be one between thousands."""
     texts = [value for value in values if isinstance(value, str)]
-    commas = [text for text in texts if _COMMA.fullmatch(text)]
+    commas = [text for text in texts if has_decimal_comma(text)]
     if not commas or any("." in text for text in texts):
         return False
     return not all(map(_THOUSANDS.fullmatch, commas))
@@ -111,5 +116,5 @@ def with_points(values: Sequence[Any]) -> Sequence[Any]:
     """Returns the values with decimal points in place of decimal commas, if these are used throughout."""
     if not has_commas(values):
         return values
-    commas = [isinstance(value, str) and _COMMA.fullmatch(value) is not None for value in values]
+    commas = [isinstance(value, str) and has_decimal_comma(value) for value in values]
     return [value.replace(",", ".") if comma else value for value, comma in zip(values, commas, strict=True)]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tlnlp.data.label_spellings import FoundNames, fold, merge_spellings, with_points
+from tlnlp.data.label_spellings import FoundNames, fold, is_number, merge_spellings, with_points
 from tlnlp.data.table import Table, refuse_rows
 from tlnlp.data.text_column import distinct_values
 from tlnlp.errors import InputError, did_you_mean
@@ -95,7 +95,7 @@ def count_spellings(table: Table, column: str) -> Counter[str]:
 def sort_names(names: Iterable[str]) -> tuple[str, ...]:
     """Sorts names alphabetically, or by value if all are numbers."""
     names = sorted(names)
-    if all(re.fullmatch(r"[+-]?\d+([.,]\d+)?", name) for name in names):
+    if all(map(is_number, names)):
         return tuple(sorted(names, key=lambda name: float(name.replace(",", "."))))
     return tuple(names)
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.rows import DEV, TEST, TRAIN, SplitKey
-from tlnlp.data.sources import listed, read_place, split_name, visible, with_notes
+from tlnlp.data.sources import read_place, split_name, visible, with_notes
 from tlnlp.data.split_files import DEV_NAMES, nothing_there
 from tlnlp.data.table import Table
+from tlnlp.display.formatting import name_some
 from tlnlp.errors import InputError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def _refuse_several_splits(path: Path, form: FileFormat) -> None:
     if len({split_name(each, form) for each in there}) > 1:
         raise InputError(
             expected="a file, or a folder with the rows of one split",
-            found=f"{path}: {listed([each.name for each in there])}",
+            found=f"{path}: {name_some([each.name for each in there])}",
             change=f"name the file, such as {there[0]}",
         )
 

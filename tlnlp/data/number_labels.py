@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from tlnlp.data.label_spellings import fold, is_number
 from tlnlp.errors import InputError
 
 # With more different numbers than this, a label for each is rarely what is meant.
@@ -18,9 +18,9 @@ def note_numbers(names: Sequence[str], origin: str, column: str) -> list[str]:
     Raises:
         InputError: there are many, with decimals: no label would have enough rows.
     """
-    if not all(re.fullmatch(r"[+-]?\d+([.,]\d+)?", name) for name in names):
+    if not all(map(is_number, names)):
         return []
-    has_decimals = not all(re.fullmatch(r"[+-]?\d+", name) for name in names)
+    has_decimals = not all(fold(name).lstrip("+-").isdecimal() for name in names)  # 1.0 is 1
     if has_decimals and len(names) > MOST_NUMBERS:
         raise InputError(
             expected="labels to choose from, a name each",

@@ -86,16 +86,19 @@ def number_inputs(rows: Rows) -> np.ndarray:
     inputs occur first."""
     # By hash, so that the inputs of millions of rows need not be in memory at once. Python's differ between processes,
     # but which rows have the same does not.
-    columns = [rows.columns[role] for role in INPUTS if role in rows.columns]
-    hashes = np.fromiter((hash(_frozen(row)) for row in zip(*columns, strict=True)), np.int64, len(rows))
+    hashes = np.zeros(len(rows), dtype=np.uint64)
+    for role in INPUTS:
+        if role in rows.columns:
+            own = np.fromiter(map(_hash, rows.columns[role]), np.int64, len(rows)).view(np.uint64)
+            hashes = hashes * np.uint64(1_000_003) ^ own  # as Python's own tuples did
     _, firsts, numbers = np.unique(hashes, return_index=True, return_inverse=True)
     ranks = np.empty(len(firsts), dtype=np.int64)
     ranks[np.argsort(firsts)] = np.arange(len(firsts))
     return ranks[numbers]
 
 
-def _frozen(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return tuple(tuple(value) if isinstance(value, list) else value for value in row)
+def _hash(value: Any) -> int:
+    return hash(value) if isinstance(value, str) else hash(tuple(value))
 
 
 @dataclass(frozen=True, order=True)

@@ -3,16 +3,17 @@ column of 0 and 1 for each label. All become a list of names in one column, whic
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tlnlp.data.columns import split_names
+from tlnlp.data.label_marks import CHOICES, MARKS, join_columns, mark_of, refuse_odd_marks
+from tlnlp.data.label_spellings import has_decimal_comma, with_single_labels
 from tlnlp.data.labels import accepted_spellings, find_names, is_missing, is_unlabelled, read_one, value_name
 from tlnlp.data.rows import TRAIN, SplitKey
-from tlnlp.data.table import Table, point_at, refuse_rows, show
+from tlnlp.data.table import Table, refuse_rows, show
 from tlnlp.data.text_column import distinct_values
 from tlnlp.data.written_values import looks_written, parse_written
 from tlnlp.errors import InputError
@@ -31,11 +32,7 @@ RARE_SEPARATORS = ("/", "+", "&", " ")
 COMBINED_SHARE = {";": 0.8, "|": 0.8, ",": 0.95}
 # A label is a name, not a sentence: longer parts are not taken for labels.
 LONGEST_NAME = 60
-DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 ONE_LABEL = "--several-labels no"
-# label-studio's csv files have a plain name in a row with one label, and {"choices": [...]} in a row with several.
-CHOICES = "choices"
-_MARKS = {"1": True, "0": False, "1.0": True, "0.0": False, "true": True, "false": False, "yes": True, "no": False}
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,8 @@ def unite_labels(
     settings: Settings,
 ) -> tuple[dict[SplitKey, Table], MultiLabel | None, list[str]]:
     """Returns the tables with a list of names in each cell of the label column, if rows have several labels; the labels
-    that were found, if the task declares none; and notes that say what was found. Otherwise all is returned unchanged.
+    that were found, if the task declares none; and notes that say what was found. Lists of the one label of a
+    row become that label.
 
     Raises:
         InputError: a cell cannot be read, or it is not clear whether rows have one label or several.
@@ -74,12 +72,12 @@ def unite_labels(
         return dict(tables), None, []
     column, declared = columns[TRAIN]["label"], task.labels if isinstance(task.labels, MultiLabel) else None
     own_columns = split_names(tables[TRAIN], "label", column)
-    tables = _join_columns(tables, columns)
+    tables = join_columns(tables, columns)
     if len(own_columns) > 1:
         form = _Form("a column of 0 and 1 for each", is_single=_are_single(tables[TRAIN], column))
         form = replace(form, is_single=form.is_single and declared is None and settings.several_labels != "yes")
     elif task.labels is not None and declared is None:
-        return tables, None, []
+        return {key: with_single_labels(each, columns[key].get("label")) for key, each in tables.items()}, None, []
     else:
         _refuse_marks(tables[TRAIN], column, declared)
         found = _find_form(tables[TRAIN], column, settings, declared)
@@ -102,66 +100,6 @@ def unite_labels(
     return tables, names, [_describe(tables[TRAIN], column, form)]
 
 
-def _join_columns(
-    tables: Mapping[SplitKey, Table], columns: Mapping[SplitKey, Mapping[str, str]]
-) -> dict[SplitKey, Table]:
-    """Replaces a column of 0 and 1 for each label by one column of lists of names."""
-    joined = {}
-    for key, table in tables.items():
-        column = columns[key].get("label")
-        names = [] if column is None else split_names(table, "label", column)
-        if column is None or len(names) < 2:
-            joined[key] = table
-            continue
-        marks = {name: _marks(table, name) for name in names}
-        _refuse_hidden_in_part(table, marks)
-        lists: list[Any] = []
-        for line in zip(*marks.values(), strict=True):
-            hidden = all(mark == -1 for mark in line)  # Kaggle's test rows
-            lists.append(None if hidden else [name for name, mark in zip(names, line, strict=True) if mark is True])
-        rest = {name: values for name, values in table.columns.items() if name not in names}
-        joined[key] = replace(table, columns={**rest, column: lists})
-    return joined
-
-
-def _refuse_hidden_in_part(table: Table, marks: Mapping[str, Sequence[bool | int]]) -> None:
-    """Raises an error if -1 stands beside 0 or 1: whether the row has that label is not known, which is not a no."""
-    torn = {
-        row: [name for name, mark in zip(marks, line, strict=True) if mark == -1]
-        for row, line in enumerate(zip(*marks.values(), strict=True))
-        if -1 in line and any(mark != -1 for mark in line)
-    }
-    if torn:
-        raise InputError(
-            expected="0 or 1 for each label of a row, or -1 for all of them where its labels are hidden",
-            found=point_at(table, list(torn), lambda row: f"-1 for {', '.join(torn[row])}"),
-            change="these values (-1 is taken for not known, which is neither yes nor no), or leave the column out",
-        )
-
-
-def _marks(table: Table, column: str) -> list[bool | int]:
-    """Returns for each row whether it has the label of this column; -1 if that is hidden."""
-    values = table.values(column)
-    marks = [_mark(value) for value in values]
-    if wrong := [row for row, mark in enumerate(marks) if mark is None]:
-        raise InputError(
-            expected="0 or 1 in every column of --columns label=COLUMN,COLUMN,...",
-            found=point_at(table, wrong, lambda row: f"{column} {show(values[row])}"),
-            change="the value, or the columns",
-        )
-    return [mark for mark in marks if mark is not None]
-
-
-def _mark(value: Any) -> bool | int | None:
-    """Returns whether a cell says yes or no; -1 if its label is hidden; None if it says something else."""
-    if isinstance(value, str):
-        value = value.strip().casefold()
-        return -1 if value in ("-1", "-1.0") else _MARKS.get(value)
-    if value in (-1, 0, 1):
-        return -1 if value == -1 else bool(value)
-    return None
-
-
 def _are_single(table: Table, column: str) -> bool:
     """Returns whether each row has exactly one label, so that the task is to choose it."""
     return all(value is not None and len(value) == 1 for value in table.values(column))
@@ -182,7 +120,7 @@ def _refuse_marks(table: Table, column: str, declared: MultiLabel | None) -> Non
     if declared is None or read_one(column, accepted_spellings(declared)) is None:
         return
     there = {str(value_name(value)).casefold() for value in table.values(column) if not isinstance(value, list)}
-    if there <= set(_MARKS):
+    if there <= set(MARKS):
         raise InputError(
             expected=f"the labels of each row: {', '.join(declared)}",
             found=f"{table.origin}: {column!r} has only {' and '.join(sorted(map(str, there)))}: whether a row has it",
@@ -305,14 +243,14 @@ def _find_separator(table: Table, column: str, texts: Counter[str], *, sure: boo
         if max(map(len, inside)) > LONGEST_NAME:
             continue
         share = sum(cells[part] > 1 for part in inside) / len(inside)
-        decimal = separator == "," and all(DECIMAL_COMMA.fullmatch(text) for text in joined)
+        decimal = separator == "," and all(map(has_decimal_comma, joined))
         if share >= COMBINED_SHARE[separator] and not decimal:
             return separator
         if share > 0:
             unclear.append((separator, share, joined[0]))
     if unclear:
         separator, share, example = unclear[0]
-        is_number = DECIMAL_COMMA.fullmatch(example) is not None
+        is_number = has_decimal_comma(example)
         raise InputError(
             expected="one label in each row, or several",
             found=f"{table.origin}: {column!r} has {example!r}; {share:.0%} of such parts are in other rows, too",
@@ -362,20 +300,9 @@ def _as_lists(table: Table, column: str | None, form: _Form, task: Task) -> Tabl
                 known[value] = _from_text(table, column, value, form, lookup)
             value = known[value]
         if isinstance(value, dict):
-            _refuse_odd_marks(table, row, value)
+            refuse_odd_marks(table, row, value)
         values.append(_from_list(value, names) if isinstance(value, list | tuple | dict) else _alone(value))
     return replace(table, columns={**table.columns, column: values})
-
-
-def _refuse_odd_marks(table: Table, row: int, value: Mapping[str, Any]) -> None:
-    """Raises an error if a mapping has anything but yes and no for a label, such as a probability: that is no no."""
-    odd = {name: mark for name, mark in value.items() if mark is not None and _mark(mark) not in (True, False)}
-    if odd and set(value) != {CHOICES}:
-        raise InputError(
-            expected="0 or 1 for each label in a mapping of labels",
-            found=point_at(table, [row], lambda _: f"{show(next(iter(odd.values())))} for {next(iter(odd))}"),
-            change="the values; where they are probabilities, decide from which one on a row has the label",
-        )
 
 
 def _alone(value: Any) -> Any:
@@ -410,7 +337,7 @@ def _from_list(value: Any, names: Sequence[str] | None) -> list[Any]:
     if isinstance(value, dict):
         if set(value) == {CHOICES}:
             return list(value[CHOICES])
-        return [name for name, mark in value.items() if _mark(mark) is True]
+        return [name for name, mark in value.items() if mark_of(mark) is True]
     if names is not None and len(value) == len(names):
         return [name for name, mark in zip(names, value, strict=True) if mark == 1]
     return list(value)

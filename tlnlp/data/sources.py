@@ -17,6 +17,7 @@ from tlnlp.data.encodings import in_utf8
 from tlnlp.data.files import FORMATS, read_file
 from tlnlp.data.table import Table
 from tlnlp.data.text_files import starts_with_label
+from tlnlp.display.formatting import name_some
 from tlnlp.errors import InputError
 
 # train-00000-of-00002.parquet
@@ -151,7 +152,7 @@ def read_source(source: Source, form: FileFormat, *, keep: bool = True) -> Table
         if len({split_suffixes(path)[0] for path in data}) > 1:
             raise InputError(
                 expected=f"files of one format in {first}",
-                found=listed([path.name for path in data]),
+                found=name_some([path.name for path in data]),
                 change="keep those with the rows, or pass them: --train-file FILE",
             )
         paths, note = [(file, f"{origin}/{file.name}") for file in data], f"{origin}: {len(data)} files"
@@ -170,7 +171,7 @@ def join_tables(tables: Sequence[Table], origin: str, note: str) -> Table:
         if set(other.columns) != set(first.columns) or other.class_names != first.class_names:
             raise InputError(
                 expected=f"in all files of {origin} the same columns and label names",
-                found=f"{first.origin}: {listed(list(first.columns))}; {other.origin}: {listed(list(other.columns))}",
+                found=f"{first.origin}: {name_some([*first.columns])}; {other.origin}: {name_some([*other.columns])}",
                 change="the files that do not belong to it",
             )
     columns = {name: _joined([table.columns[name] for table in tables]) for name in first.columns}
@@ -203,10 +204,10 @@ def _read_texts(folders: Sequence[Path], folder: Path, origin: str, form: FileFo
                 raise InputError(expected="a text", found=f"{origin}/{name}: an empty file", change="remove the file")
             for column, value in zip(columns, (text, each.name, name), strict=True):
                 columns[column].append(value)
-    notes = [f"{origin}: a file for each text, a folder for each label: {listed([each.name for each in folders])}"]
+    notes = [f"{origin}: a file for each text, a folder for each label: {name_some([each.name for each in folders])}"]
     used = {each.name for each in folders}
     if unused := [path.name for path in visible(folder) if path.name not in used]:
-        notes.append(f"{origin}: not used: {listed(unused)}")
+        notes.append(f"{origin}: not used: {name_some(unused)}")
     return Table(dict(columns), origin, np.arange(1, len(columns["text"]) + 1), notes=tuple(notes))
 
 
@@ -229,7 +230,7 @@ def read_place(path: Path, form: FileFormat, *, keep: bool = True) -> Table:
     if path.is_dir() and not holds_rows(path):
         raise InputError(
             expected="a file, or a folder with the rows of one split",
-            found=f"{path}: {listed([each.name for each in visible(path)]) or 'an empty folder'}",
+            found=f"{path}: {name_some([each.name for each in visible(path)]) or 'an empty folder'}",
             change="the path",
         )
     return read_source(source_of(path), form, keep=keep)
@@ -238,8 +239,3 @@ def read_place(path: Path, form: FileFormat, *, keep: bool = True) -> Table:
 def with_notes(table: Table, *notes: str) -> Table:
     """Returns the table with further notes on how it was read."""
     return replace(table, notes=(*table.notes, *notes))
-
-
-def listed(names: Sequence[str], most: int = 10) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -14,7 +14,6 @@ from tlnlp.data.rows import DEV, TEST, TRAIN, SplitKey
 from tlnlp.data.sources import (
     Source,
     find_sources,
-    listed,
     read_source,
     source_of,
     split_name,
@@ -23,6 +22,7 @@ from tlnlp.data.sources import (
     with_notes,
 )
 from tlnlp.data.table import Table
+from tlnlp.display.formatting import name_some
 from tlnlp.errors import InputError, did_you_mean
 
 # Usual names of the dev split; in data sets with two of them: validation_matched.
@@ -99,7 +99,7 @@ def _names_of(train: str, dev: str, more: Mapping[SplitKey, str], need: str) -> 
 def _no_split(path: Path, name: str, use: str) -> InputError:
     return InputError(
         expected=f"{name}.jsonl (or {', '.join(list(FORMATS)[1:])}) in the folder",
-        found=f"{path}: {listed([each.name for each in visible(path)]) or 'an empty folder'}",
+        found=f"{path}: {name_some([each.name for each in visible(path)]) or 'an empty folder'}",
         change=f"rename the file with the rows to {use} to {name}.*, or pass it: --data FILE, or --train-file FILE"
         " --dev-file FILE",
     )
@@ -118,7 +118,7 @@ def _inner_folder(path: Path, names: Sequence[str], form: FileFormat) -> Path:
     if len(inner) > 1:
         raise InputError(
             expected=f"one folder with a file {names[0]}.* in it",
-            found=f"{path}: {listed([each.name for each in inner])}",
+            found=f"{path}: {name_some([each.name for each in inner])}",
             change=f"choose one of them: --data {inner[0]}",
         )
     return inner[0] if inner else path
@@ -141,7 +141,7 @@ def _say_what_is_used(
     there = [*visible(folder), *(visible(path) if folder != path else [])]
     if unused := [each for each in there if each not in used]:
         how = " (--keep best, or --test-file, reports on it)" if any(map(_is_test, unused)) else ""
-        notes.append(f"not used: {listed([each.name for each in unused])}{how}")
+        notes.append(f"not used: {name_some([each.name for each in unused])}{how}")
     return notes
 
 
@@ -166,7 +166,7 @@ def _find_splits(folder: Path, wanted: Mapping[SplitKey, Sequence[str]], form: F
             if len(fitting) > 1:
                 raise InputError(
                     expected=f"one file for the split {name}",
-                    found=f"{folder}: {listed([source.paths[0].name for source in fitting])}",
+                    found=f"{folder}: {name_some([source.paths[0].name for source in fitting])}",
                     change="keep only one of them, or pass a file: --data FILE",
                 )
             if fitting:
@@ -179,7 +179,7 @@ def nothing_there(path: Path) -> InputError:
     """Returns the refusal of a path at which there is nothing."""
     near = path.parent
     there = sorted(each.name for each in near.iterdir()) if near.is_dir() else []
-    beside = f"; in {near}: {listed(there)}" if there else f"; there is no folder {near}"
+    beside = f"; in {near}: {name_some(there)}" if there else f"; there is no folder {near}"
     return InputError(
         expected="--data sample, --data hub, or the path of a file or folder",
         found=f"nothing at {path}{did_you_mean(path.name, [*there, 'sample', 'hub'])}{beside}",

@@ -13,7 +13,7 @@ from tlnlp.data.bytes_to_text import FileFormat
 from tlnlp.data.columns import choose_columns, choose_roles, describe_columns
 from tlnlp.data.hub import read_hub
 from tlnlp.data.label_notes import describe_labels
-from tlnlp.data.label_spellings import FoundNames, describe_merged, merge_spellings, note_on_numbers, with_single_labels
+from tlnlp.data.label_spellings import FoundNames, describe_merged, merge_spellings
 from tlnlp.data.labels import compare_names, count_spellings, find_names, is_missing
 from tlnlp.data.languages import Languages, choose_languages, data_of, place_of, read_languages, settle
 from tlnlp.data.named_files import add_named, named_files, refuse_named
@@ -28,8 +28,8 @@ from tlnlp.data.split_files import DEV_NAMES, read_path
 from tlnlp.data.splitting_off import split_off
 from tlnlp.data.table import Table
 from tlnlp.data.tags import find_tags
+from tlnlp.display.formatting import name_some
 from tlnlp.errors import InputError
-from tlnlp.task import MultiLabel, Regression
 
 if TYPE_CHECKING:
     from tlnlp.settings import Settings
@@ -61,8 +61,6 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
     tables = {key: name_numbers(table, columns[key], settings.label_names) for key, table in tables.items()}
     tables, several, said_of_labels = unite_labels(tables, columns, task, settings)
     tables = {key: _drop_unlabelled(table, columns[key], task, key) for key, table in tables.items()}
-    if several is None:
-        tables = {key: _with_single_labels(table, columns[key], task) for key, table in tables.items()}
     notes = [note for table in tables.values() for note in table.notes]
     notes.append(describe_columns(tables[TRAIN], columns[TRAIN]))
     notes.extend(said_of_labels)
@@ -86,7 +84,7 @@ def load_splits(task: Task, settings: Settings, given: Mapping[str, Table] | Non
     notes.extend(describe_labels(task, rows, labels))
     if isinstance(labels, FoundNames) and not tables[TRAIN].class_names.get(column := columns[TRAIN]["label"]):
         counts = count_spellings(tables[TRAIN], column)
-        notes.extend([*describe_merged(merge_spellings(counts), counts), *note_on_numbers(labels)])
+        notes.extend(describe_merged(merge_spellings(counts), counts))
     rows = _make_missing_splits(rows, settings, notes, LANGUAGES_DEV_FRACTION if languages else DEV_FRACTION)
     rows[TRAIN] = _draw_train(rows[TRAIN], settings, notes)
     if languages is not None:
@@ -211,12 +209,6 @@ def _drop_unlabelled(table: Table, columns: Mapping[str, str], task: Task, key: 
     return table.select(stay, f"{table.origin}: {len(table) - len(stay):,} rows without a label left out")
 
 
-def _with_single_labels(table: Table, columns: Mapping[str, str], task: Task) -> Table:
-    """Returns the table with single labels instead of lists of one, if a row has one label in this task."""
-    is_single = "label" in columns and "endings" not in columns and not isinstance(task.labels, MultiLabel | Regression)
-    return with_single_labels(table, columns["label"]) if is_single else table
-
-
 def _find_labels(
     task: Task,
     roles: Mapping[str, str],
@@ -249,10 +241,10 @@ def _make_missing_splits(
         notes.append(f"dev: {len(rows[DEV]):,} rows cut from {whole.origin}, seed {settings.seed}{said}")
     if settings.chooses_on_dev:
         if TEST not in rows:
-            train, chosen_on, _ = split_off(rows[TRAIN], settings, FOR_CHOICE, DEV_FRACTION)
+            train, chosen_on, said = split_off(rows[TRAIN], settings, FOR_CHOICE, DEV_FRACTION)
             notes.append(
                 f"no labelled test split: weights are chosen on {len(chosen_on):,} rows cut from {train.origin}"
-                f" (seed {settings.seed}) and reported on the {len(rows[DEV]):,} dev rows"
+                f" (seed {settings.seed}) and reported on the {len(rows[DEV]):,} dev rows{said}"
             )
             return {**rows, TRAIN: train, DEV: chosen_on, TEST: rows[DEV]}
         notes.append(f"weights are chosen on {rows[DEV].origin} and reported on {rows[TEST].origin}")
@@ -266,7 +258,7 @@ def _say_rare(rows: Mapping[SplitKey, Rows]) -> str:
         return ""
     if not (missing := sorted(there - set(strata_of(rows[DEV]).tolist()))):
         return ""
-    shown = ", ".join(names[index] for index in missing[:SHOWN_RARE]) + ", ..." * (len(missing) > SHOWN_RARE)
+    shown = name_some([names[index] for index in missing], SHOWN_RARE)
     return f"; without {len(missing):,} of {len(there):,} labels, which have too few rows for both sides: {shown}"
 
 
