@@ -20,6 +20,7 @@ import numpy as np
 
 from tlnlp.data.rows import Rows
 from tlnlp.errors import InputError
+from tlnlp.evaluation.intervals import wilson
 from tlnlp.task import MultiLabel, Prediction, Regression, Task
 
 SetMethod = Literal["lac", "aps"]
@@ -260,7 +261,7 @@ def measure_sets(found: ClassChances, seed: int = 0) -> dict[str, list[dict[str,
                 threshold = Calibration.of(_renumbered(found.select(calibrating))).threshold(rate, method)
                 parts.append(_measure(found.select(held), threshold, method))
             covered, sizes, single = (np.concatenate(each) for each in zip(*parts, strict=True))
-            low, high = _wilson(float(covered.mean()), len(covered))
+            low, high = wilson(float(covered.mean()), len(covered))
             measured[method].append(
                 {
                     "error_rate": rate, "coverage": float(covered.mean()), "low": low, "high": high,
@@ -268,14 +269,6 @@ def measure_sets(found: ClassChances, seed: int = 0) -> dict[str, list[dict[str,
                 }
             )  # fmt: skip
     return measured
-
-
-def _wilson(share: float, count: int) -> tuple[float, float]:
-    """Returns the 95 % interval of a share (Wilson 1927)."""
-    z = 1.96
-    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
-    half = z / (1 + z**2 / count) * math.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def _renumbered(found: ClassChances) -> ClassChances:

@@ -131,12 +131,12 @@ def score_interval(found: Estimate, scale: Scale, level: float = LEVEL) -> tuple
     if not math.isfinite(value) or not math.isfinite(half) or scale.name == "plain":
         return value - half, value + half
     if scale.name == "share":
-        return _wilson(value, half, scale.items, normal)
+        return wilson(value, scale.items, half, level)
     if scale.name == "f1":
-        low, high = _wilson(value / (2 - value), half * 2 / (2 - value) ** 2, scale.items, normal)
+        low, high = wilson(value / (2 - value), scale.items, half * 2 / (2 - value) ** 2, level)
         return 2 * low / (1 + low), 2 * high / (1 + high)
     if scale.name == "agreement":
-        low, high = _wilson((value + 1) / 2, half / 2, scale.items, normal)
+        low, high = wilson((value + 1) / 2, scale.items, half / 2, level)
         return 2 * low - 1, 2 * high - 1
     if scale.name == "correlation":
         inside = min(max(value, -1 + 1e-12), 1 - 1e-12)
@@ -148,9 +148,10 @@ def score_interval(found: Estimate, scale: Scale, level: float = LEVEL) -> tuple
     return min(start + sign * end for end in ends), max(start + sign * end for end in ends)
 
 
-def _wilson(value: float, half: float, items: float, normal: float) -> tuple[float, float]:
-    """Returns Wilson's interval of a share whose plain interval has `half` of the width, or that of `items` rows if it
+def wilson(value: float, items: float, half: float = 0.0, level: float = LEVEL) -> tuple[float, float]:
+    """Returns Wilson's interval of a share of `items` rows, or that whose plain interval has `half` of the width, if it
     is wider."""
+    normal = float(-special.ndtri(level / 2))
     value = min(max(value, 0.0), 1.0)
     spread = value * (1 - value)
     k = normal**2 / max(items, 1)

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
 from itertools import islice
 
+from tlnlp.data.label_spellings import is_number
 from tlnlp.data.rows import Rows
 from tlnlp.data.written_values import looks_written
-from tlnlp.display.formatting import percent
+from tlnlp.display.formatting import name_some, percent
 
 SOME_ROWS = 5_000
 SHOWN = 3
@@ -20,7 +20,6 @@ DAMAGED = {
     "U+FFFD, which stands for a damaged character,": re.compile("\ufffd"),
     "UTF-8 that was read as Windows' encoding": re.compile("[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac"),
 }
-NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
 
 
 def find_odd_values(name: str, rows: Rows) -> list[str]:
@@ -42,11 +41,13 @@ def _in_labels(rows: Rows) -> list[str]:
             alike[key(label)].append(label)
         same = [labels for folded, labels in alike.items() if len(labels) > 1 and folded]
         if same:
-            findings.append(f"labels that differ only {what}: {_shown(' and '.join(map(repr, each)) for each in same)}")
+            findings.append(
+                f"labels that differ only {what}: {name_some([' and '.join(map(repr, each)) for each in same], SHOWN)}"
+            )
     if written := [label for label in names if looks_written(label)]:
-        findings.append(f"labels that are lists as text: {_shown(map(repr, written))} (--several-labels?)")
-    if "tags" in rows.columns and names and all(NUMBER.fullmatch(label) for label in names):
-        findings.append(f"tags are numbers without names: {_shown(names)}; which of them is no entity?")
+        findings.append(f"labels that are lists as text: {name_some([*map(repr, written)], SHOWN)} (--several-labels?)")
+    if "tags" in rows.columns and names and all(map(is_number, names)):
+        findings.append(f"tags are numbers without names: {name_some(names, SHOWN)}; which of them is no entity?")
     if "label" in rows.columns and "endings" not in rows.columns and len(names) > max(LEAST_ROWS, len(rows) / 2):
         findings.append(f"{len(names):,} different labels in {len(rows):,} rows: is this the column of labels?")
     return findings
@@ -60,7 +61,7 @@ def _in_texts(rows: Rows) -> list[str]:
             continue
         for what, count in (
             ("a list as text", sum(map(looks_written, some))),
-            ("only a number", sum(NUMBER.fullmatch(text.strip()) is not None for text in some)),
+            ("only a number", sum(is_number(text.strip()) for text in some)),
         ):
             if count > MOST * len(some):
                 findings.append(f"{role} is {what} in {percent(count / len(some))} of the rows, e.g. {some[0][:40]!r}")
@@ -87,7 +88,7 @@ def _in_words(rows: Rows) -> list[str]:
     brackets = sum(words[0].startswith(("['", '["')) and words[-1].endswith(("']", '"]')) for words in some)
     if brackets > MOST * len(some):
         findings.append(f"the first word begins as a list does, e.g. {some[0][0]!r}: is it a list as text?")
-    numbers = sum(all(NUMBER.fullmatch(word) for word in words) for words in some)
+    numbers = sum(all(map(is_number, words)) for words in some)
     if numbers > MOST * len(some):
         findings.append(f"words are numbers, e.g. {' '.join(some[0][:5])}: is it the column of words?")
     return findings
@@ -98,9 +99,4 @@ def _without_case(label: str) -> str:
 
 
 def _as_number(label: str) -> str:
-    return str(float(label.replace(",", "."))) if NUMBER.fullmatch(label.strip()) else ""
-
-
-def _shown(given: Iterable[str]) -> str:
-    names = list(given)
-    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else "")
+    return str(float(label.replace(",", "."))) if is_number(label.strip()) else ""
